@@ -1,0 +1,1 @@
+"""One Prefect flow a file, its tasks beside it. The only importer of prefect."""

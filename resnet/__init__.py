@@ -1,0 +1,1 @@
+"""The library behind the pipeline: data, networks, training, evaluation, registry, serving."""

@@ -1,0 +1,9 @@
+"""The one exception whose message is meant for the user."""
+
+
+class PipelineError(Exception):
+    """The world is not as it must be.
+
+    Its message says what was found, what was wanted, and what to do next. The `resnet` command
+    prints it and exits with 1; any other exception is a defect of this project.
+    """

@@ -1,0 +1,1 @@
+"""Score a published model: metrics, curves, pictures."""

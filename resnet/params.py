@@ -1,0 +1,230 @@
+"""Read params.yaml, a preset and overrides into one frozen, strict `Params`.
+
+params.yaml + presets/NAME.yaml + KEY=VALUE → `Params`. This module is the only reader of
+params.yaml; every other one is handed the section that it needs.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
+
+from resnet.errors import PipelineError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel, frozen=True, extra="forbid"):
+    """A mapping of params.yaml: it has every key, no other, and nobody changes it."""
+
+
+class Data(Section):
+    dataset: Literal["cifar10", "generated"]
+    validation: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Net(Section):
+    block: Literal["basic", "preactivation"]
+    shortcut: Literal["A", "B", "none"]
+    depth: PositiveInt
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    stem_stride: Literal[1, 2]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in each group: n in He et al.'s depth 6n + 2."""
+        return (self.depth - 2) // (2 * len(self.widths))
+
+    @model_validator(mode="after")
+    def depth_is_whole_blocks(self) -> Self:
+        unit = 2 * len(self.widths)
+        if self.blocks < 1 or (self.depth - 2) % unit:
+            nearest = [unit * max(1, self.blocks + k) + 2 for k in (0, 1)]
+            raise ValueError(
+                f"depth is {self.depth}; {len(self.widths)} groups of two-convolution blocks make "
+                f"{unit}n + 2 layers: take {nearest[0]} or {nearest[1]}"
+            )
+        return self
+
+
+class Optimizer(Section):
+    name: Literal["sgd", "adam", "adamw"]
+    momentum: Share
+    nesterov: bool
+    weight_decay: NonNegative
+
+
+class Schedule(Section):
+    name: Literal["piecewise", "cosine", "one-cycle"]
+    peak: Annotated[float, Field(gt=0)]
+    warmup: Share
+    boundaries: tuple[Share, ...]
+    factor: Annotated[float, Field(gt=0)]
+
+
+class Augment(Section):
+    flip: bool
+    pad: Annotated[int, Field(ge=0, le=16)]
+    fill: Literal["reflect", "mean"]
+
+
+class Train(Section):
+    device: Literal["auto", "cpu", "gpu"]
+    backend: Literal["tensorflow", "jax"]
+    seed: Annotated[int, Field(ge=0)]
+    epochs: Annotated[float, Field(gt=0)] | None
+    steps: PositiveInt | None
+    batch: PositiveInt
+    optimizer: Optimizer
+    schedule: Schedule
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    augment: Augment
+    early_stop: PositiveInt | None
+
+    @model_validator(mode="after")
+    def either_epochs_or_steps(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                f"epochs is {self.epochs} and steps is {self.steps}: give one, set the other to null"
+            )
+        return self
+
+
+class Evaluate(Section):
+    batch: PositiveInt
+    bins: PositiveInt
+    mistakes: PositiveInt
+
+
+class Gate(Section):
+    floor: Share
+    margin: Share
+
+
+class Paths(Section):
+    archive: Path | None
+    raw: Path
+    arrays: Path
+    profile: Path
+    model: Path
+    history: Path
+    training: Path
+    metrics: Path
+    predictions: Path
+    per_class: Path
+    confusion: Path
+    reliability: Path
+    pictures: Path
+
+
+class Runtime(Section):
+    progress_seconds: NonNegative
+    lock_seconds: NonNegative
+
+
+class Params(Section):
+    """All of params.yaml, checked."""
+
+    data: Data
+    net: Net
+    train: Train
+    evaluate: Evaluate
+    gate: Gate
+    paths: Paths
+    runtime: Runtime
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name: a stand-in's versions never mix with CIFAR-10's."""
+        return f"{self.data.dataset}-resnet"
+
+
+def load(root: Path) -> Params:
+    """The parameters of the checkout at `root`. Raises PipelineError where they are wrong."""
+    return check(read(root))
+
+
+def read(root: Path) -> dict[str, Any]:
+    """params.yaml as it stands, unchecked."""
+    return _mapping(root / "params.yaml")
+
+
+def merge(
+    base: Mapping[str, Any], root: Path, preset: str | None, overrides: Iterable[str]
+) -> dict[str, Any]:
+    """`base` with a preset laid over it and then each `KEY=VALUE`, values read as YAML.
+
+    `quick` is params.yaml itself. Raises PipelineError for a preset that is not there, an override
+    that is not of the form section.key=value, and for a key that params.yaml does not have.
+    """
+    merged = dict(base)
+    if preset not in (None, "quick"):
+        path = root / "presets" / f"{preset}.yaml"
+        if not path.exists():
+            known = ["quick", *sorted(found.stem for found in (root / "presets").glob("*.yaml"))]
+            raise PipelineError(f"no preset '{preset}': the presets are {', '.join(known)}")
+        merged = _overlay(merged, _mapping(path), source=path.name)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not (equals and key):
+            raise PipelineError(
+                f"override '{override}': want section.key=value, such as train.epochs=3"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise PipelineError(f"override '{override}': '{text}' is not YAML: {error}") from None
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        merged = _overlay(merged, value, source=f"override '{override}'")
+    return merged
+
+
+def check(values: Mapping[str, Any]) -> Params:
+    """`values` as `Params`. Raises PipelineError that names each wrong key."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        wrong = [
+            f"  {'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+            + ("" if one["type"] in ("missing", "value_error") else f" (found {one['input']!r})")
+            for one in error.errors()
+        ]
+        raise PipelineError("the parameters are wrong:\n" + "\n".join(wrong)) from None
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """`values` as the text of a params.yaml."""
+    return yaml.safe_dump(dict(values), sort_keys=False)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{path} is not there: run this in a checkout of the project"
+        ) from None
+    except yaml.YAMLError as error:
+        raise PipelineError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise PipelineError(f"{path} holds {type(values).__name__}: want sections of keys and values")
+    return values
+
+
+def _overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """`over` laid on `base`, mapping by mapping; a key that `base` lacks is an error."""
+    merged = dict(base)
+    for key, value in over.items():
+        if key not in base:
+            raise PipelineError(f"{source}: there is no '{key}' here, only {', '.join(base)}")
+        if isinstance(base[key], Mapping):
+            if not isinstance(value, Mapping):
+                raise PipelineError(f"{source}: '{key}' is a section; name one of its keys")
+            value = _overlay(base[key], value, source)
+        merged[key] = value
+    return merged
