@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,8 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
         draft = room / path.name
         yield draft
         if path.is_dir() and not path.is_symlink():
-            os.rename(path, room / "old")
-        os.replace(draft, path)
+            path.rename(room / "old")
+        draft.replace(path)
     finally:
         shutil.rmtree(room, ignore_errors=True)
 

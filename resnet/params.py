@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from resnet.errors import PipelineError
 
@@ -17,8 +17,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-class Section(BaseModel, frozen=True, extra="forbid"):
+class Section(BaseModel):
     """A mapping of params.yaml: it has every key, no other, and nobody changes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(Section):
@@ -89,7 +91,7 @@ class Train(Section):
     def either_epochs_or_steps(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                f"epochs is {self.epochs} and steps is {self.steps}: give one, set the other to null"
+                f"epochs is {self.epochs}, steps is {self.steps}: give one, set the other to null"
             )
         return self
 
@@ -206,13 +208,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise PipelineError(
-            f"{path} is not there: run this in a checkout of the project"
-        ) from None
+        raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
     except yaml.YAMLError as error:
         raise PipelineError(f"{path} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise PipelineError(f"{path} holds {type(values).__name__}: want sections of keys and values")
+        raise PipelineError(f"{path} holds no sections of keys and values, but {values!r:.40}")
     return values
 
 
