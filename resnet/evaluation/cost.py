@@ -1,0 +1,66 @@
+"""What a model costs: its parameters and operations, and the time that it takes."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from resnet.forward import Forward
+
+WARM_UP = 3
+LATENCY_CALLS = 50
+THROUGHPUT_BATCH = 256
+THROUGHPUT_CALLS = 7
+
+
+def parameters(model: Any) -> int:
+    """The trainable parameters of a `keras.Model`."""
+    return sum(prod(weight.shape) for weight in model.trainable_variables)
+
+
+def flops(model: Any) -> int:
+    """Floating-point operations for one image in convolutions and dense layers.
+
+    A multiplication and its addition count as two (He et al. 2015 count them as one). Each kernel
+    entry is used once at every place of the output.
+    """
+    return sum(
+        2 * prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+        for layer in _layers(model)
+        if hasattr(layer, "kernel")
+    )
+
+
+def latency_ms(forward: Forward, images_nhwc: np.ndarray) -> float:
+    """Milliseconds for one image a call: the median of warm calls."""
+    image_1hwc = np.ascontiguousarray(images_nhwc[:1])
+    return 1e3 * _median_seconds(lambda: forward(image_1hwc), LATENCY_CALLS)
+
+
+def throughput(forward: Forward, images_nhwc: np.ndarray) -> float:
+    """Images a second, 256 a call (repeated where there are fewer): the median of warm calls."""
+    batch_nhwc = np.resize(
+        images_nhwc[:THROUGHPUT_BATCH], (THROUGHPUT_BATCH, *images_nhwc.shape[1:])
+    )
+    return THROUGHPUT_BATCH / _median_seconds(lambda: forward(batch_nhwc), THROUGHPUT_CALLS)
+
+
+def _median_seconds(call: Callable[[], object], calls: int) -> float:
+    seconds = []
+    for _ in range(WARM_UP + calls):
+        start = perf_counter()
+        call()
+        seconds.append(perf_counter() - start)
+    return median(seconds[WARM_UP:])
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+        else:
+            yield layer

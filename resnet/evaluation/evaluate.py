@@ -1,0 +1,134 @@
+"""Score the published model on the test split: model.keras and arrays in, reports out."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnet import files, model_file, params
+from resnet.data import arrays
+from resnet.errors import PipelineError
+from resnet.evaluation import cost
+from resnet.evaluation.score import Scores, score
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.forward import Forward, compiled, in_batches
+
+
+def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
+    """Score `paths.model` on the test split and write everything that `paths` names for it.
+
+    Raises PipelineError where the model, the arrays, the profile or the history are missing or do
+    not fit together. The metrics are written last: where they stand, everything else does.
+    """
+    for path, stage in (
+        (paths.profile, "ingest"),
+        (paths.model, "train"),
+        (paths.history, "train"),
+    ):
+        if not path.exists():
+            raise PipelineError(f"{path} is not there: run 'resnet {stage}' first")
+    classes = files.read_json(paths.profile)["classes"]
+    test = arrays.load(paths.arrays, "test")
+    model = model_file.load(paths.model)
+    forward = compiled(model)
+
+    predictions = predict(forward, test, evaluate.batch, classes)
+    scores = score(predictions, classes, evaluate.bins)
+    evaluation = Evaluation(
+        metrics=_metrics(scores, model, forward, test.images_nhwc, paths.model),
+        model_hash=model_file.model_hash(model),
+        test_hash=test_hash(test),
+    )
+    _write_tables(predictions, scores, classes, paths)
+    _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
+    evaluation.write(paths)
+
+
+def predict(
+    forward: Forward, test: arrays.Split, batch: int, classes: Sequence[str]
+) -> Predictions:
+    """What the model says of every image of `test`. Raises PipelineError where it says nonsense."""
+    probabilities_nk = in_batches(forward, test.images_nhwc, batch)
+    if probabilities_nk.shape != (len(test.labels_n), len(classes)):
+        raise PipelineError(
+            f"the model answers {probabilities_nk.shape}, wanted "
+            f"{(len(test.labels_n), len(classes))}: it was made for other classes; train it again"
+        )
+    if not np.allclose(probabilities_nk.sum(axis=1), 1, atol=1e-3):
+        raise PipelineError(
+            "the model's outputs do not sum to 1: wanted probabilities, found logits or NaN; "
+            "train it again"
+        )
+    return Predictions(np.asarray(test.labels_n), probabilities_nk)
+
+
+def test_hash(test: arrays.Split) -> str:
+    """SHA-256, hex, of the test images' bytes and then the labels'."""
+    sha = hashlib.sha256(np.ascontiguousarray(test.images_nhwc))
+    sha.update(np.ascontiguousarray(test.labels_n))
+    return sha.hexdigest()
+
+
+def _metrics(
+    scores: Scores, model: Any, forward: Forward, images_nhwc: np.ndarray, path: Path
+) -> Metrics:
+    return Metrics(
+        accuracy=scores.accuracy,
+        accuracy_low=scores.accuracy_low,
+        accuracy_high=scores.accuracy_high,
+        loss=scores.loss,
+        top2=scores.top2,
+        calibration_error=scores.calibration_error,
+        parameters=cost.parameters(model),
+        flops=cost.flops(model),
+        size_bytes=path.stat().st_size,
+        latency_ms=cost.latency_ms(forward, images_nhwc),
+        throughput=cost.throughput(forward, images_nhwc),
+        correct=scores.correct,
+        images=scores.images,
+    )
+
+
+def _write_tables(
+    predictions: Predictions, scores: Scores, classes: Sequence[str], paths: params.Paths
+) -> None:
+    predictions.write(paths.predictions)
+    # DVC's `confusion` template counts the rows itself.
+    names = np.asarray(classes)
+    pairs = {"actual": names[predictions.labels_n], "predicted": names[predictions.predicted_n]}
+    _write_csv(pd.DataFrame(pairs), paths.confusion)
+    _write_csv(scores.per_class, paths.per_class)
+    _write_csv(scores.reliability, paths.reliability)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    with files.replacing(path) as draft:
+        table.to_csv(draft, index=False, lineterminator="\n")
+
+
+def _write_pictures(
+    predictions: Predictions,
+    scores: Scores,
+    images_nhwc: np.ndarray,
+    classes: Sequence[str],
+    mistakes: int,
+    paths: params.Paths,
+) -> None:
+    # Matplotlib's font list goes where the rest of the state goes, not into the user's home.
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(".state/matplotlib").absolute()))
+    from resnet.evaluation import pictures
+
+    figures = {
+        "curves": pictures.curves(pd.read_csv(paths.history)),
+        "confusion": pictures.confusion(scores, classes),
+        "reliability": pictures.reliability(scores),
+        "mistakes": pictures.mistakes(images_nhwc, predictions, classes, mistakes),
+    }
+    with files.replacing(paths.pictures) as draft:
+        draft.mkdir()
+        for name, figure in figures.items():
+            figure.savefig(draft / f"{name}.png", dpi=pictures.DOTS_PER_INCH)

@@ -1,0 +1,156 @@
+"""Draw an evaluation: curves, confusion matrix, reliability diagram, most confident mistakes.
+
+Each function returns a figure of its own, drawn without pyplot's global state.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from resnet.evaluation.score import Scores
+from resnet.evaluation.values import Predictions
+
+INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+BLUE, ORANGE, RED = "#2563eb", "#ea8a1a", "#c81e1e"
+DOTS_PER_INCH = 130
+
+
+def curves(history: pd.DataFrame) -> Figure:
+    """Loss, accuracy and learning rate by epoch; `history` has the columns of `paths.history`."""
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    axes = figure.subplot_mosaic(
+        [["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1], sharex=True
+    )
+    for quantity in ("loss", "accuracy"):
+        _curve(axes[quantity], history, f"train_{quantity}", "training", ORANGE)
+        _curve(axes[quantity], history, f"validation_{quantity}", "validation", BLUE)
+        axes[quantity].legend(frameon=False)
+    axes["accuracy"].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _curve(axes["rate"], history, "learning_rate", "learning rate", FAINT)
+    axes["rate"].set_ylim(bottom=0)
+    for title, ax in zip(("Loss", "Accuracy", "Learning rate"), axes.values(), strict=True):
+        _plain(ax, title)
+    axes["rate"].set_xlabel("epoch", color=INK)
+    axes["rate"].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
+    """What each class was taken for: hits in blue, mistakes in orange, as shares of a row."""
+    share_kk = scores.confusion_kk / scores.confusion_kk.sum(axis=1, keepdims=True).clip(min=1)
+    hit_kk = np.eye(len(classes), dtype=bool)
+    worst = max(float(share_kk[~hit_kk].max(initial=0)), 0.01)
+    figure = Figure(figsize=(8, 7.4), layout="constrained")
+    ax = figure.subplots()
+    ax.imshow(np.ma.array(share_kk, mask=~hit_kk), cmap="Blues", vmin=0, vmax=1.25)
+    ax.imshow(np.ma.array(share_kk, mask=hit_kk), cmap="Oranges", vmin=0, vmax=1.5 * worst)
+    for (row, column), count in np.ndenumerate(scores.confusion_kk):
+        dark = share_kk[row, column] > (0.7 if row == column else 0.9 * worst)
+        ax.text(
+            *(column, row, str(count) if count else "·"),
+            ha="center",
+            va="center",
+            color="white" if dark else INK if count else FAINT,
+            weight="bold" if row == column else "normal",
+        )
+    _plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are right")
+    ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set_xlabel("said to be", color=INK)
+    ax.set_ylabel("is", color=INK)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
+def reliability(scores: Scores) -> Figure:
+    """Accuracy by confidence, beside what it should be, above how often each confidence occurs."""
+    bins = scores.reliability
+    width = bins["high"] - bins["low"]
+    figure = Figure(figsize=(6.4, 7.2), layout="constrained")
+    upper, lower = figure.subplots(2, height_ratios=[3, 1], sharex=True)
+    bar: dict[str, Any] = {"width": width, "align": "edge", "edgecolor": "white"}
+    upper.bar(bins["low"], bins["accuracy"], color=BLUE, label="accuracy", **bar)
+    upper.bar(
+        bins["low"],
+        bins["confidence"] - bins["accuracy"],
+        bottom=bins["accuracy"],
+        color=RED,
+        alpha=0.25,
+        label="gap to the confidence",
+        **bar,
+    )
+    upper.plot([0, 1], [0, 1], color=FAINT, linestyle="--", label="perfectly calibrated")
+    upper.set(xlim=(0, 1), ylim=(0, 1))
+    upper.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    upper.legend(frameon=False, loc="upper left")
+    _plain(
+        upper, f"Confidence and accuracy: calibration error {_percent(scores.calibration_error)}"
+    )
+
+    lower.bar(bins["low"], bins["images"] / scores.images, color=FAINT, **bar)
+    mean_confidence = (bins["confidence"] * bins["images"]).sum() / scores.images
+    for value, name, colour in (
+        (scores.accuracy, "accuracy", BLUE),
+        (mean_confidence, "mean confidence", RED),
+    ):
+        lower.axvline(value, color=colour, linewidth=1.5, label=f"{name} {_percent(value)}")
+    lower.legend(frameon=False, loc="upper left")
+    lower.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    lower.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _plain(lower, "Images")
+    lower.set_xlabel("confidence: probability of the class that was said", color=INK)
+    return figure
+
+
+def mistakes(
+    images_nhwc: np.ndarray, predictions: Predictions, classes: Sequence[str], count: int
+) -> Figure:
+    """The `count` wrongly classified images of which the model was most sure, the surest first."""
+    wrong = np.flatnonzero(~predictions.correct_n)
+    shown = wrong[np.argsort(-predictions.confidence_n[wrong], kind="stable")][:count]
+    columns = max(1, int(np.ceil(np.sqrt(count))))
+    rows = max(1, -(-len(shown) // columns))
+    figure = Figure(figsize=(1.9 * columns, 2.3 * rows + 0.5), layout="constrained")
+    figure.suptitle(
+        f"The {len(shown)} most confident of {len(wrong):,} mistakes"
+        if len(wrong)
+        else "No mistakes",
+        **{"color": INK, "weight": "bold"},
+    )
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for ax in grid.flat:
+        ax.axis("off")
+    for ax, index in zip(grid.flat, shown, strict=False):
+        ax.imshow(images_nhwc[index], interpolation="lanczos")
+        said = classes[predictions.predicted_n[index]]
+        confidence = _percent(float(predictions.confidence_n[index]))
+        ax.set_title(f"said {said} {confidence}", color=RED, fontsize=9, pad=14)
+        is_label = f"is {classes[predictions.labels_n[index]]}"
+        ax.text(0.5, 1.03, is_label, transform=ax.transAxes, ha="center", color=INK, fontsize=9)
+    return figure
+
+
+def _curve(ax: Axes, history: pd.DataFrame, column: str, label: str, colour: str) -> None:
+    """A line with a point an epoch, where the column holds anything."""
+    seen = history[["epoch", column]].dropna()
+    if not seen.empty:
+        ax.plot(seen["epoch"], seen[column], ".-", color=colour, linewidth=1.8, label=label)
+
+
+def _plain(ax: Axes, title: str) -> None:
+    ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GRID)
+    ax.tick_params(colors=INK, length=0)
+    ax.grid(color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

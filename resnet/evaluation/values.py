@@ -1,0 +1,137 @@
+"""What an evaluation leaves behind, as values: read here by whoever compares or registers models.
+
+Loads neither keras nor pandas.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from resnet import files, params
+from resnet.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Every number about one model on one test split; shares are 0 to 1."""
+
+    accuracy: float
+    accuracy_low: float  # 95 % interval of the accuracy
+    accuracy_high: float
+    loss: float  # mean cross-entropy, in nats
+    top2: float
+    calibration_error: float
+    parameters: int  # trainable
+    flops: int  # of one image
+    size_bytes: int  # of the model's file
+    latency_ms: float  # of one image
+    throughput: float  # images a second, 256 a call
+    correct: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics, and the model and the test images that they belong to, by their hashes."""
+
+    metrics: Metrics
+    model_hash: str
+    test_hash: str
+
+    @classmethod
+    def read(cls, paths: params.Paths) -> Self:
+        """The evaluation in `paths.metrics`. Raises PipelineError where there is none."""
+        values = _read(paths.metrics, files.read_json)
+        try:
+            hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
+            return cls(Metrics(**values), **hashes)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise PipelineError(
+                f"{paths.metrics} is not this version's: {error}; run 'resnet evaluate' again"
+            ) from None
+
+    def write(self, paths: params.Paths) -> None:
+        files.write_json(paths.metrics, self._flat())
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, hex, of all that `paths.metrics` says: a new one for each evaluation."""
+        return hashlib.sha256(json.dumps(self._flat(), sort_keys=True).encode()).hexdigest()
+
+    def _flat(self) -> dict[str, Any]:
+        return {
+            **asdict(self.metrics),
+            "model_hash": self.model_hash,
+            "test_hash": self.test_hash,
+        }
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model said of every test image, in the split's order."""
+
+    labels_n: np.ndarray  # uint8 (N,)
+    probabilities_nk: np.ndarray  # float32 (N, K)
+
+    @property
+    def predicted_n(self) -> np.ndarray:
+        """The likeliest class of each image, uint8 (N,)."""
+        return self.probabilities_nk.argmax(axis=1).astype(np.uint8)
+
+    @property
+    def confidence_n(self) -> np.ndarray:
+        """The likeliest class's probability, float32 (N,)."""
+        return self.probabilities_nk.max(axis=1)
+
+    @property
+    def correct_n(self) -> np.ndarray:
+        """Whether the likeliest class is the label, bool (N,)."""
+        return self.predicted_n == self.labels_n
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The predictions in the parquet file `path`. Raises PipelineError where there are none."""
+        import pyarrow.parquet as parquet
+
+        table = _read(path, parquet.read_table)
+        columns = [name for name in table.column_names if name[0] == "p" and name[1:].isdigit()]
+        return cls(
+            labels_n=table["label"].to_numpy(),
+            probabilities_nk=np.stack([table[name].to_numpy() for name in columns], axis=1),
+        )
+
+    def write(self, path: Path) -> None:
+        """As parquet: index, label, predicted, and a probability a class, p0, p1, …"""
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        table = pa.table(
+            {
+                "index": np.arange(len(self.labels_n), dtype=np.int32),
+                "label": self.labels_n,
+                "predicted": self.predicted_n,
+                **probability_columns(self.probabilities_nk),
+            }
+        )
+        with files.replacing(path) as draft:
+            parquet.write_table(table, draft)
+
+
+def probability_columns(probabilities_nk: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns p0, p1, … of a table of predictions."""
+    return {f"p{k}": column for k, column in enumerate(probabilities_nk.T)}
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What `reader` reads in `path`, which an evaluation has written."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is not there: run 'resnet evaluate' first") from None
+    except ValueError as error:  # JSON's and Arrow's errors are ValueErrors
+        raise PipelineError(f"{path}: {error}; run 'resnet evaluate' again") from None
