@@ -1,0 +1,60 @@
+# `make run` and `make test` are all that a new machine with Python 3.11+, git and make needs.
+.DEFAULT_GOAL := help
+.PHONY: help run test check ui worker deploy bench lock clean
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+export PREFECT_HOME ?= $(CURDIR)/.state/prefect
+export DO_NOT_TRACK ?= 1
+export RESNET_ROOT := $(CURDIR)
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
+	@$(BIN)/resnet run --or-stand-in
+
+test: .venv/installed  ## the tests
+	@$(BIN)/pytest
+
+check: .venv/installed  ## formatting, lint, types, who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+ui: .venv/installed  ## Prefect's and MLflow's servers on loopback
+	@$(BIN)/resnet ui
+
+deploy: .venv/installed  ## the deployments of prefect.yaml onto the running server
+	@$(BIN)/prefect work-pool inspect resnet >/dev/null 2>&1 || \
+		$(BIN)/prefect work-pool create resnet --type process
+	@$(BIN)/prefect work-queue inspect training --pool resnet >/dev/null 2>&1 || \
+		$(BIN)/prefect work-queue create training --pool resnet --limit 1
+	@$(BIN)/prefect --no-prompt deploy --all
+
+worker: .venv/installed  ## executes the deployments' runs
+	@$(BIN)/prefect worker start --pool resnet --type process
+
+bench: .venv/installed  ## the benchmarks, as JSON and a table
+	@$(BIN)/python benchmarks/run.py
+
+lock: .venv/installed  ## write the hashed locks anew from pyproject.toml
+	@for extra in test gpu jax-gpu bench; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+			--no-emit-index-url --no-annotate --extra $$extra pyproject.toml \
+			-o $$([ $$extra = test ] && echo requirements.lock || echo requirements-$$extra.lock); \
+	done
+
+clean:  ## caches and left-over working trees; never the registry, DVC's cache or its remote
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info .state/runs
+	@git worktree prune
+	@find resnet flows tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

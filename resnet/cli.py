@@ -1,0 +1,216 @@
+"""The `resnet` command: parse, call one function, print what it returns.
+
+Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage. Each command imports
+what it needs when it runs, so that `resnet --help` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnet import project
+from resnet.errors import PipelineError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code."""
+    arguments = _parser().parse_args(words)
+    try:
+        root = project.find_root()
+        project.enter(root)
+        code: int | None = arguments.command(root, arguments)
+    except PipelineError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 1
+    return code or 0
+
+
+def _fetch(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.data.fetch import fetch
+
+    chosen = params.load(root)
+    fetch(chosen.data, chosen.paths, chosen.runtime)
+
+
+def _ingest(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.data.ingest import ingest
+
+    chosen = params.load(root)
+    ingest(chosen.data, chosen.paths)
+
+
+def _train(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select(chosen.train.backend, chosen.train.device)
+    from resnet.training.train import train
+
+    listener = None
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from resnet.registry.live import LiveRun
+
+        listener = LiveRun(root, chosen)
+    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, listener)
+
+
+def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select(chosen.train.backend, chosen.train.device)
+    from resnet.evaluation.evaluate import evaluate
+
+    evaluate(chosen.evaluate, chosen.paths)
+
+
+def _publish(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select("tensorflow", "cpu")
+    from resnet.registry.publish import publish
+
+    print(publish(chosen, root))
+
+
+def _promote(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import params
+    from resnet.registry import promotion
+
+    chosen = params.load(root)
+    decision = promotion.promote(
+        root,
+        arguments.model or chosen.model_name,
+        arguments.version,
+        chosen.gate,
+        reason=arguments.reason,
+        force=arguments.force,
+    )
+    print(decision)
+    return 0 if decision.promoted else 1
+
+
+def _rollback(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.registry import promotion
+
+    name = arguments.model or params.load(root).model_name
+    print(promotion.rollback(root, name, reason=arguments.reason, to=arguments.to))
+
+
+def _history(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.registry import ledger
+
+    name = arguments.model or params.load(root).model_name
+    events = ledger.history(root, name)
+    print(ledger.as_json_lines(events) if arguments.json else ledger.as_table(events))
+
+
+def _predict(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    name = arguments.model or params.load(root).model_name
+    backend.select("tensorflow", "cpu")
+    from resnet.serving.predict import predict_with_version
+
+    print(predict_with_version(root, name, arguments.version, arguments.source, arguments.out))
+
+
+def _run(root: Path, arguments: argparse.Namespace) -> int:
+    from flows import start
+
+    return start.run(
+        root,
+        preset=arguments.preset,
+        overrides=arguments.set,
+        promote=arguments.promote,
+        stand_in=arguments.or_stand_in,
+    )
+
+
+def _doctor(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import doctor
+
+    return doctor.report(root)
+
+
+def _ui(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import servers
+
+    servers.serve(root)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="resnet", description="From CIFAR-10 to a residual network in production."
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=function)
+        return added
+
+    def of_model(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--model", metavar="NAME", help="registered model; default: params.yaml's"
+        )
+
+    run = command("run", _run, "the whole pipeline, as a Prefect flow run")
+    run.add_argument("--preset", default="quick", help="presets/NAME.yaml; quick is params.yaml")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.epochs=3"
+    )
+    run.add_argument("--promote", choices=["if-better", "never"], default="if-better")
+    run.add_argument(
+        "--or-stand-in",
+        action="store_true",
+        help="use the generated stand-in where CIFAR-10 cannot be had",
+    )
+
+    command("fetch", _fetch, "stage: get and verify the data set's files")
+    command("ingest", _ingest, "stage: check, split and profile the images")
+    command("train", _train, "stage: train the network")
+    command("evaluate", _evaluate, "stage: score the model on the test images")
+    command("publish", _publish, "register what the stages made as a run and a version of MLflow")
+
+    promote = command("promote", _promote, "put a version into production, if the gate lets it")
+    promote.add_argument("version", help="a version's number, or an alias such as candidate")
+    promote.add_argument("--reason", required=True)
+    promote.add_argument("--force", action="store_true", help="against the gate; it is recorded")
+    of_model(promote)
+
+    rollback = command("rollback", _rollback, "put the version before back into production")
+    rollback.add_argument("--reason", required=True)
+    rollback.add_argument("--to", metavar="VERSION", help="this version; default: the one before")
+    of_model(rollback)
+
+    history = command("history", _history, "who moved what into production, when and why")
+    history.add_argument("--json", action="store_true", help="as JSON lines")
+    of_model(history)
+
+    predict = command("predict", _predict, "classify images with a registered version")
+    predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
+    predict.add_argument("--version", default="production", help="a number or an alias")
+    predict.add_argument("--out", type=Path, help="write a parquet file instead of a table")
+    of_model(predict)
+
+    command("doctor", _doctor, "look for the known traps, and say what to do about each")
+    command("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

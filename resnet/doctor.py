@@ -1,0 +1,214 @@
+"""Look for the known traps, and say what to do about each."""
+
+import importlib.metadata
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from resnet import params, processes, project, worktree
+from resnet.errors import PipelineError
+
+MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, how it is, and what to do."""
+
+    level: Literal["ok", "warn", "fail"]
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{MARKS[self.level]}  {self.subject:<10} {self.text}"
+
+
+def report(root: Path) -> int:
+    """Print every finding. Returns 1 where one of them is a failure, else 0."""
+    findings = [finding for check in CHECKS for finding in check(root)]
+    for finding in findings:
+        print(finding)
+    return int(any(finding.level == "fail" for finding in findings))
+
+
+def tools(root: Path) -> list[Finding]:
+    """git, this Python, and the packages that pyproject.toml bounds."""
+    findings = []
+    if not shutil.which("git"):
+        findings.append(Finding("fail", "tools", "git is not on the PATH: install it"))
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        found = sys.version.split()[0]
+        findings.append(Finding("fail", "tools", f"Python is {found}: want 3.11, 3.12 or 3.13"))
+    try:
+        wrong = _unmet_requirements()
+    except importlib.metadata.PackageNotFoundError:
+        wrong = ["this project is not installed"]
+    findings += [
+        Finding("fail", "tools", f"{one}: run 'rm .venv/installed; make run'") for one in wrong
+    ]
+    on_path = shutil.which("python")
+    if on_path and Path(on_path).parent != Path(sys.executable).parent:
+        findings.append(
+            Finding("warn", "tools", f"`python` is {on_path}: activate .venv before `dvc repro`")
+        )
+    return findings or [Finding("ok", "tools", "git, Python and every bounded package fit")]
+
+
+def _unmet_requirements() -> list[str]:
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for text in importlib.metadata.requires("resnet-pipeline") or []:
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = importlib.metadata.version(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{wanted.name} is not installed, want {wanted.specifier}")
+            continue
+        if not wanted.specifier.contains(found, prereleases=True):
+            wrong.append(f"{wanted.name} is {found}, want {wanted.specifier}")
+    return wrong
+
+
+def parameters(root: Path) -> list[Finding]:
+    """params.yaml, and each preset laid over it."""
+    findings = []
+    presets = sorted(found.stem for found in (root / "presets").glob("*.yaml"))
+    for preset in ("quick", *presets):
+        try:
+            params.check(params.merge(params.read(root), root, preset, []))
+        except PipelineError as error:
+            findings.append(Finding("fail", "params", f"preset {preset}: {error}"))
+    return findings or [
+        Finding("ok", "params", f"params.yaml and {len(presets)} presets are right")
+    ]
+
+
+def device(root: Path) -> list[Finding]:
+    """A GPU that the machine has and the backend cannot see. Asks in a process of its own."""
+    chosen = params.load(root).train
+    code, lines = processes.stream(
+        [sys.executable, "-m", "resnet.backend", chosen.backend, chosen.device],
+        root,
+        {**os.environ, **project.environment(root)},
+        lambda line: None,
+    )
+    found = processes.error(lines) or (lines or ["nothing"])[-1]
+    if code:
+        return [Finding("fail", "device", found)]
+    if shutil.which("nvidia-smi") and "gpu" not in found:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+        if listed.returncode == 0 and "GPU" in listed.stdout:
+            return [
+                Finding(
+                    "fail",
+                    "device",
+                    f"nvidia-smi sees {listed.stdout.splitlines()[0]}, {chosen.backend} does not: "
+                    "install requirements-gpu.lock (TensorFlow) or requirements-jax-gpu.lock",
+                )
+            ]
+    return [Finding("ok", "device", f"training runs on {found}")]
+
+
+def data(root: Path) -> list[Finding]:
+    """CIFAR-10 is here, or can be had."""
+    from resnet.data import sources
+
+    chosen = params.load(root)
+    why = sources.unavailable(chosen.data, chosen.paths)
+    if why:
+        return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]
+    return [Finding("ok", "data", f"{chosen.data.dataset} is here or can be had")]
+
+
+def locks(root: Path) -> list[Finding]:
+    """Locks of DVC whose holder is gone, and what failed runs left."""
+    findings = []
+    rwlock = root / ".dvc" / "tmp" / "rwlock"
+    if rwlock.exists() and rwlock.stat().st_size:
+        held = json.loads(rwlock.read_text())
+        readers = itertools.chain.from_iterable(held.get("read", {}).values())
+        holders = [*held.get("write", {}).values(), *readers]
+        dead = sorted({one["pid"] for one in holders if not psutil.pid_exists(one["pid"])})
+        alive = sorted({one["pid"] for one in holders} - set(dead))
+        if dead:
+            findings.append(
+                Finding("warn", "locks", f"{rwlock} names ended processes {dead}: DVC removes them")
+            )
+        if alive:
+            findings.append(Finding("warn", "locks", f"dvc is at work here: processes {alive}"))
+    left = worktree.left_over(root)
+    if left:
+        findings.append(
+            Finding("warn", "locks", f"failed runs left {len(left)} trees: look, then 'make clean'")
+        )
+    return findings or [Finding("ok", "locks", "no stale lock, no left-over working tree")]
+
+
+def servers(root: Path) -> list[Finding]:
+    """The servers that the user's variables name answer."""
+    findings = []
+    for variable, health in (
+        ("PREFECT_API_URL", "/health"),
+        ("MLFLOW_TRACKING_URI", "/health"),
+    ):
+        address = os.environ.get(variable, "")
+        if address.startswith("http") and not _answers(address.rstrip("/") + health):
+            findings.append(
+                Finding(
+                    "fail",
+                    "servers",
+                    f"{variable} is {address}, which does not answer: "
+                    "start it ('make ui' for the project's own), or unset the variable",
+                )
+            )
+    return findings or [Finding("ok", "servers", "every server that is named answers")]
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=3):  # noqa: S310  (the user's own address)
+            return True
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def artifacts(root: Path) -> list[Finding]:
+    """Artifacts that MLflow looks for where they are not: the checkout was moved."""
+    from resnet.registry import store
+
+    moved = store.moved_experiments(root)
+    if moved:
+        return [
+            Finding(
+                "fail",
+                "artifacts",
+                f"{len(moved)} MLflow experiments keep their artifacts in {moved[0]}, which is not "
+                "in this checkout: it was moved; move it back, or start anew without .state/mlflow",
+            )
+        ]
+    return [Finding("ok", "artifacts", "MLflow's artifacts are where its records say")]
+
+
+CHECKS: tuple[Callable[[Path], list[Finding]], ...] = (
+    tools,
+    parameters,
+    device,
+    data,
+    locks,
+    servers,
+    artifacts,
+)

@@ -1,0 +1,71 @@
+"""Run a command, hand on its output line by line, and leave nothing of it behind."""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+ERROR = "error: "
+GRACE_SECONDS = 20.0
+
+
+def stream(
+    command: Sequence[str], root: Path, env: Mapping[str, str], say: Callable[[str], None]
+) -> tuple[int, list[str]]:
+    """Run `command` in `root`; its exit code and its lines, each given to `say` as it comes.
+
+    The command stays in the caller's process group, so whoever ends that group ends it too. When
+    this function is left by an exception, the command and all its children are ended first: a GPU
+    is free when its run is over.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  (it is a pipe)
+        try:
+            for line in process.stdout:
+                line = line.rstrip()
+                if line:
+                    lines.append(line)
+                    say(line)
+            process.wait()
+        except BaseException:
+            end(process.pid)
+            raise
+    return process.returncode, lines
+
+
+def error(lines: Sequence[str]) -> str | None:
+    """The message of the `resnet` command that printed `lines`, all its lines; None without one."""
+    starts = [number for number, line in enumerate(lines) if line.startswith(ERROR)]
+    return "\n".join(lines[starts[-1] :]).removeprefix(ERROR) if starts else None
+
+
+def end(pid: int) -> None:
+    """End a process and all its children: SIGTERM, and SIGKILL for what is left of them."""
+    try:
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(family, timeout=GRACE_SECONDS)
+    for member in alive:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=1)

@@ -1,0 +1,56 @@
+"""Where the checkout is, and the environment that its tools run in.
+
+`environment` holds what the user has not set himself: state under `.state/` and not in his home,
+telemetry off, this interpreter's commands first on the PATH.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from resnet.errors import PipelineError
+
+STATE = ".state"
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The nearest folder, from `start` upward, that holds params.yaml and dvc.yaml.
+
+    Raises PipelineError where there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise PipelineError(
+        f"{start} is in no checkout of this project (no params.yaml and dvc.yaml upward of it): "
+        "change into one"
+    )
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The variables that a command run for the checkout at `root` gets beside the user's own."""
+    state = root / STATE
+    defaults = {
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+        "DO_NOT_TRACK": "1",
+        "MPLCONFIGDIR": str(state / "matplotlib"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    commands = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return {
+        **{name: os.environ.get(name, value) for name, value in defaults.items()},
+        "PATH": os.pathsep.join([commands, *(folder for folder in path if folder != commands)]),
+    }
+
+
+def enter(root: Path) -> None:
+    """Make `environment` this process's own, and `root` its working directory."""
+    (root / STATE).mkdir(exist_ok=True)
+    os.environ.update(environment(root))
+    os.chdir(root)

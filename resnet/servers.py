@@ -1,0 +1,106 @@
+"""Prefect's and MLflow's servers on loopback, over the state of this checkout."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from resnet import processes, project
+from resnet.errors import PipelineError
+
+HOST = "127.0.0.1"
+PREFECT_PORT = 4200
+MLFLOW_PORT = 5000
+START_SECONDS = 120.0
+
+
+def serve(root: Path) -> None:
+    """Both servers, until this process is interrupted. Prints their addresses."""
+    with ExitStack() as stack:
+        prefect = stack.enter_context(prefect_server(root, PREFECT_PORT))
+        mlflow = stack.enter_context(mlflow_server(root, MLFLOW_PORT))
+        print(f"Prefect: {prefect.removesuffix('/api')}")
+        print(f"MLflow:  {mlflow}")
+        print("Ctrl-C stops both.", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print()
+
+
+@contextmanager
+def prefect_server(root: Path, port: int) -> Iterator[str]:
+    """A Prefect server with the checkout's history; its API's address."""
+    words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    api = f"http://{HOST}:{port}/api"
+    with _server("Prefect", root, port, words, f"{api}/health", {"PREFECT_API_URL": api}):
+        yield api
+
+
+@contextmanager
+def mlflow_server(root: Path, port: int) -> Iterator[str]:
+    """An MLflow server over the checkout's own store; its address."""
+    from resnet.registry import store
+
+    words = [
+        *("mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", store.prepare_local(root)),
+        *("--artifacts-destination", str(store.local_artifacts(root))),
+    ]
+    address = f"http://{HOST}:{port}"
+    with _server("MLflow", root, port, words, f"{address}/health", {}):
+        yield address
+
+
+@contextmanager
+def _server(
+    name: str, root: Path, port: int, words: list[str], health: str, env: dict[str, str]
+) -> Iterator[None]:
+    """A server process; its output goes to .state/NAME.log. Ended with its children at the end."""
+    if _taken(port):
+        raise PipelineError(
+            f"port {port} of {HOST}, which {name}'s server wants, is taken: is it running already? "
+            "End the process that listens there, and try again"
+        )
+    log = root / project.STATE / f"{name.lower()}-server.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=root,
+            env={**os.environ, **project.environment(root), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait(name, process, health, log)
+        yield
+    finally:
+        processes.end(process.pid)
+        process.wait()
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], health: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise PipelineError(f"{name}'s server ended with {process.returncode}: see {log}")
+        try:
+            with urlopen(health, timeout=2):  # noqa: S310  (loopback)
+                return
+        except (URLError, OSError):
+            time.sleep(0.5)
+    raise PipelineError(f"{name}'s server did not answer in {START_SECONDS:.0f} s: see {log}")
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0

@@ -1,0 +1,173 @@
+"""Run the stages of dvc.yaml, and say why each ran or did not. The only caller of `dvc`.
+
+DVC decides whether a stage runs: `changed` asks it once for all of them, `run` lets it reproduce
+one. What had changed is read from dvc.lock, which names every dependency, parameter and output.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from resnet import processes, project
+from resnet.errors import PipelineError
+
+STAGES = ("fetch", "ingest", "train", "evaluate")
+
+DVC_ERROR = "ERROR: "
+BUSY = "is busy, it is being blocked by"
+RESTORED = "is cached - skipping run"
+UNCHANGED = "didn't change, skipping"
+RETRY_SECONDS = 5.0
+
+
+class StageError(PipelineError):
+    """A stage ended with an error; the message is the stage's own last line."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage."""
+
+    stage: str
+    action: Literal["ran", "restored", "skipped"]
+    why: str
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        took = f" in {self.seconds:.0f} s" if self.action != "skipped" else ""
+        return f"{self.stage}: {self.action}{took}: {self.why}"
+
+
+def changed(root: Path) -> set[str]:
+    """The stages of which DVC says that a dependency, a parameter or an output changed.
+
+    One `dvc status`, which costs what one reproduction with nothing to do costs. A stage that is
+    not in it has to run all the same when one before it does.
+    """
+    done = subprocess.run(
+        _dvc("status", "--json", *STAGES),
+        cwd=root,
+        env={**os.environ, **project.environment(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise PipelineError(_reason(done.stderr.splitlines(), "dvc status failed"))
+    return set(json.loads(done.stdout))
+
+
+def skipped(stage: str, root: Path) -> Outcome:
+    """The outcome of a stage that DVC found unchanged."""
+    entry = _locked(root).get(stage, {})
+    files = len(entry.get("deps", []))
+    values = len(_flat(entry.get("params", {})))
+    return Outcome(
+        stage,
+        "skipped",
+        f"its {files} dependencies and {values} parameters are those of dvc.lock, "
+        "and so are its outputs",
+    )
+
+
+def run(
+    stage: str,
+    root: Path,
+    lock_seconds: float,
+    say: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+) -> Outcome:
+    """`dvc repro --single-item STAGE` in `root`, each line of it given to `say`.
+
+    Where another process is at work on the same files, waits for it up to `lock_seconds`.
+    Raises StageError with the stage's own last line.
+    """
+    before = _locked(root).get(stage)
+    started = time.monotonic()
+    while True:
+        code, lines = processes.stream(
+            _dvc("--wait-for-lock", "repro", "--single-item", stage),
+            root,
+            {**os.environ, **project.environment(root), **(env or {})},
+            say,
+        )
+        if code == 0:
+            break
+        if not any(BUSY in line for line in lines):
+            raise StageError(f"{stage}: {_reason(lines, f'dvc exited with {code}')}")
+        waited = time.monotonic() - started
+        if waited > lock_seconds:
+            raise StageError(
+                f"{stage}: another process has been at work on its files for {waited:.0f} s: wait "
+                "for it (runtime.lock_seconds says how long), or end it, and run again"
+            )
+        say(f"{stage}: another process is at work on its files; waiting for it")
+        time.sleep(RETRY_SECONDS)
+    seconds = time.monotonic() - started
+    if any(UNCHANGED in line for line in lines):
+        return skipped(stage, root)
+    why = explain(before, _locked(root)[stage])
+    if any(RESTORED in line for line in lines):
+        return Outcome(stage, "restored", f"computed before from the same inputs ({why})", seconds)
+    return Outcome(stage, "ran", why, seconds)
+
+
+def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """What differs between two entries of one stage in dvc.lock, in words."""
+    if before is None:
+        return "it has not run here before"
+    reasons = []
+    if before.get("cmd") != after.get("cmd"):
+        reasons.append("its command changed")
+    old, new = (_flat(entry.get("params", {})) for entry in (before, after))
+    reasons += [
+        f"{key} {old.get(key)} → {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    old, new = (
+        {one["path"]: one.get("md5") for one in entry.get("deps", [])} for entry in (before, after)
+    )
+    reasons += [
+        f"{path} changed"
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+    return "; ".join(reasons) or "its outputs were not there, or not as it had left them"
+
+
+def _dvc(*words: str) -> list[str]:
+    return [sys.executable, "-m", "dvc", *words]
+
+
+def _locked(root: Path) -> dict[str, Any]:
+    path = root / "dvc.lock"
+    if not path.exists():
+        return {}
+    stages: dict[str, Any] = (yaml.safe_load(path.read_text()) or {}).get("stages", {})
+    return stages
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"params.yaml": {"train": {"epochs": 3}}} → {"train.epochs": 3}"""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key if not prefix or prefix == "params.yaml" else f"{prefix}.{key}"
+        flat |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _reason(lines: list[str], otherwise: str) -> str:
+    """The error that the stage itself gave; else DVC's; else `otherwise`."""
+    theirs = [line.removeprefix(DVC_ERROR) for line in lines if line.startswith(DVC_ERROR)]
+    own = itertools.takewhile(lambda line: not line.startswith(DVC_ERROR), lines)
+    return processes.error(list(own)) or (theirs or lines or [otherwise])[-1]

@@ -1,0 +1,82 @@
+"""A second working tree of the checkout, for a run with parameters of its own.
+
+The tree stands under `.state/runs/`, at the checkout's commit and with its uncommitted changes;
+only params.yaml is another. It shares DVC's cache with the checkout, so that what was computed
+in one is restored in the other.
+"""
+
+import configparser
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from resnet import params, project
+from resnet.errors import PipelineError
+
+
+@contextmanager
+def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]:
+    """The path of a working tree of `root` whose params.yaml is `values`.
+
+    It is removed when the block ends, and kept for a look when the block raises. Raises
+    PipelineError where `root` is not a git checkout.
+    """
+    tree = root / project.STATE / "runs" / name
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    _git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
+    _copy_changes(root, tree)
+    (tree / "params.yaml").write_text(params.dump(values))
+    _share_cache(root, tree)
+    yield tree
+    _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def left_over(root: Path) -> list[Path]:
+    """Trees that failed runs have left."""
+    return sorted((root / project.STATE / "runs").glob("*"))
+
+
+def _copy_changes(root: Path, tree: Path) -> None:
+    """Bring what differs from HEAD, new files that git does not ignore among it."""
+    index = tree.with_suffix(".index")
+    try:
+        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
+        _git(root, "read-tree", "HEAD", env=env)
+        _git(root, "add", "--all", env=env)
+        patch = _git(root, "diff", "--cached", "--binary", "HEAD", env=env)
+    finally:
+        index.unlink(missing_ok=True)
+    if patch:
+        _git(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
+
+
+def _share_cache(root: Path, tree: Path) -> None:
+    """The checkout's own DVC settings, and its cache by its full path."""
+    settings = configparser.ConfigParser()
+    for name in ("config", "config.local"):
+        settings.read(root / ".dvc" / name)
+    cache = Path(settings.get("cache", "dir", fallback="cache"))
+    local = configparser.ConfigParser()
+    local.read(root / ".dvc" / "config.local")
+    if not local.has_section("cache"):
+        local.add_section("cache")
+    local.set("cache", "dir", str((root / ".dvc" / cache).resolve()))
+    with (tree / ".dvc" / "config.local").open("w") as stream:
+        local.write(stream)
+
+
+def _git(
+    folder: Path, *words: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None
+) -> bytes:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise PipelineError(
+            f"git {words[0]} in {folder} failed: {done.stderr.decode(errors='replace').strip()}: "
+            "other parameters than params.yaml's need a git checkout with a commit"
+        )
+    return done.stdout

@@ -1,0 +1,87 @@
+"""params.yaml, presets and overrides become one strict value, or one clear error."""
+
+from pathlib import Path
+
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+
+ROOT = Path(__file__).parents[1]
+
+
+def chosen(*overrides: str, preset: str | None = None) -> params.Params:
+    return params.check(params.merge(params.read(ROOT), ROOT, preset, overrides))
+
+
+def test_the_file_itself_is_the_preset_quick():
+    assert chosen(preset="quick") == params.load(ROOT)
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_is_right(preset):
+    assert chosen(preset=preset) != params.load(ROOT)
+
+
+def test_an_override_changes_its_key_and_no_other():
+    before, after = params.load(ROOT), chosen("train.optimizer.momentum=0.5")
+    assert after.train.optimizer.momentum == 0.5
+    optimizer = after.train.optimizer.model_copy(
+        update={"momentum": before.train.optimizer.momentum}
+    )
+    restored = after.train.model_copy(update={"optimizer": optimizer})
+    assert after.model_copy(update={"train": restored}) == before
+
+
+def test_an_override_goes_before_the_preset():
+    assert chosen("train.batch=7", preset="paper").train.batch == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", "there is no 'epoch' here, only device, backend"),
+        ("epochs", "want section.key=value"),
+        ("train=3", "'train' is a section"),
+        ("train.epochs=[", "is not YAML"),
+        ("train.epochs=-1", "train.epochs: Input should be greater than 0 .found -1"),
+        ("train.steps=10", "give one, set the other to null"),
+        ("net.depth=9", "take 8 or 14"),
+        ("net.depth=2", "take 8 or 14"),
+        ("data.dataset=mnist", "data.dataset: Input should be 'cifar10' or 'generated'"),
+    ],
+)
+def test_a_wrong_override_is_named(override, message):
+    with pytest.raises(PipelineError, match=message):
+        chosen(override)
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones():
+    with pytest.raises(PipelineError, match="no preset 'slow': the presets are quick, article"):
+        chosen(preset="slow")
+
+
+def test_a_missing_key_is_named():
+    values = params.read(ROOT)
+    del values["gate"]["floor"]
+    with pytest.raises(PipelineError, match="gate.floor: Field required"):
+        params.check(values)
+
+
+def test_a_folder_without_params_is_told_so(tmp_path):
+    with pytest.raises(PipelineError, match="is not there: run this in a checkout"):
+        params.load(tmp_path)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    (tmp_path / "params.yaml").write_text(params.dump(params.read(ROOT)))
+    assert params.load(tmp_path) == params.load(ROOT)
+
+
+def test_nobody_changes_a_parameter_on_the_way():
+    with pytest.raises(ValueError, match="frozen"):
+        params.load(ROOT).train.batch = 1
+
+
+def test_the_stand_in_has_a_model_name_of_its_own():
+    assert chosen("data.dataset=generated").model_name == "generated-resnet"

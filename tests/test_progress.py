@@ -1,0 +1,28 @@
+"""What a long job prints in a log can be read back."""
+
+from resnet.progress import Progress, fraction
+
+
+def test_each_plain_line_says_the_share_that_is_done(capsys):
+    with Progress("train", total=8, unit="steps", seconds=0) as progress:
+        for _ in range(8):
+            progress.advance(1, "loss 1.5")
+    lines = capsys.readouterr().out.splitlines()
+    shares = [fraction(line) for line in lines]
+    assert shares[:3] == [("train", 0.12), ("train", 0.25), ("train", 0.37)]
+    assert shares[-1] == ("train", 1.0)
+    assert all("loss 1.5" in line for line in lines)
+
+
+def test_a_job_that_fails_does_not_say_it_is_done(capsys):
+    try:
+        with Progress("train", total=8, unit="steps", seconds=60) as progress:
+            progress.advance(1)
+            raise RuntimeError
+    except RuntimeError:
+        assert capsys.readouterr().out == ""
+
+
+def test_other_lines_are_not_progress():
+    assert fraction("train: the loss is NaN") is None
+    assert fraction("error: train: 3 %") is None

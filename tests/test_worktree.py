@@ -1,0 +1,78 @@
+"""A run with its own parameters has a tree of its own, and the checkout stays as it was."""
+
+import configparser
+import subprocess
+
+import pytest
+import yaml
+
+from resnet import worktree
+from resnet.errors import PipelineError
+
+
+def git(root, *words):
+    return subprocess.run(
+        ["git", *words], cwd=root, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "config", "user.name", "A Tester")
+    git(tmp_path, "config", "user.email", "tester@example.org")
+    (tmp_path / ".gitignore").write_text("/.state/\nignored\n/.dvc/config.local\n")
+    (tmp_path / "params.yaml").write_text("train: {epochs: 1}\n")
+    (tmp_path / "code.py").write_text("committed\n")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    remote = local\n")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    return tmp_path
+
+
+def test_the_tree_has_the_uncommitted_changes_and_its_own_parameters(checkout):
+    (checkout / "code.py").write_text("edited\n")
+    (checkout / "new.bin").write_bytes(bytes(range(256)))
+    (checkout / "ignored").touch()
+    before = git(checkout, "status", "--porcelain")
+    with worktree.worktree(checkout, "a", {"train": {"epochs": 9}}) as tree:
+        assert (tree / "code.py").read_text() == "edited\n"
+        assert (tree / "new.bin").read_bytes() == bytes(range(256))
+        assert not (tree / "ignored").exists()
+        assert yaml.safe_load((tree / "params.yaml").read_text()) == {"train": {"epochs": 9}}
+        assert git(tree, "rev-parse", "HEAD") == git(checkout, "rev-parse", "HEAD")
+    assert git(checkout, "status", "--porcelain") == before
+    assert worktree.left_over(checkout) == []
+    assert git(checkout, "worktree", "list").count("\n") == 1
+
+
+def test_the_tree_shares_the_cache_and_keeps_the_users_settings(checkout):
+    (checkout / ".dvc" / "config.local").write_text("[core]\n    jobs = 3\n")
+    with worktree.worktree(checkout, "b", {}) as tree:
+        local = configparser.ConfigParser()
+        local.read(tree / ".dvc" / "config.local")
+    assert local["cache"]["dir"] == str(checkout / ".dvc" / "cache")
+    assert local["core"]["jobs"] == "3"
+
+
+def test_the_tree_of_a_failed_run_is_kept(checkout):
+    with pytest.raises(RuntimeError), worktree.worktree(checkout, "c", {}):
+        raise RuntimeError
+    assert [tree.name for tree in worktree.left_over(checkout)] == ["c"]
+
+
+def test_two_trees_stand_side_by_side(checkout):
+    with (
+        worktree.worktree(checkout, "d", {"seed": 1}) as one,
+        worktree.worktree(checkout, "e", {"seed": 2}) as two,
+    ):
+        assert (one / "params.yaml").read_text() != (two / "params.yaml").read_text()
+
+
+def test_a_folder_that_is_no_checkout_is_told_so(tmp_path):
+    with (
+        pytest.raises(PipelineError, match="need a git checkout with a commit"),
+        worktree.worktree(tmp_path, "f", {}),
+    ):
+        pass
