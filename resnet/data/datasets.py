@@ -1,0 +1,112 @@
+"""What each data set is made of, and whether a folder holds exactly that.
+
+manifests/NAME.json → `Dataset`; a folder → nothing, or the error that names the file that is not
+the published one. A data set in CIFAR-10's form is seven files: five training batches, one test
+batch, and batches.meta with the names of the classes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet import files
+from resnet.errors import PipelineError
+
+MANIFESTS = Path(__file__).parent / "manifests"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A published file: its bytes, and the hex digests of their content."""
+
+    size: int
+    md5: str
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "File":
+        """What `path` holds, read once."""
+        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        size = 0
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                md5.update(chunk)
+                sha256.update(chunk)
+        return cls(size, md5.hexdigest(), sha256.hexdigest())
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The official .tar.gz: its address and what is there."""
+
+    url: str
+    file: File
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in CIFAR-10's form, as published; without `archive` where it is drawn."""
+
+    name: str
+    archive: Archive | None
+    folder: str
+    classes: tuple[str, ...]
+    images_per_batch: int
+    files: Mapping[str, File]
+
+    @property
+    def training_batches(self) -> list[str]:
+        return sorted(name for name in self.files if name.startswith("data_batch_"))
+
+    def verify(self, folder: Path, origin: str, advice: str) -> None:
+        """Compare each file in `folder` with the published one, by size, md5 and SHA-256.
+
+        Raises PipelineError at the first that is missing or differs; its message opens with
+        `origin`, where the files came from, and ends with `advice`.
+        """
+        for name, wanted in self.files.items():
+            path = folder / name
+            if not path.is_file():
+                raise PipelineError(f"{origin}: {name} is not there; {advice}")
+            found = File.of(path)
+            if found != wanted:
+                raise PipelineError(f"{origin}: {self._difference(name, found)}; {advice}")
+
+    def holds(self, folder: Path) -> bool:
+        """Whether `folder` has every file of the data set, as published."""
+        try:
+            self.verify(folder, "", "")
+        except PipelineError:
+            return False
+        return True
+
+    def _difference(self, name: str, found: File) -> str:
+        wanted = self.files[name]
+        for other, published in self.files.items():
+            if found == published:
+                return f"{name} holds what belongs into {other}: the files were swapped"
+        if found.size != wanted.size:
+            return f"{name} has {found.size} bytes, the published one {wanted.size}"
+        if found.sha256 != wanted.sha256:
+            return (
+                f"{name}: sha256 is {found.sha256[:12]}…, the published one is "
+                f"{wanted.sha256[:12]}…: the file is damaged"
+            )
+        return f"{name}: md5 is {found.md5}, the published one is {wanted.md5}"
+
+
+def load(name: str) -> Dataset:
+    """The data set of that name, from its manifest."""
+    manifest = files.read_json(MANIFESTS / f"{name}.json")
+    archive = manifest["archive"]
+    return Dataset(
+        name=name,
+        archive=Archive(archive["url"], File(**archive["file"])) if archive else None,
+        folder=manifest["folder"],
+        classes=tuple(manifest["classes"]),
+        images_per_batch=manifest["images_per_batch"],
+        files={name: File(**entry) for name, entry in manifest["files"].items()},
+    )

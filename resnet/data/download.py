@@ -1,0 +1,140 @@
+"""Download one published file over an unsure network.
+
+address → verified file. What has come is kept in a .part file, so that the next try, in this
+process or a later one, asks only for the rest. A network that fails is tried again; an answer
+that will not change (404), or wrong bytes, is not.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+from filelock import FileLock, Timeout
+
+from resnet.data.datasets import File
+from resnet.errors import PipelineError
+from resnet.progress import Progress
+
+WAYS_OUT = "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with it"
+TIMEOUT = (10, 30)  # seconds: to connect, and without a byte
+CHUNK = 1 << 18
+ATTEMPTS = 5
+HEAL = {408, 425, 429, 500, 502, 503, 504}
+
+
+class _InterruptedError(Exception):
+    """The network or the server failed in a way that may heal."""
+
+
+def download(url: str, path: Path, wanted: File, progress_seconds: float, pause: float = 1) -> None:
+    """Make `path` the file at `url`; do nothing where it already is.
+
+    Tries up to five times, `pause` seconds apart at first and twice as long each time. Raises
+    PipelineError when that was in vain, when the answer is final, or when the bytes are not those
+    `wanted`. One process at a time; a second one waits for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with FileLock(path.with_name(path.name + ".lock"), timeout=600):
+            if path.exists() and File.of(path) == wanted:
+                return
+            with Progress("download", wanted.size, "B", progress_seconds) as progress:
+                _retrying(pause)(_attempt, url, part, wanted.size, progress)
+            _accept(url, part, path, wanted)
+    except Timeout:
+        raise PipelineError(
+            f"another process has been downloading {path} for ten minutes: wait for it or end it, "
+            "then run this again"
+        ) from None
+    except _InterruptedError as error:
+        raise PipelineError(f"{url} cannot be downloaded: {error}; {WAYS_OUT}") from error
+
+
+def silence(url: str, seconds: float = 4) -> str | None:
+    """Why `url` cannot be downloaded now, as far as one question tells; None where it can."""
+    try:
+        answer = requests.head(url, timeout=seconds, allow_redirects=True)
+    except requests.RequestException as error:
+        return f"{urlsplit(url).netloc} cannot be reached ({_reason(error)})"
+    return None if answer.ok else f"{urlsplit(url).netloc} answers {answer.status_code}"
+
+
+def _retrying(pause: float) -> Callable[..., None]:
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_InterruptedError),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_exponential(multiplier=pause, max=30),
+        before_sleep=lambda state: print(
+            f"download: {state.outcome and state.outcome.exception()}; trying again", flush=True
+        ),
+        reraise=True,
+    )
+
+
+def _attempt(url: str, part: Path, size: int, progress: Progress) -> None:
+    """Ask for what `part` lacks of `size` bytes and append it."""
+    there = part.stat().st_size if part.exists() else 0
+    if there > size:
+        part.unlink()
+        there = 0
+    progress.advance(there - progress.done)
+    if there == size:
+        return
+    # Ranges are of the bytes as sent, so nothing may be compressed on the way.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
+            if _goes_on(answer, url, part, there):
+                mode = "ab"
+            else:
+                mode = "wb"
+                progress.advance(-progress.done)
+            with part.open(mode) as stream:
+                for chunk in answer.iter_content(CHUNK):
+                    stream.write(chunk)
+                    progress.advance(len(chunk))
+                    if progress.done > size:
+                        break
+    except requests.exceptions.SSLError as error:
+        raise PipelineError(f"{url}: no secure connection ({error}); {WAYS_OUT}") from error
+    except requests.RequestException as error:
+        raise _InterruptedError(_reason(error)) from error
+    if progress.done < size:
+        raise _InterruptedError(f"cut off after {progress.done} of {size} bytes")
+
+
+def _goes_on(answer: requests.Response, url: str, part: Path, there: int) -> bool:
+    """Whether the answer holds only the bytes after `there`; raises where it holds neither."""
+    code = answer.status_code
+    if code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
+        return True
+    if code == 200:  # a server that knows no ranges starts over
+        return False
+    if code in (206, 416):
+        part.unlink(missing_ok=True)
+        raise _InterruptedError("the server sent another range than the one asked for")
+    if code in HEAL:
+        raise _InterruptedError(f"the server answered {code}")
+    raise PipelineError(f"{url} cannot be downloaded: the server answered {code}; {WAYS_OUT}")
+
+
+def _accept(url: str, part: Path, path: Path, wanted: File) -> None:
+    found = File.of(part)
+    if found != wanted:
+        part.unlink()
+        raise PipelineError(
+            f"{url} has {found.size} bytes with sha256 {found.sha256[:12]}…, the published file "
+            f"{wanted.size} with {wanted.sha256[:12]}…: it was deleted; {WAYS_OUT}"
+        )
+    part.replace(path)
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The cause at the bottom, without the layers of library around it."""
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    return str(cause) or type(cause).__name__
