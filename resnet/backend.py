@@ -1,0 +1,107 @@
+"""Choose Keras's backend and its device, before Keras is imported.
+
+`select("tensorflow", "gpu")` → `Device`. Only a program's entry calls it, once: the backend is
+fixed when Keras is first imported, the device when the backend is.
+"""
+
+import importlib.util
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from resnet.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where training or scoring runs."""
+
+    backend: str  # tensorflow | jax
+    kind: Literal["cpu", "gpu"]
+    name: str  # such as "AMD EPYC" or "NVIDIA H200"
+
+
+def select(backend: str, device: str) -> Device:
+    """Make Keras use `backend` (tensorflow | jax) on `device` (auto | cpu | gpu).
+
+    `auto` is a GPU where there is one. Raises PipelineError where the backend is not installed,
+    or where `device` is gpu and the backend sees none.
+    """
+    if "keras" in sys.modules and sys.modules["keras"].config.backend() != backend:
+        raise RuntimeError("select() must be called before keras is imported")
+    if importlib.util.find_spec(backend) is None:
+        raise PipelineError(
+            f"train.backend is {backend}, which is not installed: install the extra 'bench' "
+            "(jax for CPUs) or 'jax-gpu', or set train.backend to tensorflow"
+        )
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
+    gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
+    if device == "gpu" and not gpus:
+        raise PipelineError(
+            f"train.device is gpu, but {backend} sees none: install the extra "
+            f"{'jax-gpu' if backend == 'jax' else 'gpu'} and look whether nvidia-smi finds the "
+            "GPU, or set train.device to auto or cpu"
+        )
+    return Device(backend, "gpu", gpus[0]) if gpus else Device(backend, "cpu", cpu_name())
+
+
+def cpu_name() -> str:
+    """The processor's name as the kernel tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _tensorflow_gpus(device: str) -> list[str]:
+    """The names of the GPUs that TensorFlow will use, each told to take memory as it needs it."""
+    with _quiet():
+        import tensorflow as tf
+
+        found: list[Any] = tf.config.list_physical_devices("GPU")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        return []
+    for gpu in found:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in found]
+    return [str(detail.get("device_name", "GPU")) for detail in details]
+
+
+def _jax_gpus(device: str) -> list[str]:
+    """The names of the GPUs that JAX will use, with memory taken as it is needed."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+        return []
+    with _quiet():
+        return [gpu.device_kind for gpu in jax.devices() if gpu.platform == "gpu"]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what C++ writes to stderr; give it out after all when the block raises."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as noise:
+        os.dup2(noise.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            noise.seek(0)
+            os.write(kept, noise.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,48 @@
+"""What chance decides in training: the order of the images, and how each is cropped and mirrored.
+
+(seed, epoch, batch) → small integer arrays. Batch k of epoch e is a pure function of the three,
+whichever batches were drawn before it, so training can be taken up at any step. Numbers come from
+Philox, a generator that is a function of a key (here the seed) and a counter (epoch, batch).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from resnet.params import Augment
+
+ORDER, CROP = 0, 1  # separate streams of one seed
+
+
+class Draws(NamedTuple):
+    """The draws for K batches of B images; each array is of shape (K, B)."""
+
+    index_kb: npt.NDArray[np.int32]  # which image
+    top_kb: npt.NDArray[np.int32]  # the crop's first row in the padded image, 0 to 2 × pad
+    left_kb: npt.NDArray[np.int32]  # and its first column
+    flip_kb: npt.NDArray[np.bool_]  # whether it is mirrored
+
+
+def draw(seed: int, epoch: int, batches: range, images: int, batch: int, augment: Augment) -> Draws:
+    """The draws for `batches` of an epoch over `images` images, `batch` of them a step.
+
+    What is left at the epoch's end and makes no whole batch goes unused; the next epoch's order is
+    another one.
+    """
+    order = _random(seed, ORDER, epoch, 0).permutation(images).astype(np.int32)
+    index = order[batches.start * batch : batches.stop * batch].reshape(len(batches), batch)
+    top, left = np.zeros((2, *index.shape), np.int32)
+    flip = np.zeros(index.shape, np.bool_)
+    for row, number in enumerate(batches):
+        random = _random(seed, CROP, epoch, number)
+        places = random.integers(0, 2 * augment.pad, (2, batch), np.int32, endpoint=True)
+        top[row], left[row] = places
+        if augment.flip:
+            flip[row] = random.integers(0, 2, batch, np.int32)
+    return Draws(index, top, left, flip)
+
+
+def _random(seed: int, stream: int, epoch: int, batch: int) -> np.random.Generator:
+    counter: Any = [0, batch, epoch, stream]  # the first word counts the numbers drawn
+    return np.random.Generator(np.random.Philox(key=seed % 2**128, counter=counter))

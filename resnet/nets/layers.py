@@ -1,0 +1,60 @@
+"""The layers that residual networks are made of: feature maps in, feature maps out.
+
+Feature maps are NHWC float32. Every layer is one of Keras's own and is named by its caller's
+prefix, so that two builds of one network give the same architecture, name for name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+Maps = Any  # a keras.KerasTensor of shape (N, H, W, C)
+Normalization = Callable[..., Any]  # keras.layers.BatchNormalization, or a faster one of its form
+
+MOMENTUM = 0.9  # of the moving mean and variance: training may last a few hundred steps only
+EPSILON = 1e-5
+
+
+def convolution(x: Maps, width: int, kernel: int, stride: int, name: str) -> Maps:
+    """A convolution without bias, "same" size divided by the stride.
+
+    With stride 2 the 3 × 3 window is centred on the even pixels, those that `subsampled` keeps;
+    Keras's own "same" padding would centre it on the odd ones.
+    """
+    if stride == 2 and kernel == 3:
+        x = keras.layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
+    return keras.layers.Conv2D(
+        width,
+        kernel,
+        strides=stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,
+        name=name,
+    )(x)
+
+
+def normalized(x: Maps, normalization: Normalization, name: str) -> Maps:
+    """Batch normalisation (Ioffe and Szegedy 2015)."""
+    return normalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
+
+
+def rectified(x: Maps, name: str) -> Maps:
+    return keras.layers.ReLU(name=name)(x)
+
+
+def subsampled(x: Maps, stride: int, name: str) -> Maps:
+    """Every `stride`-th pixel of each row and column."""
+    return keras.layers.AveragePooling2D(1, stride, name=name)(x)
+
+
+def widened(x: Maps, width: int, name: str) -> Maps:
+    """Zero channels after the last, up to `width`.
+
+    The layer is told that the maps are "channels first", so that what it pads as an image's
+    columns are in truth our channels.
+    """
+    added = width - x.shape[-1]
+    return keras.layers.ZeroPadding2D(
+        ((0, 0), (0, added)), data_format="channels_first", name=name
+    )(x)

@@ -1,0 +1,61 @@
+"""The step engine: the one interface between the training loop and a backend.
+
+An engine holds the network, the optimizer and the training images, and makes steps with them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from resnet.data.batches import Draws
+from resnet.params import Net, Train
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+
+class Engine(Protocol):
+    """Network, optimizer and training images on one device."""
+
+    chunk: int  # the most steps in one call of `train`; between two calls a program may stop
+
+    def train(self, draws: Draws) -> Floats:
+        """Make a step for each of the K batches drawn.
+
+        Gives float32 (K, 2): of each batch the mean loss, label smoothing included and weight decay
+        not, and the share of images recognised.
+        """
+
+    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
+        """The cross-entropy in nats and the share recognised, of N images as they are: (2,)."""
+
+    def weights(self) -> list[npt.NDArray[Any]]:
+        """A copy of the network's weights, in the order of Keras's `get_weights`."""
+
+
+def create(
+    net: Net,
+    train: Train,
+    mean: Sequence[float],
+    deviation: Sequence[float],
+    rates: Floats,
+    images_nhwc: Bytes,
+    labels_n: Bytes,
+) -> Engine:
+    """The engine of `train.backend`, which must be Keras's backend, at its first step.
+
+    `rates` is the learning rate of each step to come, float32 (steps,).
+    """
+    if train.backend == "jax":
+        from resnet.training.jax_engine import JaxEngine as Chosen
+    else:
+        from resnet.training.tensorflow_engine import TensorFlowEngine as Chosen  # type: ignore
+    return Chosen(net, train, mean, deviation, rates, images_nhwc, labels_n)
+
+
+def padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """`array` with zeros after its end up to `length`, so that every batch has one shape."""
+    missing = length - len(array)
+    return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array

@@ -1,0 +1,97 @@
+"""The step engine on TensorFlow: a compiled loop of steps over images kept in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from resnet.data.batches import Draws
+from resnet.nets.build import build
+from resnet.params import Net, Train
+from resnet.training import optimizer
+from resnet.training.augment import augment
+from resnet.training.engine import Bytes, Floats, padded
+from resnet.training.fused import FusedBatchNormalization
+from resnet.training.objective import correct, cross_entropy
+
+SCORED = 500  # images a call in `score`
+
+
+class TensorFlowEngine:
+    """See `resnet.training.engine.Engine`."""
+
+    chunk = 16
+
+    def __init__(
+        self,
+        net: Net,
+        train: Train,
+        mean: Sequence[float],
+        deviation: Sequence[float],
+        rates: Floats,
+        images_nhwc: Bytes,
+        labels_n: Bytes,
+    ) -> None:
+        self._params, self._mean = train, mean
+        self._model = build(
+            net, mean, deviation, seed=train.seed, normalization=FusedBatchNormalization
+        )
+        self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
+        self._images = tf.constant(images_nhwc)
+        self._labels = tf.constant(labels_n)
+        # No XLA: on CPUs it is slower than the graph with oneDNN's kernels.
+        self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
+        self._score = tf.function(self._totals, autograph=False, reduce_retracing=True)
+
+    def train(self, draws: Draws) -> Floats:
+        results: Floats = self._train(Draws(*map(tf.constant, draws))).numpy()
+        return results
+
+    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
+        totals = np.zeros(2, np.float32)
+        for start in range(0, len(images_nhwc), SCORED):
+            images = images_nhwc[start : start + SCORED]
+            labels = labels_n[start : start + SCORED]
+            counted = padded(np.ones(len(images), np.float32), SCORED)
+            totals += self._score(
+                tf.constant(padded(images, SCORED)), tf.constant(padded(labels, SCORED)), counted
+            ).numpy()
+        return totals / np.float32(len(images_nhwc))
+
+    def weights(self) -> list[npt.NDArray[Any]]:
+        return [np.array(weight) for weight in self._model.get_weights()]
+
+    def _steps(self, draws: Draws) -> tf.Tensor:
+        count = tf.shape(draws.index_kb)[0]
+        results = tf.TensorArray(tf.float32, size=count, element_shape=(2,))
+
+        def body(k: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            return k + 1, results.write(k, self._step(*(rows_kb[k] for rows_kb in draws)))
+
+        _, results = tf.while_loop(
+            lambda k, results: k < count, body, (0, results), parallel_iterations=1
+        )
+        return results.stack()
+
+    def _step(
+        self, index: tf.Tensor, top: tf.Tensor, left: tf.Tensor, flip: tf.Tensor
+    ) -> tf.Tensor:
+        params, variables = self._params, self._model.trainable_variables
+        images = augment(
+            tf.gather(self._images, index), top, left, flip, params.augment, self._mean
+        )
+        labels = tf.gather(self._labels, index)
+        with tf.GradientTape() as tape:
+            logits = self._model(images, training=True)
+            loss = tf.reduce_mean(cross_entropy(logits, labels, params.label_smoothing))
+        values = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, values)
+        self._optimizer.apply(optimizer.decayed(gradients, variables, values, params.optimizer))
+        return tf.stack([loss, tf.reduce_mean(correct(logits, labels))])
+
+    def _totals(self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        logits = self._model(images, training=False)
+        each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
+        return tf.linalg.matvec(each, counted)
