@@ -68,8 +68,8 @@ def predict(
 
 def test_hash(test: arrays.Split) -> str:
     """SHA-256, hex, of the test images' bytes and then the labels'."""
-    sha = hashlib.sha256(np.ascontiguousarray(test.images_nhwc))
-    sha.update(np.ascontiguousarray(test.labels_n))
+    sha = hashlib.sha256(np.ascontiguousarray(test.images_nhwc).data)
+    sha.update(np.ascontiguousarray(test.labels_n).data)
     return sha.hexdigest()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resnet import files, params
 from resnet.errors import PipelineError
@@ -75,23 +76,23 @@ class Evaluation:
 class Predictions:
     """What the model said of every test image, in the split's order."""
 
-    labels_n: np.ndarray  # uint8 (N,)
-    probabilities_nk: np.ndarray  # float32 (N, K)
+    labels_n: NDArray[np.uint8]  # (N,)
+    probabilities_nk: NDArray[np.float32]  # (N, K)
 
     @property
-    def predicted_n(self) -> np.ndarray:
-        """The likeliest class of each image, uint8 (N,)."""
-        return self.probabilities_nk.argmax(axis=1).astype(np.uint8)
+    def predicted_n(self) -> NDArray[np.uint8]:
+        """The likeliest class of each image."""
+        return np.asarray(self.probabilities_nk.argmax(axis=1), np.uint8)
 
     @property
-    def confidence_n(self) -> np.ndarray:
-        """The likeliest class's probability, float32 (N,)."""
-        return self.probabilities_nk.max(axis=1)
+    def confidence_n(self) -> NDArray[np.float32]:
+        """The likeliest class's probability."""
+        return np.asarray(self.probabilities_nk.max(axis=1))
 
     @property
-    def correct_n(self) -> np.ndarray:
-        """Whether the likeliest class is the label, bool (N,)."""
-        return self.predicted_n == self.labels_n
+    def correct_n(self) -> NDArray[np.bool_]:
+        """Whether the likeliest class is the label."""
+        return np.asarray(self.predicted_n == self.labels_n)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -1,0 +1,202 @@
+"""Score raw images with a published model: image files or parquet in, predictions out."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from resnet import files, model_file
+from resnet.data.arrays import IMAGE
+from resnet.errors import PipelineError
+from resnet.evaluation.values import probability_columns
+from resnet.forward import compiled, in_batches
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SIDE = IMAGE[0]
+BATCH = 256
+# What Pillow raises for a file that is no image, cut off, or a bomb.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+Reader = Callable[[Any], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images to score, all in memory (3 KiB each), and what their source says of them."""
+
+    names: Sequence[str]  # a path an image, relative to the source where that is a folder
+    images_nhwc: NDArray[np.uint8]  # (N, 32, 32, 3), red, green, blue
+    actual: pa.ChunkedArray | None = None  # the source's own labels
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was said of a source of images."""
+
+    images: int
+    counts: Mapping[str, int]  # images said to be of each class
+    confidence: float  # mean, 0 to 1
+
+
+def score(
+    model: Path, source: Path, out: Path, classes: Sequence[str], version: Mapping[str, str | int]
+) -> Summary:
+    """Score the images in `source` with the model.keras file `model`; predictions go to `out`.
+
+    `out` is a parquet file with the columns path, label (the name of the likeliest class),
+    predicted (its index), confidence (its probability), a probability a class (p0, p1, …), a column
+    for each entry of `version`, and, where the source has labels, these as `actual`.
+
+    Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
+    folder or the model knows another number of classes.
+    """
+    if out.is_dir():
+        raise PipelineError(f"{out} is a folder: name the parquet file to write")
+    images = read_images(source)
+    probabilities_nk = predict(model_file.load(model), images.images_nhwc)
+    if probabilities_nk.shape[1] != len(classes):
+        raise PipelineError(
+            f"{model} knows {probabilities_nk.shape[1]} classes, and there are names for "
+            f"{len(classes)}: take the model's own names"
+        )
+    table = _table(images, probabilities_nk, classes, version)
+    with files.replacing(out) as draft:
+        parquet.write_table(table, draft)
+    counts = np.bincount(table["predicted"].to_numpy(), minlength=len(classes)).tolist()
+    return Summary(
+        images=table.num_rows,
+        counts=dict(zip(classes, counts, strict=True)),
+        confidence=float(probabilities_nk.max(axis=1).mean()),
+    )
+
+
+def predict(model: Any, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities (N, classes) that a `keras.Model` gives to images (N, 32, 32, 3)."""
+    return in_batches(compiled(model), images_nhwc, BATCH)
+
+
+def read_images(source: Path) -> Images:
+    """The images in an image file, in a folder with all its folders, or in a parquet file.
+
+    A folder's images are the files whose suffix is one of `SUFFIXES`, in the order of their paths;
+    hidden ones are passed over. A parquet file has a column `image`: each an encoded image (PNG,
+    JPEG, …) or a list of 3072 integers 0 to 255, row by row, three a pixel; its columns `path` and
+    `label` are kept. An encoded image is turned as its EXIF says, made RGB, and, where it is not 32
+    × 32, resized to that without keeping its proportions.
+
+    Raises PipelineError, naming the image, where one cannot be read, and where there are none.
+    """
+    if not source.exists():
+        raise PipelineError(
+            f"{source} is not there: name an image, a folder of images or a parquet file"
+        )
+    images = _from_parquet(source) if source.suffix == ".parquet" else _from_files(source)
+    if not len(images.names):
+        raise PipelineError(
+            f"{source} holds no images: want files that end in {', '.join(sorted(SUFFIXES))}, "
+            "or a parquet file with rows"
+        )
+    return images
+
+
+def _from_files(source: Path) -> Images:
+    found = {source.name: source}
+    if source.is_dir():
+        found = {
+            path.relative_to(source).as_posix(): path
+            for path in sorted(source.rglob("*"))
+            if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
+        }
+    return Images(list(found), _stack((path, path, _decode) for path in found.values()))
+
+
+def _from_parquet(source: Path) -> Images:
+    try:
+        table = parquet.read_table(source)
+    except (OSError, pa.ArrowException) as error:
+        raise PipelineError(f"{source} cannot be read as parquet: {error}") from None
+    if "image" not in table.column_names:
+        raise PipelineError(
+            f"{source} has the columns {', '.join(table.column_names) or '(none)'}: want one named "
+            "'image' with encoded images or with lists of 3072 integers"
+        )
+    column = table["image"]
+    reader = _reader(column.type)
+    if reader is None:
+        raise PipelineError(
+            f"{source}: its column 'image' is {column.type}, want binary (encoded images) or "
+            "lists of integers"
+        )
+    rows = [f"row {row}" for row in range(table.num_rows)]
+    return Images(
+        names=table["path"].to_pylist() if "path" in table.column_names else rows,
+        images_nhwc=_stack(
+            (f"{source}, {row}", value.as_py(), reader)
+            for row, value in zip(rows, column, strict=True)
+        ),
+        actual=table["label"] if "label" in table.column_names else None,
+    )
+
+
+def _reader(kind: pa.DataType) -> Reader | None:
+    """What turns a value of a column of type `kind` into an image; None where nothing does."""
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return lambda encoded: _decode(io.BytesIO(encoded))
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if (listed or pa.types.is_fixed_size_list(kind)) and pa.types.is_integer(kind.value_type):
+        return _pixels
+    return None
+
+
+def _stack(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:
+    """Each (name, value, reader) of `entries` read, as one array (N, 32, 32, 3)."""
+    images = []
+    for name, value, reader in entries:
+        try:
+            images.append(reader(value))
+        except (*UNREADABLE, TypeError, OverflowError) as error:
+            raise PipelineError(f"{name} is not an image that can be read: {error}") from None
+    return np.stack(images) if images else np.empty((0, *IMAGE), np.uint8)
+
+
+def _decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
+    with Image.open(file) as image:
+        if image.mode.startswith(("I", "F")):  # Pillow would cut these off at 255
+            raise ValueError("its channels have more than 8 bits")
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    if upright.size != (SIDE, SIDE):
+        upright = upright.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(upright)
+
+
+def _pixels(values: Sequence[int]) -> NDArray[np.uint8]:
+    """A list of 3072 integers 0 to 255 as an image."""
+    return np.array(values, np.uint8).reshape(IMAGE)
+
+
+def _table(
+    images: Images,
+    probabilities_nk: NDArray[np.float32],
+    classes: Sequence[str],
+    version: Mapping[str, str | int],
+) -> pa.Table:
+    predicted_n = probabilities_nk.argmax(axis=1).astype(np.uint8)
+    rows = len(predicted_n)
+    columns: dict[str, Any] = {
+        "path": pa.array(images.names),
+        "label": pa.array([classes[k] for k in predicted_n]),
+        "predicted": predicted_n,
+        "confidence": probabilities_nk.max(axis=1),
+        **probability_columns(probabilities_nk),
+        **{name: pa.repeat(value, rows) for name, value in version.items()},
+    }
+    if images.actual is not None:
+        columns["actual"] = images.actual
+    return pa.table(columns)

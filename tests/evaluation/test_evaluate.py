@@ -1,0 +1,141 @@
+"""The whole evaluation of a small model, from the files of a checkout to its reports."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from resnet import files, model_file, params
+from resnet.data.arrays import Split
+from resnet.errors import PipelineError
+from resnet.evaluation import cost
+from resnet.evaluation.evaluate import evaluate, predict
+from resnet.evaluation.values import Evaluation, Predictions
+from resnet.forward import compiled, in_batches
+
+CLASSES = [f"class {k}" for k in range(10)]
+CHOICES = params.Evaluate(batch=7, bins=5, mistakes=4)
+PICTURES = ("confusion", "curves", "mistakes", "reliability")
+
+
+def network() -> Any:
+    """uint8 images → probabilities, with a strided convolution, of stock layers."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((32, 32, 3), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+            layers.Softmax(),
+        ]
+    )
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> params.Paths:
+    """A checkout after training: 20 test images, a model, a profile, a history."""
+    names = (name for name in params.Paths.model_fields if name != "archive")
+    paths = params.Paths(archive=None, **{name: tmp_path / name for name in names})
+    paths = paths.model_copy(update={"model": tmp_path / "model.keras"})
+    paths.arrays.mkdir()
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (20, 32, 32, 3), np.uint8)
+    np.save(paths.arrays / "test_images.npy", images)
+    np.save(paths.arrays / "test_labels.npy", np.arange(20, dtype=np.uint8) % 10)
+    files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES})
+    model_file.save(network(), paths.model)
+    files.write_text(
+        paths.history,
+        "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+        "1,10,0.1,2.0,0.2,,\n2,20,0.05,1.5,0.4,,\n",
+    )
+    return paths
+
+
+def test_evaluation_writes_every_report(paths: params.Paths) -> None:
+    evaluate(CHOICES, paths)
+
+    values = json.loads(paths.metrics.read_text())
+    predictions = Predictions.read(paths.predictions)
+    labels = np.load(paths.arrays / "test_labels.npy")
+    assert (predictions.labels_n == labels).all()
+    assert values["accuracy"] == (predictions.predicted_n == labels).mean()
+    assert values["accuracy_low"] <= values["accuracy"] <= values["accuracy_high"]
+    assert values["images"] == 20
+    assert values["size_bytes"] == paths.model.stat().st_size
+    assert values["latency_ms"] > 0
+    assert values["throughput"] > 0
+    assert values["model_hash"] == model_file.model_hash(model_file.load(paths.model))
+    assert values["test_hash"] == _hash_of_test_split(paths)
+    assert Evaluation.read(paths).metrics.correct == values["correct"]
+
+    assert len(pd.read_csv(paths.confusion)) == 20
+    assert list(pd.read_csv(paths.confusion)) == ["actual", "predicted"]
+    assert pd.read_csv(paths.per_class)["class"].tolist() == CLASSES
+    assert pd.read_csv(paths.reliability)["images"].sum() == 20
+    assert sorted(path.stem for path in paths.pictures.iterdir()) == sorted(PICTURES)
+    for path in paths.pictures.iterdir():
+        with Image.open(path) as picture:
+            assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 10, f"{path} is empty"
+
+
+def _hash_of_test_split(paths: params.Paths) -> str:
+    arrays = (np.load(paths.arrays / f"test_{part}.npy") for part in ("images", "labels"))
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage"), [("profile", "ingest"), ("model", "train"), ("history", "train")]
+)
+def test_what_is_missing_is_named_with_the_stage_that_makes_it(
+    paths: params.Paths, missing: str, stage: str
+) -> None:
+    getattr(paths, missing).unlink()
+    with pytest.raises(PipelineError, match=rf"{missing}.*resnet {stage}"):
+        evaluate(CHOICES, paths)
+    assert not paths.metrics.exists()
+
+
+def test_a_model_for_other_classes_is_refused(paths: params.Paths) -> None:
+    files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES[:9]})
+    with pytest.raises(PipelineError, match="made for other classes"):
+        evaluate(CHOICES, paths)
+
+
+@pytest.mark.parametrize("value", [2.0, np.nan])
+def test_a_model_that_answers_no_probabilities_is_refused(value: float) -> None:
+    test = Split(np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3, np.uint8))
+    with pytest.raises(PipelineError, match="do not sum to 1"):
+        predict(lambda images: np.full((len(images), 10), value), test, 2, CLASSES)
+
+
+def test_the_compiled_pass_is_the_model_whatever_the_batch() -> None:
+    model = network()
+    images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    forward = compiled(model)
+    expected = keras.ops.convert_to_numpy(model(images, training=False))
+    for batch in (1, 2, 5, 100):
+        assert in_batches(forward, images, batch) == pytest.approx(expected, abs=1e-6)
+
+
+def test_parameters_are_the_trainable_ones() -> None:
+    assert cost.parameters(network()) == 3 * 3 * 3 * 4 + 2 * 4 + (4 * 10 + 10)
+
+
+def test_a_multiplication_and_its_addition_are_two_operations() -> None:
+    assert cost.flops(network()) == 2 * (16 * 16 * 4 * 3 * 3 * 3) + 2 * 4 * 10
+
+
+def test_operations_in_a_nested_model_count() -> None:
+    outer = keras.Sequential([keras.layers.Input((32, 32, 3), dtype="uint8"), network()])
+    assert cost.flops(outer) == cost.flops(network())

@@ -1,0 +1,86 @@
+"""What an evaluation leaves on disk is read back as it was."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> params.Paths:
+    names = (name for name in params.Paths.model_fields if name != "archive")
+    return params.Paths(archive=None, **{name: tmp_path / name for name in names})
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    numbers = {one.name: index + 0.5 for index, one in enumerate(fields(Metrics))}
+    return Evaluation(Metrics(**numbers), model_hash="a" * 64, test_hash="b" * 64)
+
+
+def test_an_evaluation_is_read_as_it_was_written(
+    paths: params.Paths, evaluation: Evaluation
+) -> None:
+    evaluation.write(paths)
+    assert Evaluation.read(paths) == evaluation
+
+
+def test_the_metrics_file_is_flat_for_dvc(paths: params.Paths, evaluation: Evaluation) -> None:
+    evaluation.write(paths)
+    values = json.loads(paths.metrics.read_text())
+    assert values["accuracy"] == evaluation.metrics.accuracy
+    assert all(isinstance(value, int | float | str) for value in values.values())
+
+
+def test_the_hash_changes_with_any_number(evaluation: Evaluation) -> None:
+    other = replace(evaluation, metrics=replace(evaluation.metrics, loss=0.0))
+    assert other.hash != evaluation.hash
+    assert replace(other, metrics=evaluation.metrics).hash == evaluation.hash
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"accuracy": 1}', '{"model_hash": ""}'])
+def test_a_damaged_metrics_file_says_what_to_do(paths: params.Paths, text: str) -> None:
+    paths.metrics.write_text(text)
+    with pytest.raises(PipelineError, match=r"metrics.*run 'resnet evaluate' again"):
+        Evaluation.read(paths)
+
+
+def test_missing_files_say_what_to_do(paths: params.Paths) -> None:
+    with pytest.raises(PipelineError, match="run 'resnet evaluate' first"):
+        Evaluation.read(paths)
+    with pytest.raises(PipelineError, match="run 'resnet evaluate' first"):
+        Predictions.read(paths.predictions)
+
+
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 12, 7, dtype=np.uint8)
+    predictions = Predictions(labels, random.random((7, 12), dtype=np.float32))
+    predictions.write(tmp_path / "predictions.parquet")
+    again = Predictions.read(tmp_path / "predictions.parquet")
+    assert np.array_equal(again.labels_n, predictions.labels_n)
+    assert np.array_equal(again.probabilities_nk, predictions.probabilities_nk)
+    assert again.probabilities_nk.dtype == np.float32
+    assert again.predicted_n.dtype == again.labels_n.dtype == np.uint8
+
+
+def test_a_file_that_is_no_parquet_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "predictions.parquet").write_text("no parquet")
+    with pytest.raises(PipelineError, match="run 'resnet evaluate' again"):
+        Predictions.read(tmp_path / "predictions.parquet")
+
+
+def test_reading_values_loads_neither_keras_nor_pandas() -> None:
+    code = (
+        "import sys, resnet.evaluation.values; print({'keras', 'pandas'}.intersection(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"

@@ -1,0 +1,216 @@
+"""Image files and parquet are scored with a model file; bad input is named and nothing written."""
+
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from PIL import Image
+
+from resnet import model_file
+from resnet.errors import PipelineError
+from resnet.serving.predict import predict, read_images, score
+
+CLASSES = ("dark", "red", "green", "blue")
+COLOURS = {"dark": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that names the colour of an image."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            layers.Input((32, 32, 3), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4),
+            layers.Softmax(),
+        ]
+    )
+    weights = np.hstack([np.zeros((3, 1)), 8 * np.eye(3)])
+    network.layers[2].set_weights([weights, np.array([4.0, 0, 0, 0])])
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model_file.save(network, path)
+    return path
+
+
+def image(colour: str, size: tuple[int, int] = (32, 32)) -> Image.Image:
+    return Image.new("RGB", size, COLOURS[colour])
+
+
+def png(colour: str) -> bytes:
+    stream = io.BytesIO()
+    image(colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
+    model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    image("red").save(tmp_path / "in" / "b.png")
+    image("blue", (50, 20)).save(tmp_path / "in" / "deep" / "a.JPG")
+    image("dark").convert("L").save(tmp_path / "in" / "a.bmp")
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    (tmp_path / "in" / ".hidden.png").write_text("no image")
+    out = tmp_path / "out.parquet"
+
+    summary = score(model, tmp_path / "in", out, CLASSES, {"model": "colours", "version": 7})
+
+    table = parquet.read_table(out).to_pydict()
+    assert table["path"] == ["a.bmp", "b.png", "deep/a.JPG"]
+    assert table["label"] == ["dark", "red", "blue"]
+    assert table["predicted"] == [0, 1, 3]
+    assert table["version"] == [7, 7, 7]
+    assert table["model"] == ["colours"] * 3
+    assert table["confidence"] == [max(table[f"p{k}"][row] for k in range(4)) for row in range(3)]
+    assert "actual" not in table
+    assert summary.images == 3
+    assert summary.counts == {"dark": 1, "red": 1, "green": 0, "blue": 1}
+
+
+def test_a_single_image_file_is_scored(model: Path, tmp_path: Path) -> None:
+    image("green").save(tmp_path / "one.png")
+    summary = score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES, {})
+    assert summary.counts["green"] == 1
+
+
+def test_encoded_images_in_parquet_keep_their_path_and_label(model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    columns = {"image": [png("red"), png("blue")], "path": ["x", "y"], "label": [1, 2]}
+    parquet.write_table(pa.table(columns), source)
+    score(model, source, tmp_path / "out.parquet", CLASSES, {})
+    table = parquet.read_table(tmp_path / "out.parquet").to_pydict()
+    assert (table["path"], table["actual"]) == (["x", "y"], [1, 2])
+    assert table["label"] == ["red", "blue"]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.uint8()), pa.list_(pa.int64(), 3072)])
+def test_raw_pixels_in_parquet_are_read_row_by_row(tmp_path: Path, kind: pa.DataType) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    source = tmp_path / "in.parquet"
+    column = pa.array([list(map(int, one.ravel())) for one in images], kind)
+    parquet.write_table(pa.table({"image": column}), source)
+    found = read_images(source)
+    assert np.array_equal(found.images_nhwc, images)
+    assert list(found.names) == ["row 0", "row 1", "row 2"]
+
+
+def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # orientation: upside down
+    upright.rotate(180).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_images(tmp_path / "turned.png").images_nhwc[0], np.asarray(upright))
+
+
+def test_more_images_than_a_batch_are_all_scored(model: Path) -> None:
+    images = np.zeros((300, 32, 32, 3), np.uint8)
+    images[299, :, :, 0] = 255
+    probabilities = predict(model_file.load(model), images)
+    assert probabilities.shape == (300, 4)
+    assert probabilities.argmax(axis=1)[[0, 298, 299]].tolist() == [0, 0, 1]
+
+
+def _no_source(folder: Path) -> Path:
+    return folder / "nowhere"
+
+
+def _empty_folder(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _empty_parquet(folder: Path) -> Path:
+    parquet.write_table(pa.table({"image": pa.array([], pa.binary())}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _broken_parquet(folder: Path) -> Path:
+    (folder / "in.parquet").write_text("no parquet")
+    return folder / "in.parquet"
+
+
+def _parquet_without_image(folder: Path) -> Path:
+    parquet.write_table(pa.table({"picture": [png("red")]}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _parquet_of_fractions(folder: Path) -> Path:
+    parquet.write_table(pa.table({"image": [[0.5] * 3072]}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _parquet_with_300(folder: Path) -> Path:
+    parquet.write_table(pa.table({"image": [[300] * 3072]}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _parquet_with_a_short_row(folder: Path) -> Path:
+    parquet.write_table(pa.table({"image": [[1] * 3072, [1] * 3071]}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _parquet_with_a_hole(folder: Path) -> Path:
+    parquet.write_table(pa.table({"image": [png("red"), None]}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def _cut_off_image(folder: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "whole.png")
+    cut = folder / "cut.png"
+    cut.write_bytes((folder / "whole.png").read_bytes()[:3000])
+    return folder
+
+
+def _deep_colours(folder: Path) -> Path:
+    Image.fromarray(np.full((32, 32), 4000, np.uint16)).save(folder / "deep.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_no_source, "nowhere is not there"),
+        (_empty_folder, "holds no images"),
+        (_empty_parquet, "holds no images"),
+        (_broken_parquet, "cannot be read as parquet"),
+        (_parquet_without_image, "columns picture: want one named 'image'"),
+        (_parquet_of_fractions, "is list<.*double>, want binary"),
+        (_parquet_with_300, "row 0 is not an image"),
+        (_parquet_with_a_short_row, "row 1 is not an image"),
+        (_parquet_with_a_hole, "row 1 is not an image"),
+        (_cut_off_image, "cut.png is not an image"),
+        (_deep_colours, "deep.png is not an image.*more than 8 bits"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(
+    make: object, message: str, model: Path, tmp_path: Path
+) -> None:
+    assert callable(make)
+    folder = tmp_path / "source"
+    folder.mkdir()
+    out = tmp_path / "out" / "predictions.parquet"
+    with pytest.raises(PipelineError, match=message):
+        score(model, make(folder), out, CLASSES, {})
+    assert not out.parent.exists()
+
+
+def test_names_for_another_number_of_classes_are_refused(model: Path, tmp_path: Path) -> None:
+    image("red").save(tmp_path / "one.png")
+    with pytest.raises(PipelineError, match="knows 4 classes, and there are names for 3"):
+        score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES[:3], {})
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Path) -> None:
+    image("red").save(tmp_path / "one.png")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(PipelineError, match="out is a folder"):
+        score(model, tmp_path / "one.png", tmp_path / "out", CLASSES, {})
+    assert (tmp_path / "out").is_dir()
