@@ -1,0 +1,170 @@
+"""What a model was made from: the git commit, the changes on top of it, the data, the parameters.
+
+Reads git and dvc.lock; asks no server.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from resnet import files, params
+from resnet.errors import PipelineError
+
+MODEL_SECTIONS = {"data", "net", "train"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The state of the checkout. Without git there is no commit, and `dirty` is true."""
+
+    commit: str | None
+    dirty: bool
+    patch: str  # as `git apply` takes it; files that git does not know yet are in it
+
+    def __str__(self) -> str:
+        if self.commit is None:
+            return "no git commit: this folder is not a git checkout"
+        return f"git commit {self.commit[:12]}{' with local changes' if self.dirty else ''}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """dvc.lock: what each stage was given and what it made."""
+
+    stages: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """Raises PipelineError where there is none."""
+        try:
+            values = yaml.safe_load((root / "dvc.lock").read_text())
+        except FileNotFoundError:
+            raise PipelineError(
+                f"{root / 'dvc.lock'} is not there: run 'dvc repro' first"
+            ) from None
+        except yaml.YAMLError as error:
+            raise PipelineError(
+                f"{root / 'dvc.lock'} is not YAML ({error}): restore it with git, or remove it and "
+                "run 'dvc repro'"
+            ) from None
+        return cls((values or {}).get("stages", {}))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The md5 of each output, by its path; a folder's ends in `.dir`."""
+        return {
+            out["path"]: out["md5"]
+            for stage in self.stages.values()
+            for out in stage.get("outs", ())
+            if "md5" in out
+        }
+
+    def md5(self, path: Path) -> str:
+        """Of an output. Raises PipelineError where no stage has made it."""
+        try:
+            return self.outputs[path.as_posix()]
+        except KeyError:
+            raise PipelineError(f"dvc.lock knows no output {path}: run 'dvc repro' first") from None
+
+    def check(self, root: Path, paths: params.Paths) -> None:
+        """Raise PipelineError unless the model, its evaluation and the parameters are the lock's.
+
+        A model trained by hand, or parameters that were edited since, would be recorded with
+        an origin that is not theirs.
+        """
+        for path in (paths.model, paths.metrics):
+            if not (root / path).exists():
+                raise PipelineError(f"{path} is not there: run 'dvc repro' first")
+            if files.digest(root / path, "md5") != self.md5(path):
+                raise PipelineError(
+                    f"{path} is not the one that dvc.lock records: run 'dvc repro' first"
+                )
+        now = params.read(root)
+        for name, stage in self.stages.items():
+            for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+                if _at(now, key) != value:
+                    raise PipelineError(
+                        f"{key} in params.yaml is not what stage {name} ran with: "
+                        "run 'dvc repro' first"
+                    )
+
+
+def code(root: Path) -> Code:
+    """The commit of the checkout at `root` and what differs from it.
+
+    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere.
+    """
+    if _git(root, "rev-parse", "--show-toplevel").strip() != str(root.resolve()):
+        return Code(None, True, "")
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    if not commit:
+        return Code(None, True, "")
+    patch = _changes(root)
+    return Code(commit, bool(patch), patch)
+
+
+def data_hash(root: Path, paths: params.Paths) -> str:
+    """DVC's md5 of the arrays: 32 hex digits and `.dir`. Raises PipelineError without one."""
+    return Lock.read(root).md5(paths.arrays)
+
+
+def params_hash(chosen: params.Params) -> str:
+    """SHA-256, hex, of the parameters that decide which model comes out."""
+    return _hash(chosen.model_dump(mode="json", include=MODEL_SECTIONS))
+
+
+def training_key(chosen: params.Params, root: Path) -> str:
+    """SHA-256, hex, of what training depends on: parameters, data, and its code."""
+    package = Path(__file__).parent
+    sources = sorted(
+        path for folder in ("data", "nets", "training") for path in (package / folder).glob("*.py")
+    )
+    try:
+        data = data_hash(root, chosen.paths)
+    except PipelineError:  # a stage that runs without DVC
+        data = "unknown"
+    return _hash([params_hash(chosen), data, [files.digest(path) for path in sources]])
+
+
+def _changes(root: Path) -> str:
+    """What differs from HEAD as one patch. Works on a copy of the index, and adds no object."""
+    recorded = ["params.yaml", "dvc.lock"]
+    if (root / "dvc.lock").exists():
+        recorded += Lock.read(root).outputs
+    scope = ["--", ".", *(f":(exclude){path}" for path in recorded)]
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").strip(), index)
+        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
+        _git(root, "add", "--intent-to-add", "--", ".", env=env)
+        return _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", *scope, env=env)
+
+
+def _git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
+    """What git says; nothing where there is no git or it refuses."""
+    try:
+        done = subprocess.run(["git", *words], cwd=root, env=env, capture_output=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
+
+
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    """{"data": {"seed": 0}}, "data.seed" → 0; None where there is nothing."""
+    value: Any = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

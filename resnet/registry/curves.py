@@ -1,0 +1,44 @@
+"""Training curves: a row an epoch of the history → points of an MLflow run."""
+
+import csv
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric
+
+NOT_CURVES = ("epoch", "step")
+
+
+def points(row: Mapping[str, float]) -> list[Any]:
+    """The points of one epoch, at its optimizer step. What was not measured (NaN) has none."""
+    now = time.time_ns() // 1_000_000
+    return [
+        Metric(key=name, value=float(value), timestamp=now, step=int(row["step"]))
+        for name, value in row.items()
+        if name not in NOT_CURVES and not math.isnan(value)
+    ]
+
+
+def read(history: Path) -> list[dict[str, float]]:
+    """The rows of history.csv; an empty cell is NaN."""
+    with history.open(newline="") as stream:
+        return [
+            {name: float(cell) if cell else math.nan for name, cell in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def complete(client: Any, run_id: str, rows: list[dict[str, float]]) -> None:
+    """Log those points of `rows` that the run does not have yet."""
+    wanted = [point for row in rows for point in points(row)]
+    have = {
+        (name, point.step)
+        for name in {point.key for point in wanted}
+        for point in client.get_metric_history(run_id, name)
+    }
+    missing = [point for point in wanted if (point.key, point.step) not in have]
+    for start in range(0, len(missing), 1000):  # MLflow takes no more at once
+        client.log_batch(run_id, metrics=missing[start : start + 1000])

@@ -1,0 +1,154 @@
+"""Register what the stages made: one run and one version for each model, completed when repeated.
+
+`publish` loads TensorFlow, so the flow calls it in a process of its own; `status`, which says what
+is missing, does not.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from resnet import files, params, provenance
+from resnet.errors import PipelineError
+from resnet.registry import live, promotion, record, store, versions
+from resnet.registry.record import Outputs, Scores
+from resnet.registry.versions import Version
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the registry has of the model that the stages made."""
+
+    version: Version | None
+    evaluated: bool  # the version's evaluation is the one that the stages made
+    decided: bool  # there is a decision about this evaluation by these gate rules
+
+
+def status(chosen: params.Params, root: Path) -> Status:
+    """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
+    scores = Scores.read(chosen, root)
+    version = versions.find(store.client(root), chosen.model_name, scores.model_hash)
+    key = promotion.decision_key(chosen.gate, scores.evaluation.hash)
+    return Status(
+        version,
+        evaluated=version is not None and version.evaluation_hash == scores.evaluation.hash,
+        decided=version is not None and version.decision_key == key,
+    )
+
+
+def publish(chosen: params.Params, root: Path) -> Version:
+    """Make or complete the run and the version of the model in the stage outputs.
+
+    Safe to repeat, and to kill at any point: the next call completes. The same model hash never
+    makes a second version; another evaluation of it takes the place of the first.
+    Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
+    """
+    outputs = Outputs.read(chosen, root)
+    client = store.client(root)
+    name, scores = chosen.model_name, outputs.scores
+    with store.one_at_a_time(root, "publish"):
+        version = versions.find(client, name, scores.model_hash)
+        run_id = version.run_id if version else _run(client, outputs)
+        record.complete(client, run_id, outputs)
+        if version is None:
+            _create_version(client, run_id, outputs)
+            version = versions.latest(client, name)
+        elif version.evaluation_hash != scores.evaluation.hash:
+            _renew_evaluation(client, version, outputs)
+            version = versions.find(client, name, scores.model_hash)
+    assert version is not None  # noqa: S101  (it was found or made)
+    return version
+
+
+def _run(client: Any, outputs: Outputs) -> str:
+    """The run of this model: the one that training opened, or one made from its files."""
+    model_hash = outputs.scores.model_hash
+    experiment = store.experiment(client, outputs.chosen.model_name)
+    own = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)
+    if own:
+        return str(own[0].info.run_id)
+    key = provenance.training_key(outputs.chosen, outputs.root)
+    # A training whose server went away has left a run without the model's hash.
+    abandoned = live.left_running(client, experiment, key)
+    if abandoned:
+        client.set_tag(abandoned[0], "model_hash", model_hash)
+        return abandoned[0]
+    tags = {"training_key": key, "model_hash": model_hash}
+    return record.open_run(client, experiment, outputs.chosen, tags)
+
+
+def _create_version(client: Any, run_id: str, outputs: Outputs) -> None:
+    name, scores = outputs.chosen.model_name, outputs.scores
+    model_id = _logged_model(client, run_id, outputs)
+    client.set_terminated(run_id)
+    try:
+        client.create_registered_model(
+            name, description="Residual networks: uint8 images (N, 32, 32, 3) → probabilities"
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        run_id=run_id,
+        model_id=model_id,
+        description=_describe(outputs),
+        tags={
+            **outputs.origin,
+            "model_hash": scores.model_hash,
+            "file_hash": files.digest(scores.paths.model),
+            "evaluation_hash": scores.evaluation.hash,
+            "test_hash": scores.evaluation.test_hash,
+        },
+    )
+
+
+def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
+    """The model in MLflow's form, logged unless it is there. Its weights are checked first."""
+    from resnet.registry import package
+
+    found = package.find(client, run_id)
+    if found:
+        return found
+    from resnet import model_file
+    from resnet.data import arrays
+
+    paths, wanted = outputs.scores.paths, outputs.scores.model_hash
+    model = model_file.load(paths.model)
+    loaded = model_file.model_hash(model)
+    if loaded != wanted:
+        raise PipelineError(
+            f"{outputs.chosen.paths.model} holds model {loaded[:12]}…, but {wanted[:12]}… was "
+            "trained and evaluated: run 'dvc repro' first"
+        )
+    return package.log(client, run_id, model, arrays.load(paths.arrays, "test").images_nhwc[:1])
+
+
+def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:
+    number, evaluation = str(version.number), outputs.scores.evaluation
+    client.update_model_version(version.name, number, description=_describe(outputs))
+    for key, value in {
+        "test_hash": evaluation.test_hash,
+        "evaluation_hash": evaluation.hash,  # the last: it says that all is there
+    }.items():
+        client.set_model_version_tag(version.name, number, key, value)
+
+
+def _describe(outputs: Outputs) -> str:
+    """What the version is, for a reader of the registry (Markdown)."""
+    chosen, metrics = outputs.chosen, outputs.scores.evaluation.metrics
+    net, train = chosen.net, chosen.train
+    length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
+    return (
+        f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
+        f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
+        "Raw uint8 images (N, 32, 32, 3) in, class probabilities (N, 10) out.\n\n"
+        f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
+        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} images.\n\n"
+        f"Data: {chosen.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
+        f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
+        f"{train.batch}, seed {train.seed}; {outputs.code}."
+    )

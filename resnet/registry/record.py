@@ -1,0 +1,211 @@
+"""What the stages made → the parts of one MLflow run, each logged once and marked with a tag."""
+
+import getpass
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from resnet import files, params, provenance
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation
+from resnet.registry import curves, versions
+
+TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
+MEASURED = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The outputs that say which model there is and how good it is. Quick to read."""
+
+    paths: params.Paths  # absolute
+    training: Mapping[str, Any]
+    evaluation: Evaluation
+
+    @classmethod
+    def read(cls, chosen: params.Params, root: Path) -> Self:
+        """Raises PipelineError where one is missing, or belongs to another model."""
+        paths = chosen.paths
+        paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+        try:
+            training = files.read_json(paths.training)
+        except FileNotFoundError:
+            raise PipelineError(
+                f"{chosen.paths.training} is not there: run 'dvc repro' first"
+            ) from None
+        evaluation = Evaluation.read(paths)
+        if evaluation.model_hash != training["model_hash"]:
+            raise PipelineError(
+                f"{chosen.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "
+                f"{training['model_hash'][:12]}… was trained: run 'dvc repro' first"
+            )
+        return cls(paths, training, evaluation)
+
+    @property
+    def model_hash(self) -> str:
+        return self.evaluation.model_hash
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """All that `publish` records: the scores, and where they come from."""
+
+    chosen: params.Params
+    root: Path
+    scores: Scores
+    code: provenance.Code
+    data_hash: str
+
+    @classmethod
+    def read(cls, chosen: params.Params, root: Path) -> Self:
+        """Raises PipelineError where the outputs are not those that dvc.lock records."""
+        scores = Scores.read(chosen, root)
+        lock = provenance.Lock.read(root)
+        lock.check(root, chosen.paths)
+        data_hash = lock.md5(chosen.paths.arrays)
+        return cls(chosen, root, scores, provenance.code(root), data_hash)
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where the model comes from, as tags."""
+        return {
+            "git_commit": self.code.commit or "none",
+            "git_dirty": str(self.code.dirty).lower(),
+            "data_hash": self.data_hash,
+            "params_hash": provenance.params_hash(self.chosen),
+        }
+
+
+def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
+    """A new run with the parameters already in it; its id."""
+    user = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "resnet"}
+    name = f"resnet-{chosen.net.depth}-{chosen.net.block}"
+    run = client.create_run(experiment, tags={**user, **tags}, run_name=name)
+    _log_parameters(client, run.info.run_id, chosen)
+    return str(run.info.run_id)
+
+
+def complete(client: Any, run_id: str, outputs: Outputs) -> None:
+    """Log the parts that the run lacks.
+
+    A part's tag is set when all of it is there, and a part can be logged twice without harm: so
+    this can be killed anywhere and called again.
+    """
+    tags = client.get_run(run_id).data.tags
+    for name, log in PARTS.items():
+        mark = outputs.scores.evaluation.hash if name == "evaluation" else "done"
+        if tags.get(f"logged.{name}") != mark:
+            log(client, run_id, outputs)
+            client.set_tag(run_id, f"logged.{name}", mark)
+
+
+def _recipe(client: Any, run_id: str, outputs: Outputs) -> None:
+    """Parameters, code, and the packages that were at work."""
+    _log_parameters(client, run_id, outputs.chosen)
+    versions_of = outputs.scores.training["versions"]
+    tags = {
+        **outputs.origin,
+        **{name: str(outputs.scores.training[name]) for name in TOLD},
+        **{f"version.{name}": str(version) for name, version in versions_of.items()},
+        "system": platform.platform(),
+    }
+    if outputs.code.commit:
+        tags["mlflow.source.git.commit"] = outputs.code.commit
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    for name in ("params.yaml", "dvc.lock"):
+        client.log_artifact(run_id, str(outputs.root / name), "recipe")
+    client.log_text(run_id, outputs.code.patch, "recipe/changes.patch")
+    client.log_text(run_id, _packages(), "recipe/packages.txt")
+
+
+def _data(client: Any, run_id: str, outputs: Outputs) -> None:
+    """The data set: its digest is DVC's own, so `dvc.lock` and the run name the same thing."""
+    profile = files.read_json(outputs.scores.paths.profile)
+    arrays = outputs.chosen.paths.arrays.as_posix()
+    shape = {"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 32, 32, 3]}}
+    dataset = Dataset(
+        name=outputs.chosen.data.dataset,
+        digest=outputs.data_hash,
+        source_type="local",
+        source=json.dumps({"uri": arrays}),
+        schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps([shape])}}),
+        profile=json.dumps(profile.get("counts", {})),
+    )
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
+    client.log_artifact(run_id, str(outputs.scores.paths.profile), "data")
+
+
+def _training(client: Any, run_id: str, outputs: Outputs) -> None:
+    """Curves, and what training said of itself."""
+    paths, training = outputs.scores.paths, outputs.scores.training
+    curves.complete(client, run_id, curves.read(paths.history))
+    _log_metrics(client, run_id, {name: training[name] for name in MEASURED})
+    for path in (paths.history, paths.training):
+        client.log_artifact(run_id, str(path), "training")
+
+
+def _model(client: Any, run_id: str, outputs: Outputs) -> None:
+    """The model's file, byte for byte as dvc.lock has it."""
+    path = outputs.scores.paths.model
+    if path.name != versions.MODEL_FILE:
+        raise PipelineError(f"paths.model is {path.name}: want a file {versions.MODEL_FILE}")
+    client.log_artifact(run_id, str(path))
+
+
+def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
+    """Metrics, predictions, tables and pictures; they take the place of an older evaluation's."""
+    paths = outputs.scores.paths
+    _log_metrics(client, run_id, asdict(outputs.scores.evaluation.metrics))
+    reports = (paths.predictions, paths.per_class, paths.confusion, paths.reliability)
+    for path in (*reports, paths.metrics):
+        client.log_artifact(run_id, str(path), "evaluation")
+    client.log_artifacts(run_id, str(paths.pictures), "pictures")
+
+
+PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
+    "recipe": _recipe,
+    "data": _data,
+    "training": _training,
+    "model": _model,
+    "evaluation": _evaluation,
+}
+
+
+def _log_parameters(client: Any, run_id: str, chosen: params.Params) -> None:
+    values = chosen.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
+    flat = [Param(key, str(value)) for key, value in _flat(values)]
+    client.log_batch(run_id, params=flat)
+
+
+def _log_metrics(client: Any, run_id: str, values: Mapping[str, float | None]) -> None:
+    """At step 0: they belong to the whole run. What was not measured is left out."""
+    now = time.time_ns() // 1_000_000
+    measured = [
+        Metric(name, float(value), now, step=0)
+        for name, value in values.items()
+        if value is not None
+    ]
+    client.log_batch(run_id, metrics=measured)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"train": {"epochs": 3}} → ("train.epochs", 3)"""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _packages() -> str:
+    """Every installed distribution, as lines of a requirements file."""
+    found = importlib.metadata.distributions()
+    return "\n".join(sorted({f"{one.name}=={one.version}" for one in found})) + "\n"

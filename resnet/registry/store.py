@@ -1,0 +1,144 @@
+"""Which MLflow remembers: the server that the user names, or a SQLite file of the checkout.
+
+Nothing here is opened before it is asked for. A SQLite store keeps its artifacts in a folder
+beside its file, whoever opens it and from wherever.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from resnet import files
+from resnet.errors import PipelineError
+
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 120.0
+
+
+def tracking_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI where it is set, else the SQLite store under `root`/.state/mlflow."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
+
+
+def client(root: Path) -> Any:
+    """An `MlflowClient` of the store that `tracking_uri` names; its registry is there too.
+
+    Raises PipelineError, after some seconds, where that does not answer.
+    """
+    uri = tracking_uri(root)
+    database = _database(uri)
+    if database:
+        _prepare(database)
+    opened = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        opened.search_experiments(max_results=1)
+    except (MlflowException, OSError) as error:
+        raise PipelineError(
+            f"the MLflow store {uri} does not answer ({_first_line(error)}): start its server "
+            "('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
+        ) from error
+    return opened
+
+
+def prepare_local(root: Path) -> str:
+    """The address of the checkout's own SQLite store, made where it is not there yet."""
+    _prepare(_local_database(root))
+    return f"{SQLITE}{_local_database(root)}"
+
+
+def local_artifacts(root: Path) -> Path:
+    """Where the checkout's own store keeps its artifacts."""
+    return _artifacts(_local_database(root))
+
+
+def moved_experiments(root: Path) -> list[Path]:
+    """Folders that the checkout's own store names for artifacts and that are not in it."""
+    database = _local_database(root)
+    if not database.exists():
+        return []
+    opened = MlflowClient(tracking_uri=f"{SQLITE}{database}")
+    folders = (
+        Path(unquote(urlparse(experiment.artifact_location).path))
+        for experiment in opened.search_experiments()
+        if urlparse(experiment.artifact_location).scheme in ("", "file")
+    )
+    home = local_artifacts(root)
+    return [folder for folder in folders if not folder.is_relative_to(home)]
+
+
+def experiment(opened: Any, name: str) -> str:
+    """The id of the experiment `name`, made where there is none."""
+    found = opened.get_experiment_by_name(name)
+    if found is None:
+        database = _database(opened.tracking_uri)
+        place = (_artifacts(database) / name).as_uri() if database else None
+        try:
+            return str(opened.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            found = opened.get_experiment_by_name(name)  # another process was quicker
+            if found is None:
+                raise error from None
+    if found.lifecycle_stage == "deleted":
+        raise PipelineError(
+            f"the MLflow experiment {name} is deleted: restore it with "
+            f"'mlflow experiments restore --experiment-id {found.experiment_id}'"
+        )
+    return str(found.experiment_id)
+
+
+@contextmanager
+def one_at_a_time(root: Path, job: str) -> Iterator[None]:
+    """Let one process of this machine do `job` in the store at a time.
+
+    Raises PipelineError where another one does it for too long.
+    """
+    database = _database(tracking_uri(root)) or _local_database(root)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    path = database.with_name(f"{job}.lock")
+    try:
+        with FileLock(path, timeout=LOCK_SECONDS):
+            yield
+    except Timeout:
+        raise PipelineError(
+            f"another process holds {path} for more than {LOCK_SECONDS:.0f} s: wait for it, "
+            "or end it, and try again"
+        ) from None
+
+
+def _prepare(database: Path) -> None:
+    """Make the SQLite file whole, then put it in place: two first users would race its tables."""
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_suffix(".lock")):
+        if database.exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with files.replacing(database) as draft:
+            made = SqlAlchemyStore(f"{SQLITE}{draft}", _artifacts(database).as_uri())
+            made._dispose_engine()
+
+
+def _local_database(root: Path) -> Path:
+    return (root / ".state" / "mlflow" / "mlflow.db").resolve()
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a SQLite store; None for any other store."""
+    return Path(uri.removeprefix(SQLITE)).resolve() if uri.startswith(SQLITE) else None
+
+
+def _artifacts(database: Path) -> Path:
+    return database.with_name("artifacts")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{error}".partition("\n")[0][:200]

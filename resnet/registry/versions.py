@@ -1,0 +1,148 @@
+"""Find registered versions, and bring back the files that were attached to them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mlflow.exceptions import MlflowException
+
+from resnet import files
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation, Metrics
+
+PRODUCTION = "production"  # the alias that serves
+CANDIDATE = "candidate"  # the newest version that passed the gate
+MODEL_FILE = "model.keras"  # artifacts of a version's run
+METRICS_FILE = "evaluation/metrics.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, as the registry's records say."""
+
+    name: str
+    number: int
+    run_id: str
+    model_hash: str
+    file_hash: str  # SHA-256 of the attached model.keras
+    evaluation_hash: str
+    decision: str  # promoted | refused, or nothing where promotion has not decided yet
+    decision_key: str  # what that decision was made from: see `promotion.decision_key`
+    aliases: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Any) -> Self:
+        """From MLflow's `ModelVersion`."""
+        tags = found.tags
+        return cls(
+            name=found.name,
+            number=int(found.version),
+            run_id=found.run_id,
+            model_hash=tags.get("model_hash", ""),
+            file_hash=tags.get("file_hash", ""),
+            evaluation_hash=tags.get("evaluation_hash", ""),
+            decision=tags.get("decision", ""),
+            decision_key=tags.get("decision_key", ""),
+            aliases=tuple(sorted(found.aliases)),
+        )
+
+    def __str__(self) -> str:
+        aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
+        return f"{self.name} version {self.number}{aliases}"
+
+
+def find(client: Any, name: str, model_hash: str) -> Version | None:
+    """The version of `name` with this model hash; the oldest where there are several."""
+    found = client.search_model_versions(f"name = '{name}' and tags.model_hash = '{model_hash}'")
+    # A search does not bring the aliases.
+    return _get(client, name, min(int(one.version) for one in found)) if found else None
+
+
+def latest(client: Any, name: str) -> Version | None:
+    """The newest version of `name`."""
+    found = client.search_model_versions(
+        f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
+    )
+    return _get(client, name, int(found[0].version)) if found else None
+
+
+def with_alias(client: Any, name: str, alias: str) -> Version | None:
+    """The version of `name` that `alias` names now."""
+    try:
+        return Version.of(client.get_model_version_by_alias(name, alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def resolve(client: Any, name: str, selector: str | int) -> Version:
+    """The version that `selector` names: a number, an alias, or `latest`.
+
+    Raises PipelineError where there is none.
+    """
+    text = str(selector)
+    version = (
+        _get(client, name, int(text))
+        if text.isdigit()
+        else latest(client, name)
+        if text == "latest"
+        else with_alias(client, name, text)
+    )
+    if version is None:
+        newest = latest(client, name)
+        raise PipelineError(
+            f"{name} has no version '{text}'; "
+            + (f"its newest is {newest.number}" if newest else "it has none: publish one first")
+        )
+    return version
+
+
+def download(client: Any, version: Version, into: Path) -> Path:
+    """The attached model.keras in the folder `into`, byte for byte as it was published.
+
+    Raises PipelineError where it is not there, or is not what was published.
+    """
+    path = fetch(client, version, MODEL_FILE, into)
+    found = files.digest(path)
+    if found != version.file_hash:
+        raise PipelineError(
+            f"{version}: its {MODEL_FILE} has sha256 {found[:12]}…, {version.file_hash[:12]}… was "
+            "published: the registry's artifact is damaged; publish the model again from DVC's "
+            "cache, or take another version"
+        )
+    return path
+
+
+def evaluation(client: Any, version: Version, into: Path) -> Evaluation:
+    """The evaluation that belongs to `version`. `into` is a folder for the download."""
+    values = files.read_json(fetch(client, version, METRICS_FILE, into))
+    hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
+    found = Evaluation(Metrics(**values), **hashes)
+    if found.hash != version.evaluation_hash:
+        raise PipelineError(
+            f"{version}: its {METRICS_FILE} is not the evaluation that its tags name: "
+            "run 'resnet publish' again"
+        )
+    return found
+
+
+def fetch(client: Any, version: Version, artifact: str, into: Path) -> Path:
+    """One artifact of the version's run, in the folder `into`. Raises PipelineError without it."""
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(client.download_artifacts(version.run_id, artifact, str(into)))
+    except (MlflowException, OSError) as error:
+        raise PipelineError(
+            f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "
+            "moved or emptied? 'resnet doctor' looks"
+        ) from error
+
+
+def _get(client: Any, name: str, number: int) -> Version | None:
+    try:
+        return Version.of(client.get_model_version(name, str(number)))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
