@@ -129,6 +129,7 @@ def _copy(stream: IO[bytes], path: Path, limit: int, origin: str) -> None:
             left -= len(chunk)
             if left < 0:
                 raise PipelineError(
-                    f"{origin}: {path.name} has more than {limit} bytes, the largest published file; {ADVICE}"
+                    f"{origin}: {path.name} has more than {limit} bytes, the size of the largest "
+                    f"published file; {ADVICE}"
                 )
             out.write(chunk)
