@@ -42,7 +42,9 @@ def select(backend: str, device: str) -> Device:
         )
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
-    gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
+    with _quiet():
+        gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
+        import keras  # noqa: F401 (its first import is the noisy one)
     if device == "gpu" and not gpus:
         raise PipelineError(
             f"train.device is gpu, but {backend} sees none: install the extra "
@@ -64,10 +66,9 @@ def cpu_name() -> str:
 
 def _tensorflow_gpus(device: str) -> list[str]:
     """The names of the GPUs that TensorFlow will use, each told to take memory as it needs it."""
-    with _quiet():
-        import tensorflow as tf
+    import tensorflow as tf
 
-        found: list[Any] = tf.config.list_physical_devices("GPU")
+    found: list[Any] = tf.config.list_physical_devices("GPU")
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
         return []
@@ -85,8 +86,7 @@ def _jax_gpus(device: str) -> list[str]:
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
         return []
-    with _quiet():
-        return [gpu.device_kind for gpu in jax.devices() if gpu.platform == "gpu"]
+    return [gpu.device_kind for gpu in jax.devices() if gpu.platform == "gpu"]
 
 
 @contextmanager

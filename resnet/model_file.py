@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,13 +58,30 @@ def model_hash(model: keras.Model) -> str:
 
 
 def _canonical(archive: bytes) -> bytes:
-    """The same archive with its members in the order of their names, and every time the same."""
+    """The same archive, its members in the order of their names, with no times or addresses."""
+    rewritten = {"metadata.json": _undated, "config.json": _renumbered}
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
         for name in sorted(old.namelist()):
             content = old.read(name)
-            if name == "metadata.json":
-                content = json.dumps(json.loads(content) | {"date_saved": "1980-01-01@00:00:00"})
-                content = content.encode()
+            if name in rewritten:
+                content = json.dumps(rewritten[name](content)).encode()
             new.writestr(zipfile.ZipInfo(name, EPOCH), content)
     return out.getvalue()
+
+
+def _undated(metadata: bytes) -> Any:
+    return json.loads(metadata) | {"date_saved": "1980-01-01@00:00:00"}
+
+
+def _renumbered(config: bytes) -> Any:
+    """Keras tells that two layers share an object by its address in memory; count instead."""
+    numbers: dict[int, int] = {}
+
+    def renumber(part: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in part:
+            number = numbers.setdefault(part["shared_object_id"], len(numbers) + 1)
+            part["shared_object_id"] = number
+        return part
+
+    return json.loads(config, object_hook=renumber)
