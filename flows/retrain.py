@@ -1,6 +1,5 @@
 """The main flow: fetch → ingest → train → evaluate → publish → decide → promote."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,48 +8,79 @@ from typing import Any, Literal
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
-from flows import errors
-from resnet import params, project
-from resnet.registry import store
+from flows import report
+from flows.tasks import in_checkout, remote, run_command, run_stages, step
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.registry import ledger, promotion, publish
+from resnet.stages import Outcome
 from resnet.worktree import worktree
 
+Promote = Literal["if-better", "never"]
 
-@flow(name="retrain", flow_run_name="retrain-{preset}", validate_parameters=True)
+
+@flow(name="retrain", flow_run_name="retrain-{preset}")
 def retrain(
-    preset: str = "quick",
-    overrides: list[str] | None = None,
-    promote: Literal["if-better", "never"] = "if-better",
-) -> State:
-    """Train, register and, if it is good enough, promote a network.
+    preset: str = "quick", overrides: list[str] | None = None, promote: Promote = "if-better"
+) -> State[None]:
+    """Train a network, register it, and put it into production if the gate lets it.
+
+    Only what is missing is done: DVC decides whether a stage runs, and the registry knows whether
+    there is a version with this model, its evaluation, and a decision by these gate rules.
 
     Args:
-        preset: the name of a file in presets/; `quick` is params.yaml itself.
+        preset: a file in presets/ without its suffix; `quick` is params.yaml itself.
         overrides: `section.key=value`, each laid over the preset.
         promote: `if-better` asks the gate; `never` stops after registration.
-
-    Only what is missing is done: DVC decides whether a stage runs, and the registry whether there
-    is a version with this model, its evaluation, and a decision by these gate rules.
     """
-    with errors.told_plainly():
-        root = project.find_root()
-        project.enter(root)
-        os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
+    with in_checkout() as root:
         base = params.read(root)
         values = params.merge(base, root, preset, overrides or [])
         chosen = params.check(values)
         with _place(root, base, values) as tree:
-            outcomes = run_stages(tree, chosen)
-            return register(tree, chosen, outcomes, promote)
+            outcomes = run_stages(tree, chosen.runtime.lock_seconds)
+            return _register(tree, chosen, promote, outcomes)
 
 
 @contextmanager
 def _place(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Path]:
-    """The checkout for the parameters of params.yaml, for others a working tree of their own."""
+    """The checkout for the parameters of params.yaml; for others a working tree of their own."""
     if values == base:
         yield root
         return
-    name = f"{flow_run.name or 'run'}-{str(flow_run.id)[:8]}"
-    with worktree(root, name, values) as tree:
+    with worktree(root, str(flow_run.id), values) as tree:
         get_run_logger().info("other parameters than params.yaml's: running in %s", tree)
         yield tree
+
+
+def _register(
+    tree: Path, chosen: params.Params, promote: Promote, outcomes: list[Outcome]
+) -> State[None]:
+    """Do what the registry says is missing. Returns the flow run's last state."""
+    look = remote(publish.status, "look up")
+    before = found = look(chosen, tree)
+    if not (before.version and before.evaluated):
+        step(run_command, "publish")(["publish"], tree)
+        found = look(chosen, tree)
+    version, decision = found.version, None
+    if version is None:
+        raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
+    if promote == "if-better" and not found.decided:
+        of_version = (tree, version.name, version.number, chosen.gate)
+        remote(promotion.judge, "decide")(*of_version)
+        decision = remote(promotion.promote, "promote")(
+            *of_version,
+            reason=f"retrain, flow run {flow_run.name}",
+            who=ledger.whoever(str(flow_run.id)),
+        )
+    state: State[None]
+    if decision:
+        state = Completed(message=str(decision))
+    elif found == before:
+        state = Completed(name="Up to date", message=f"{version} is registered: nothing to do")
+    else:
+        state = Completed(message=f"{version} is registered")
+    report.show(tree, version, decision, outcomes, str(state.message))
+    return state

@@ -1,14 +1,14 @@
 """Start the `retrain` flow from a shell: which server records it, and with which data."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from resnet import params
+from resnet import params, servers, stages
 from resnet.errors import PipelineError
-
-LOCAL_API = "http://127.0.0.1:4200/api"
 
 
 def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: bool) -> int:
@@ -21,35 +21,52 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: b
     if notice:
         print(notice)
         overrides = [*overrides, "data.dataset=generated"]
-    choose_server()
-    from flows.retrain import retrain  # only now: Prefect reads the address when it is imported
+    with _server(root) as api:
+        os.environ["PREFECT_API_URL"] = api
+        from flows.retrain import retrain  # only now: Prefect reads the address when imported
 
-    state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
+        state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
     print(state.message if state.is_completed() else f"error: {state.message}")
     if notice:
         print(notice)
     return 0 if state.is_completed() else 1
 
 
-def choose_server() -> None:
-    """Point Prefect at the user's server, else at the project's, else at one of its own.
+@contextmanager
+def _server(root: Path) -> Iterator[str]:
+    """The address of the user's server, else the project's, else of one for the time of the block.
 
     Raises PipelineError where the user has named a server that does not answer.
     """
     named = os.environ.get("PREFECT_API_URL")
+    project_api = f"http://{servers.HOST}:{servers.PREFECT_PORT}/api"
     if named and not _answers(named):
         raise PipelineError(
             f"the Prefect server {named} (PREFECT_API_URL) does not answer: start it, or unset the "
             "variable to run with a temporary one"
         )
-    if not named:  # an empty address makes Prefect start a server for the time of the run
-        os.environ["PREFECT_API_URL"] = LOCAL_API if _answers(LOCAL_API) else ""
+    if named or _answers(project_api):
+        yield named or project_api
+        return
+    print("no Prefect server is up: starting one for the time of this run")
+    with servers.prefect_server(root, servers.free_port()) as api:
+        yield api
+        _flush()
+
+
+def _flush() -> None:
+    """Send what Prefect has not sent yet, while there is a server to take it."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=10)
+    EventsWorker.drain_all(timeout=10)
 
 
 def _answers(api: str) -> bool:
     try:
         with urlopen(f"{api}/health", timeout=3) as response:  # noqa: S310  (http, the user's own)
-            return response.status == 200
+            return bool(response.status == 200)
     except (URLError, OSError, ValueError):
         return False
 
@@ -61,8 +78,10 @@ def _missing_data(root: Path, preset: str, overrides: list[str]) -> str | None:
     chosen = params.check(params.merge(params.read(root), root, preset, overrides))
     if chosen.data.dataset != "cifar10":
         return None
-    why = sources.unavailable(chosen.data, chosen.paths)
-    return why and (
+    why = sources.why_not(chosen.data, chosen.paths)
+    if why is None or stages.restorable("fetch", root):
+        return None
+    return (
         f"CIFAR-10 cannot be had ({why}): this run uses the generated stand-in, and registers "
         "generated-resnet. Set CIFAR10_ARCHIVE to an archive of CIFAR-10 to use the real one."
     )

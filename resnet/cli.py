@@ -17,6 +17,7 @@ from resnet.errors import PipelineError
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     arguments = _parser().parse_args(words)
+    arguments.here = Path.cwd()  # relative paths are the user's, not the checkout's
     try:
         root = project.find_root()
         project.enter(root)
@@ -49,11 +50,10 @@ def _ingest(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend, params
+    from resnet import params
+    from resnet.training.train import train
 
     chosen = params.load(root)
-    backend.select(chosen.train.backend, chosen.train.device)
-    from resnet.training.train import train
 
     listener = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
@@ -122,9 +122,14 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
 
     name = arguments.model or params.load(root).model_name
     backend.select("tensorflow", "cpu")
-    from resnet.serving.predict import predict_with_version
+    from resnet.serving.registered import score_registered
 
-    print(predict_with_version(root, name, arguments.version, arguments.source, arguments.out))
+    source, out = (arguments.here / path for path in (arguments.source, arguments.out))
+    version, summary = score_registered(root, name, arguments.version, source, out)
+    print(f"{summary.images} images scored by {version}: {out}")
+    for label, count in summary.counts.items():
+        print(f"  {label:<12}{count:>7}")
+    print(f"  mean confidence {summary.confidence:.1%}")
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> int:
@@ -204,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = command("predict", _predict, "classify images with a registered version")
     predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
     predict.add_argument("--version", default="production", help="a number or an alias")
-    predict.add_argument("--out", type=Path, help="write a parquet file instead of a table")
+    predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="parquet")
     of_model(predict)
 
     command("doctor", _doctor, "look for the known traps, and say what to do about each")

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from resnet import params, processes, project, worktree
+from resnet import params, worktree
 from resnet.errors import PipelineError
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -98,18 +98,15 @@ def parameters(root: Path) -> list[Finding]:
 
 
 def device(root: Path) -> list[Finding]:
-    """A GPU that the machine has and the backend cannot see. Asks in a process of its own."""
+    """A GPU that the machine has and the backend cannot see."""
+    from resnet import backend
+
     chosen = params.load(root).train
-    code, lines = processes.stream(
-        [sys.executable, "-m", "resnet.backend", chosen.backend, chosen.device],
-        root,
-        {**os.environ, **project.environment(root)},
-        lambda line: None,
-    )
-    found = processes.error(lines) or (lines or ["nothing"])[-1]
-    if code:
-        return [Finding("fail", "device", found)]
-    if shutil.which("nvidia-smi") and "gpu" not in found:
+    try:
+        found = backend.select(chosen.backend, chosen.device)
+    except PipelineError as error:
+        return [Finding("fail", "device", str(error))]
+    if shutil.which("nvidia-smi") and found.kind != "gpu":
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
         if listed.returncode == 0 and "GPU" in listed.stdout:
             return [
@@ -120,7 +117,9 @@ def device(root: Path) -> list[Finding]:
                     "install requirements-gpu.lock (TensorFlow) or requirements-jax-gpu.lock",
                 )
             ]
-    return [Finding("ok", "device", f"training runs on {found}")]
+    return [
+        Finding("ok", "device", f"training runs on {found.name} ({found.kind}, {found.backend})")
+    ]
 
 
 def data(root: Path) -> list[Finding]:
@@ -128,7 +127,7 @@ def data(root: Path) -> list[Finding]:
     from resnet.data import sources
 
     chosen = params.load(root)
-    why = sources.unavailable(chosen.data, chosen.paths)
+    why = sources.why_not(chosen.data, chosen.paths)
     if why:
         return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]
     return [Finding("ok", "data", f"{chosen.data.dataset} is here or can be had")]

@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for the user."""
+"""The exceptions whose messages are meant for the user."""
 
 
 class PipelineError(Exception):
@@ -7,3 +7,7 @@ class PipelineError(Exception):
     Its message says what was found, what was wanted, and what to do next. The `resnet` command
     prints it and exits with 1; any other exception is a defect of this project.
     """
+
+
+class UnreachableError(PipelineError):
+    """A server does not answer now, and may later: trying again can help."""

@@ -23,6 +23,14 @@ from resnet.errors import PipelineError
 STAGES = ("fetch", "ingest", "train", "evaluate")
 
 DVC_ERROR = "ERROR: "
+# What DVC says to somebody who types, and is of no use in a log.
+HINTS = (
+    "To track the changes",
+    "git add",
+    "To enable auto staging",
+    "dvc config",
+    "Use `dvc push`",
+)
 BUSY = "is busy, it is being blocked by"
 RESTORED = "is cached - skipping run"
 UNCHANGED = "didn't change, skipping"
@@ -84,7 +92,6 @@ def run(
     root: Path,
     lock_seconds: float,
     say: Callable[[str], None],
-    env: Mapping[str, str] | None = None,
 ) -> Outcome:
     """`dvc repro --single-item STAGE` in `root`, each line of it given to `say`.
 
@@ -97,8 +104,8 @@ def run(
         code, lines = processes.stream(
             _dvc("--wait-for-lock", "repro", "--single-item", stage),
             root,
-            {**os.environ, **project.environment(root), **(env or {})},
-            say,
+            {**os.environ, **project.environment(root)},
+            lambda line: None if line.strip().startswith(HINTS) else say(line),
         )
         if code == 0:
             break
@@ -119,6 +126,13 @@ def run(
     if any(RESTORED in line for line in lines):
         return Outcome(stage, "restored", f"computed before from the same inputs ({why})", seconds)
     return Outcome(stage, "ran", why, seconds)
+
+
+def restorable(stage: str, root: Path) -> bool:
+    """Whether DVC's own cache holds every output that dvc.lock names for the stage."""
+    outs = _locked(root).get(stage, {}).get("outs", [])
+    cache = root / ".dvc" / "cache" / "files" / "md5"
+    return bool(outs) and all((cache / out["md5"][:2] / out["md5"][2:]).exists() for out in outs)
 
 
 def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ MLflow's page shows it.
 
 import getpass
 import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -145,9 +144,8 @@ def as_table(history: Sequence[Event]) -> str:
     )
 
 
-def whoever() -> str:
+def whoever(flow_run: str | None = None) -> str:
     """user@host of this process, and the Prefect flow run that it works for."""
-    flow_run = os.environ.get("PREFECT__FLOW_RUN_ID")
     person = f"{getpass.getuser()}@{socket.gethostname()}"
     return f"{person} (flow run {flow_run})" if flow_run else person
 

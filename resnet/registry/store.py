@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from resnet import files
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120.0
@@ -30,7 +31,7 @@ def tracking_uri(root: Path) -> str:
 def client(root: Path) -> Any:
     """An `MlflowClient` of the store that `tracking_uri` names; its registry is there too.
 
-    Raises PipelineError, after some seconds, where that does not answer.
+    Raises UnreachableError, after some seconds, where that does not answer.
     """
     uri = tracking_uri(root)
     database = _database(uri)
@@ -40,7 +41,7 @@ def client(root: Path) -> Any:
     try:
         opened.search_experiments(max_results=1)
     except (MlflowException, OSError) as error:
-        raise PipelineError(
+        raise UnreachableError(
             f"the MLflow store {uri} does not answer ({_first_line(error)}): start its server "
             "('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
         ) from error
@@ -91,6 +92,22 @@ def experiment(opened: Any, name: str) -> str:
             f"'mlflow experiments restore --experiment-id {found.experiment_id}'"
         )
     return str(found.experiment_id)
+
+
+@contextmanager
+def as_default(opened: Any) -> Iterator[None]:
+    """Let what in MLflow is not a client's method use the store of `opened`, for a while.
+
+    Some methods of a client look for a model in the default store too, not in their own.
+    """
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(opened.tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before or "")
+        if before is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @contextmanager

@@ -1,0 +1,29 @@
+"""Score images with the model in production."""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.tasks import in_checkout, run_command, step
+from resnet import params
+
+
+@flow(name="score")
+def score(
+    source: Path, out: Path, version: str = "production", model: str | None = None
+) -> State[None]:
+    """Classify the images in a folder or a parquet file; predictions go to a parquet file.
+
+    Args:
+        source: a folder of images, or a parquet file with a column `image`.
+        out: the parquet file to write; relative paths are relative to the checkout.
+        version: a number or an alias.
+        model: the registered model; params.yaml's where nothing is given.
+    """
+    with in_checkout() as root:
+        name = model or params.load(root).model_name
+        words = ["predict", str(source), "--out", str(out), "--version", version, "--model", name]
+        lines = step(run_command, "predict")(words, root)
+        return Completed(message="\n".join(lines))

@@ -1,0 +1,137 @@
+"""What the flows' tasks are made of: stages, `resnet` commands, calls to the registry.
+
+What a process prints goes line by line into the run's log, how far it is into a progress artifact.
+Prefect caches nothing and carries only small values: DVC is the one cache.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from prefect import Task, get_run_logger
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from resnet import processes, progress, project, stages
+from resnet.errors import PipelineError, UnreachableError
+from resnet.registry import store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(function: Callable[P, R], name: str) -> Task[P, R]:
+    """`function` as a task that is never cached and never repeated by itself."""
+    return Task(function, name=name, cache_policy=NO_CACHE)
+
+
+def remote(function: Callable[P, R], name: str) -> Task[P, R]:
+    """`function` as a task that is repeated while a server does not answer: that can heal."""
+    return Task(
+        function,
+        name=name,
+        cache_policy=NO_CACHE,
+        retries=3,
+        retry_delay_seconds=[5, 15, 45],
+        retry_condition_fn=_unreachable,
+    )
+
+
+def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), UnreachableError)
+
+
+def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
+    """Bring the outputs of every stage up to date, a task each. Raises StageError."""
+    todo = step(stages.changed, "status")(tree)
+    outcomes: list[stages.Outcome] = []
+    for stage in stages.STAGES:
+        if stage in todo or any(before.action != "skipped" for before in outcomes):
+            outcomes.append(step(run_stage, stage)(stage, tree, lock_seconds))
+        else:
+            outcomes.append(step(skip_stage, stage)(stage, tree))
+    return outcomes
+
+
+def run_stage(stage: str, tree: Path, lock_seconds: float) -> stages.Outcome:
+    """Let DVC reproduce one stage in `tree`."""
+    outcome = stages.run(stage, tree, lock_seconds, follow(stage))
+    get_run_logger().info("%s", outcome)
+    return outcome
+
+
+def skip_stage(stage: str, tree: Path) -> stages.Outcome:
+    """Say why a stage has nothing to do."""
+    outcome = stages.skipped(stage, tree)
+    get_run_logger().info("%s", outcome)
+    return outcome
+
+
+def run_command(words: list[str], tree: Path) -> list[str]:
+    """`resnet WORDS` as a child process that sees no GPU; the lines that it printed.
+
+    What loads TensorFlow and is no stage runs so, and leaves the flow's own process light. Raises
+    PipelineError with the command's own error.
+    """
+    env = {**os.environ, **project.environment(tree), "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "resnet", *words]
+    code, lines = processes.stream(command, tree, env, follow(words[0]))
+    if code:
+        raise PipelineError(
+            processes.error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
+        )
+    return lines
+
+
+def follow(name: str) -> Callable[[str], None]:
+    """A function that logs each line it is given, and moves a progress artifact with it."""
+    logger = get_run_logger()
+    artifacts: dict[str, UUID] = {}
+
+    def say(line: str) -> None:
+        logger.info("%s", line)
+        found = progress.fraction(line)
+        if found is None:
+            return
+        job, share = found
+        if job not in artifacts:
+            created = create_progress_artifact(
+                progress=0.0, key=f"{name}-progress", description=f"{name}: {job}"
+            )
+            assert isinstance(created, UUID)  # noqa: S101  (as it is outside of coroutines)
+            artifacts[job] = created
+        update_progress_artifact(artifacts[job], progress=100 * share, description=line)
+
+    return say
+
+
+@contextmanager
+def in_checkout() -> Iterator[Path]:
+    """The checkout that the working directory is in, with its environment and its MLflow store.
+
+    While the block runs, Prefect logs a PipelineError as its message, without a traceback.
+    """
+    loggers = [logging.getLogger(f"prefect.{name}") for name in ("flow_runs", "task_runs")]
+    for logger in loggers:
+        logger.addFilter(_without_traceback)
+    try:
+        root = project.find_root()
+        project.enter(root)
+        os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
+        yield root
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, PipelineError):
+        record.msg, record.args, record.exc_info = "%s", (str(error),), None
+    return True

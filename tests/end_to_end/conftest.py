@@ -1,0 +1,202 @@
+"""A checkout of its own, whose params.yaml asks for seconds of training on the stand-in."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from resnet import params, processes, project, servers
+
+REPOSITORY = Path(__file__).parents[2]
+OVERRIDES = ["data.dataset=generated", "gate.floor=0.3", "gate.margin=0.1"]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A clone, and the environment in which a user of it types."""
+
+    root: Path
+    env: dict[str, str]
+
+    def run(self, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment, such as `resnet history` or `dvc dag`."""
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=self.root,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def git(self, *words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=self.root, check=True, capture_output=True, text=True
+        ).stdout
+
+    def report(self, name: str):
+        return json.loads((self.root / "reports" / f"{name}.json").read_text())
+
+
+def clone(root: Path) -> Checkout:
+    """The repository's files as they are now, in a git repository of their own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source, target = REPOSITORY / name, root / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    values = params.merge(params.read(root), root, "smoke", OVERRIDES)
+    (root / "params.yaml").write_text(params.dump(values))
+    checkout = Checkout(root, environment(root))
+    checkout.git("init", "--quiet")
+    checkout.git("config", "user.name", "A Tester")
+    checkout.git("config", "user.email", "tester@example.org")
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "--message", "A checkout to test")
+    return checkout
+
+
+def environment(root: Path) -> dict[str, str]:
+    """This process's variables, without what would lead out of the checkout."""
+    ours = ("PREFECT_", "MLFLOW_", "CIFAR10_", "DVC_", "MPLCONFIGDIR")
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    (root / project.STATE).mkdir(exist_ok=True)
+    return {
+        **outer,
+        **project.environment(root),
+        "RESNET_ROOT": str(root),
+        "PREFECT_HOME": str(root / ".state" / "prefect"),
+        "MPLCONFIGDIR": str(root / ".state" / "matplotlib"),
+        # No way out: nothing may be downloaded by a test.
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+@dataclass(frozen=True)
+class Prefect:
+    """A client of a running Prefect server's REST API."""
+
+    api: str
+
+    def post(self, path: str, **body):
+        request = urllib.request.Request(
+            f"{self.api}/{path}",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as response:
+            return json.loads(response.read() or "null")
+
+    def get(self, path: str):
+        with urllib.request.urlopen(f"{self.api}/{path}") as response:
+            return json.load(response)
+
+    def start(self, deployment: str, **parameters):
+        """A run of a deployment, as `prefect deployment run` makes it. Returns its id."""
+        found = self.get(f"deployments/name/{deployment}")
+        created = self.post(
+            f"deployments/{found['id']}/create_flow_run",
+            parameters=parameters,
+            state={"type": "SCHEDULED"},
+        )
+        return created["id"]
+
+    def wait(self, run: str, *states: str, seconds: float = 240):
+        """The run once its state's type is one of `states`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.get(f"flow_runs/{run}")
+            if found["state_type"] in states:
+                return found
+            if found["state_type"] in ("FAILED", "CRASHED", "CANCELLED", "COMPLETED"):
+                break
+            time.sleep(0.5)
+        logs = "\n".join(self.logs(run))
+        raise AssertionError(f"{found['state']}, wanted {states}; its log:\n{logs}")
+
+    def logs(self, run: str) -> list[str]:
+        found = self.post(
+            "logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC"
+        )
+        return [entry["message"] for entry in found]
+
+    def tasks(self, run: str) -> dict[str, str]:
+        """{a task's name: the state it ended in}"""
+        found = self.post("task_runs/filter", flow_runs={"id": {"any_": [run]}})
+        return {entry["name"].rsplit("-", 1)[0]: entry["state_name"] for entry in found}
+
+    def artifacts(self, run: str) -> dict[str, object]:
+        """{an artifact's key: its data}"""
+        found = self.post("artifacts/filter", flow_runs={"id": {"any_": [run]}})
+        return {entry["key"]: entry["data"] for entry in found}
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory) -> Checkout:
+    return clone(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def prefect(checkout) -> Iterator[Prefect]:
+    """A real Prefect server with the deployments of prefect.yaml."""
+    with servers.prefect_server(checkout.root, servers.free_port()) as api:
+        checkout.env["PREFECT_API_URL"] = api
+        subprocess.run(
+            # the environment is this one's: nothing is installed, and -o says it is up to date
+            ["make", "-o", ".venv/installed", "deploy", f"BIN={Path(sys.executable).parent}"],
+            cwd=checkout.root,
+            env=checkout.env,
+            check=True,
+            capture_output=True,
+        )
+        yield Prefect(api)
+
+
+@contextmanager
+def process(
+    words: list[str], checkout: Checkout, log: Path, **env: str
+) -> Iterator[psutil.Process]:
+    """A process of the checkout for the time of the block."""
+    with log.open("wb") as stream:
+        started = psutil.Popen(
+            [sys.executable, "-m", *words],
+            cwd=checkout.root,
+            env={**checkout.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield started
+    finally:
+        processes.end(started.pid)
+        started.wait()
+
+
+@pytest.fixture(scope="session")
+def worker(checkout, prefect, tmp_path_factory):
+    """A real process worker, as `make worker` starts it."""
+    log = tmp_path_factory.mktemp("worker") / "log"
+    words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
+    with process(words, checkout, log) as running:
+        yield running
