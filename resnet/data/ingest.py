@@ -31,7 +31,11 @@ def ingest(data: params.Data, paths: params.Paths) -> None:
     Raises PipelineError where a raw file is not the published one or has another form than
     CIFAR-10's, or data.validation cannot be held out; then arrays and profile stay as they were.
     """
-    dataset = datasets.load(data.dataset)
+    convert(datasets.load(data.dataset), data, paths)
+
+
+def convert(dataset: Dataset, data: params.Data, paths: params.Paths) -> None:
+    """`ingest` of a data set."""
     dataset.verify(paths.raw, str(paths.raw), "run 'resnet fetch' or 'dvc repro'")
     _check_meta(paths.raw / "batches.meta", dataset)
     training = _read(paths.raw, dataset.training_batches, dataset)

@@ -40,7 +40,12 @@ class Reduced:
 
 
 def test_what_pickling_writes_comes_back() -> None:
-    values = {b"data": ARRAY, b"labels": [1, 2], b"n": 70_000, b"names": [b"a", b"b" * 300]}
+    values: dict[bytes, pickling.Value] = {
+        b"data": ARRAY,
+        b"labels": [1, 2],
+        b"n": 70_000,
+        b"names": [b"a", b"b" * 300],
+    }
     read = unpickle.loads(pickling.dumps(values))
     assert read.pop(b"data").tolist() == ARRAY.tolist()
     assert read == {b"labels": [1, 2], b"n": 70_000, b"names": [b"a", b"b" * 300]}
