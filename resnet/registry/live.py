@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from mlflow.exceptions import MlflowException
 
 from resnet import params, provenance
 from resnet.errors import PipelineError
@@ -63,7 +62,7 @@ class LiveRun:
             return
         try:
             action()
-        except (MlflowException, PipelineError, OSError) as error:
+        except (PipelineError, *store.UNAVAILABLE) as error:
             if not self._lost:
                 reason = str(error).partition("\n")[0]
                 print(

@@ -7,15 +7,14 @@ pyfunc, against 60 ms when MLflow has to call `predict` (2-core CPU).
 import contextlib
 import importlib.metadata
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
+
+from resnet.registry import store
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 SIGNATURE = ModelSignature(
@@ -44,7 +43,7 @@ def log(client: Any, run_id: str, model: Any, example_nhwc: np.ndarray) -> str:
     """
     experiment = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
-    with _as_default(client.tracking_uri):
+    with store.as_default(client):
         Model.log(
             artifact_path=None,
             flavor=_Flavor,
@@ -67,14 +66,3 @@ def find(client: Any, run_id: str) -> str | None:
         if str(client.get_logged_model(output.model_id).status) == "READY":
             return str(output.model_id)
     return None
-
-
-@contextlib.contextmanager
-def _as_default(uri: str) -> Iterator[None]:
-    """Make `uri` the store that MLflow's module-level functions use, and take it back."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before or "")

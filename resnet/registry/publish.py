@@ -90,20 +90,21 @@ def _create_version(client: Any, run_id: str, outputs: Outputs) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    client.create_model_version(
-        name,
-        source=f"models:/{model_id}",
-        run_id=run_id,
-        model_id=model_id,
-        description=_describe(outputs),
-        tags={
-            **outputs.origin,
-            "model_hash": scores.model_hash,
-            "file_hash": files.digest(scores.paths.model),
-            "evaluation_hash": scores.evaluation.hash,
-            "test_hash": scores.evaluation.test_hash,
-        },
-    )
+    with store.as_default(client):
+        client.create_model_version(
+            name,
+            source=f"models:/{model_id}",
+            run_id=run_id,
+            model_id=model_id,
+            description=_describe(outputs),
+            tags={
+                **outputs.origin,
+                "model_hash": scores.model_hash,
+                "file_hash": files.digest(scores.paths.model),
+                "evaluation_hash": scores.evaluation.hash,
+                "test_hash": scores.evaluation.test_hash,
+            },
+        )
 
 
 def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:

@@ -69,6 +69,9 @@ class Outputs:
         scores = Scores.read(chosen, root)
         lock = provenance.Lock.read(root)
         lock.check(root, chosen.paths)
+        for path in (scores.paths.history, scores.paths.profile, *_reports(scores.paths)):
+            if not path.exists():
+                raise PipelineError(f"{path} is not there: run 'dvc repro' first")
         data_hash = lock.md5(chosen.paths.arrays)
         return cls(chosen, root, scores, provenance.code(root), data_hash)
 
@@ -164,10 +167,12 @@ def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
     """Metrics, predictions, tables and pictures; they take the place of an older evaluation's."""
     paths = outputs.scores.paths
     _log_metrics(client, run_id, asdict(outputs.scores.evaluation.metrics))
-    reports = (paths.predictions, paths.per_class, paths.confusion, paths.reliability)
-    for path in (*reports, paths.metrics):
-        client.log_artifact(run_id, str(path), "evaluation")
-    client.log_artifacts(run_id, str(paths.pictures), "pictures")
+    client.log_artifact(run_id, str(paths.metrics), "evaluation")
+    for path in _reports(paths):
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), path.name)
+        else:
+            client.log_artifact(run_id, str(path), "evaluation")
 
 
 PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
@@ -177,6 +182,12 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
     "model": _model,
     "evaluation": _evaluation,
 }
+
+
+def _reports(paths: params.Paths) -> tuple[Path, ...]:
+    """What an evaluation leaves beside its metrics; the last is a folder."""
+    tables = (paths.per_class, paths.confusion, paths.reliability)
+    return (paths.predictions, *tables, paths.pictures)
 
 
 def _log_parameters(client: Any, run_id: str, chosen: params.Params) -> None:

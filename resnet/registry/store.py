@@ -15,12 +15,14 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from resnet import files
 from resnet.errors import PipelineError, UnreachableError
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120.0
+UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that does not do its work
 
 
 def tracking_uri(root: Path) -> str:
@@ -31,19 +33,26 @@ def tracking_uri(root: Path) -> str:
 def client(root: Path) -> Any:
     """An `MlflowClient` of the store that `tracking_uri` names; its registry is there too.
 
-    Raises UnreachableError, after some seconds, where that does not answer.
+    Raises UnreachableError, after some seconds, where a server does not answer, and PipelineError
+    where a file is no store.
     """
     uri = tracking_uri(root)
     database = _database(uri)
     if database:
         _prepare(database)
-    opened = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
+        opened = MlflowClient(tracking_uri=uri, registry_uri=uri)
         opened.search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
+    except UNAVAILABLE as error:
+        reason = f"{error}".partition("\n")[0][:200]
+        if database:
+            raise PipelineError(
+                f"{database} cannot be read as an MLflow store ({reason}): restore it, or move it "
+                "away to start anew"
+            ) from error
         raise UnreachableError(
-            f"the MLflow store {uri} does not answer ({_first_line(error)}): start its server "
-            "('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
+            f"the MLflow store {uri} does not answer ({reason}): start its server ('make ui' "
+            "starts the project's own), or unset MLFLOW_TRACKING_URI"
         ) from error
     return opened
 
@@ -155,7 +164,3 @@ def _database(uri: str) -> Path | None:
 
 def _artifacts(database: Path) -> Path:
     return database.with_name("artifacts")
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{error}".partition("\n")[0][:200]

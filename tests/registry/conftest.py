@@ -1,0 +1,180 @@
+"""A checkout as the stages leave it, and the two kinds of store: SQLite and a real server."""
+
+import hashlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from resnet import files, params, servers
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.registry import store, versions
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def no_named_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkout's own SQLite store, unless a test names another."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with servers.mlflow_server(tmp_path_factory.mktemp("server"), port) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with an empty SQLite store; making its tables takes seconds, so once for all."""
+    root = tmp_path_factory.mktemp("store")
+    store.prepare_local(root)
+    return root
+
+
+@pytest.fixture
+def chosen() -> params.Params:
+    return params.load(REPOSITORY)
+
+
+@pytest.fixture
+def evaluation() -> Callable[..., Evaluation]:
+    return _evaluation
+
+
+@pytest.fixture
+def write_outputs() -> Callable[..., str]:
+    return _write_outputs
+
+
+@pytest.fixture
+def evaluate_again() -> Callable[..., None]:
+    return _evaluate
+
+
+def _evaluation(model_hash: str, correct: int = 8000, test_hash: str = "t" * 64) -> Evaluation:
+    """An evaluation on 10,000 images."""
+    share = correct / 10_000
+    metrics = Metrics(
+        accuracy=share,
+        accuracy_low=share - 0.01,
+        accuracy_high=share + 0.01,
+        loss=0.6,
+        top2=0.9,
+        calibration_error=0.02,
+        parameters=100,
+        flops=1000,
+        size_bytes=5000,
+        latency_ms=1.5,
+        throughput=2000.0,
+        correct=correct,
+        images=10_000,
+    )
+    return Evaluation(metrics, model_hash, test_hash)
+
+
+@pytest.fixture
+def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
+    """Register a version in `made_store` the way publish does, with any bytes as its model."""
+    client = store.client(made_store)
+
+    def one(name: str, correct: int = 8000, test_hash: str = "t" * 64) -> int:
+        existing = client.search_model_versions(f"name = '{name}'")
+        scored = _evaluation(f"{name}-{len(existing)}", correct, test_hash)
+        run = client.create_run(store.experiment(client, name)).info.run_id
+        (tmp_path / versions.MODEL_FILE).write_text(scored.model_hash)
+        at = params.load(REPOSITORY).paths
+        scored.write(at.model_copy(update={"metrics": tmp_path / "metrics.json"}))
+        client.log_artifact(run, str(tmp_path / versions.MODEL_FILE))
+        client.log_artifact(run, str(tmp_path / "metrics.json"), "evaluation")
+        if not existing:
+            client.create_registered_model(name)
+        tags = {
+            "model_hash": scored.model_hash,
+            "file_hash": files.digest(tmp_path / versions.MODEL_FILE),
+            "evaluation_hash": scored.hash,
+        }
+        made = client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
+        return int(made.version)
+
+    return one
+
+
+def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed: int = 0) -> str:
+    """What fetch … evaluate leave in `root`, of a tiny model; returns its hash."""
+    import keras
+
+    from resnet import model_file
+
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(4, 3, strides=4)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, keras.layers.Softmax()(keras.layers.Dense(10)(x)))
+    paths = chosen.paths
+    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    model_hash = model_file.model_hash(model)
+    (root / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
+    _write_data(paths)
+    model_file.save(model, paths.model)
+    paths.history.parent.mkdir(parents=True, exist_ok=True)
+    paths.history.write_text(
+        "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+        "1,10,0.1,2.0,0.3,,\n2,20,0.2,1.5,0.5,,\n"
+    )
+    training = {
+        "model_hash": model_hash,
+        "parameters": 100,
+        "backend": "tensorflow",
+        "device": "cpu",
+        "device_name": "a processor",
+        "epochs": 2,
+        "steps": 20,
+        "best_epoch": None,
+        "seconds": 3.0,
+        "images_per_second": 500.0,
+        "versions": {"python": "3.11", "keras": keras.__version__, "numpy": np.__version__},
+        "cpu": "a processor",
+    }
+    files.write_json(paths.training, training)
+    _evaluate(root, chosen, model_hash, correct)
+    return model_hash
+
+
+def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) -> None:
+    """The evaluation's outputs, and dvc.lock as it is after them."""
+    paths = chosen.paths
+    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    _evaluation(model_hash, correct).write(paths)
+    probabilities_nk = np.full((4, 10), 0.1, np.float32)
+    Predictions(np.arange(4, dtype=np.uint8), probabilities_nk).write(paths.predictions)
+    for path in (paths.per_class, paths.confusion, paths.reliability):
+        path.write_text("a,b\n1,2\n")
+    paths.pictures.mkdir(exist_ok=True)
+    Image.new("RGB", (8, 8)).save(paths.pictures / "curves.png")
+    outs = [
+        {"path": path.as_posix(), "md5": hashlib.md5((root / path).read_bytes()).hexdigest()}  # noqa: S324
+        for path in (chosen.paths.model, chosen.paths.metrics)
+    ]
+    outs.append({"path": chosen.paths.arrays.as_posix(), "md5": f"{'d' * 32}.dir"})
+    recorded = {"params.yaml": {"train": chosen.train.model_dump(mode="json")}}
+    lock = {"schema": "2.0", "stages": {"train": {"outs": outs, "params": recorded}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+def _write_data(paths: params.Paths) -> None:
+    paths.arrays.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    np.save(paths.arrays / "test_images.npy", noise)
+    np.save(paths.arrays / "test_labels.npy", np.arange(4, dtype=np.uint8))
+    files.write_json(paths.profile, {"dataset": "cifar10", "counts": {"test": {"cat": 1}}})

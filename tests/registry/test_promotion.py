@@ -1,0 +1,141 @@
+"""The gate by itself, and promotion and rollback in a real SQLite store."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.registry import ledger, promotion, store, versions
+from resnet.registry.promotion import decide, promote, rollback
+
+GATE = params.Gate(floor=0.75, margin=0.01)
+Register = Callable[..., int]
+
+
+def production(root: Path, name: str) -> int | None:
+    found = versions.with_alias(store.client(root), name, versions.PRODUCTION)
+    return found.number if found else None
+
+
+def test_a_first_version_needs_the_floor_alone(evaluation: Callable[..., Any]) -> None:
+    assert decide(evaluation("a", 7500), None, GATE).passed
+    assert not decide(evaluation("a", 7499), None, GATE).passed
+
+
+def test_a_later_version_may_lose_no_more_than_the_margin(evaluation: Callable[..., Any]) -> None:
+    current = evaluation("a", 8000)
+    assert decide(evaluation("b", 7900), current, GATE).passed
+    refused = decide(evaluation("b", 7899), current, GATE)
+    assert [rule.passed for rule in refused.rules] == [True, False]
+    assert "-1.01%" in str(refused)
+
+
+def test_a_comparison_on_other_images_fails(evaluation: Callable[..., Any]) -> None:
+    verdict = decide(evaluation("b", 9000), evaluation("a", 8000, "u" * 64), GATE)
+    assert not verdict.passed
+
+
+def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
+    made_store: Path, register: Register
+) -> None:
+    name = "moves"
+    client = store.client(made_store)
+    first, better, worse = (register(name, correct) for correct in (8000, 8200, 7850))
+
+    assert promote(made_store, name, first, GATE, reason="the first").promoted
+    assert promote(made_store, name, "latest", GATE, reason="a try").promoted is False
+    assert production(made_store, name) == first
+    assert promote(made_store, name, better, GATE, reason="better", who="ann@host").promoted
+    assert promote(made_store, name, better, GATE, reason="again").event is None
+    forced = promote(made_store, name, worse, GATE, reason="needed", force=True)
+    assert forced.promoted
+    assert forced.event is not None
+    assert forced.event.forced
+    assert versions.resolve(client, name, "candidate").number == better
+
+    rollback(made_store, name, reason="it was a mistake")
+    assert production(made_store, name) == better
+    rollback(made_store, name, reason="further")
+    assert production(made_store, name) == first
+    with pytest.raises(PipelineError, match="no other version than 1"):
+        rollback(made_store, name, reason="too far")
+    rollback(made_store, name, reason="on again", to=worse)
+
+    history = ledger.history(made_store, name)
+    assert [(event.action, event.version_from, event.version_to) for event in history] == [
+        ("promote", None, 1),
+        ("refuse", 1, 3),
+        ("promote", 1, 2),
+        ("promote", 2, 3),
+        ("rollback", 3, 2),
+        ("rollback", 2, 1),
+        ("rollback", 1, 3),
+    ]
+    assert history[2].who == "ann@host"
+    assert "@" in history[0].who
+    assert history[0].evidence["gate"] == ["PASS  floor: accuracy 80.00%, wanted 75.00%"]
+    lines = [json.loads(line) for line in ledger.as_json_lines(history).splitlines()]
+    assert lines[3]["forced"] is True
+    assert "promote (forced)" in ledger.as_table(history)
+
+
+def test_a_decision_is_noted_with_the_version_for_its_rules_alone(
+    made_store: Path, register: Register
+) -> None:
+    name = "noted"
+    client = store.client(made_store)
+    version = register(name, 7000)
+    promote(made_store, name, version, GATE, reason="a try")
+    noted = versions.resolve(client, name, version)
+    assert noted.decision == "refused"
+    assert noted.decision_key == promotion.decision_key(GATE, noted.evaluation_hash)
+    other = GATE.model_copy(update={"floor": 0.6})
+    assert noted.decision_key != promotion.decision_key(other, noted.evaluation_hash)
+
+
+def test_a_damaged_model_never_comes_into_production(made_store: Path, register: Register) -> None:
+    name = "damaged"
+    client = store.client(made_store)
+    version = versions.resolve(client, name, register(name))
+    attached = store.local_artifacts(made_store) / name / version.run_id / "artifacts/model.keras"
+    attached.write_bytes(attached.read_bytes() + b"!")
+    with pytest.raises(PipelineError, match="artifact is damaged"):
+        promote(made_store, name, version.number, GATE, reason="a try", force=True)
+    assert production(made_store, name) is None
+    assert ledger.history(made_store, name) == []
+
+
+def test_a_move_that_was_killed_halfway_is_settled_by_the_next_one(
+    made_store: Path, register: Register
+) -> None:
+    name = "killed"
+    client = store.client(made_store)
+    first, second = register(name), register(name)
+    words = {"who": None, "reason": "killed"}
+    ledger.begin(client, name, "promote", None, second, **words)  # and never moved
+    ledger.begin(client, name, "promote", None, first, **words)
+    client.set_registered_model_alias(name, versions.PRODUCTION, str(first))  # and never finished
+    assert ledger.history(made_store, name) == []
+    promote(made_store, name, first, GATE, reason="again")
+    assert [event.version_to for event in ledger.history(made_store, name)] == [first]
+
+
+def test_an_empty_reason_and_an_unknown_version_are_refused(
+    made_store: Path, register: Register
+) -> None:
+    name = "wrong"
+    number = register(name)
+    with pytest.raises(PipelineError, match="reason is empty"):
+        promote(made_store, name, number, GATE, reason="  ")
+    with pytest.raises(PipelineError, match="no version '9'; its newest is 1"):
+        promote(made_store, name, 9, GATE, reason="a try")
+    with pytest.raises(PipelineError, match="no version 'production'"):
+        versions.resolve(store.client(made_store), name, "production")
+    with pytest.raises(PipelineError, match="no version in production"):
+        rollback(made_store, name, reason="a try")
+    with pytest.raises(PipelineError, match="it has none: publish one first"):
+        versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")

@@ -1,0 +1,190 @@
+"""Publishing, with a real Keras model, to SQLite and to a real server."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet import model_file, params
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation
+from resnet.registry import promotion, store, versions
+from resnet.registry.live import LiveRun
+from resnet.registry.publish import Status, publish, status
+
+WriteOutputs = Callable[..., str]
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def root(
+    request: pytest.FixtureRequest,
+    made_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A checkout that publishes to its own SQLite file, or to a server that the user names."""
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
+    else:
+        shutil.copytree(made_store / ".state", tmp_path / ".state")
+    return tmp_path
+
+
+@pytest.fixture
+def local(made_store: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made_store / ".state", tmp_path / ".state")
+    return tmp_path
+
+
+def runs_of(client: Any, chosen: params.Params) -> list[Any]:
+    return list(client.search_runs([store.experiment(client, chosen.model_name)]))
+
+
+def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
+    root: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    model_hash = write_outputs(root, chosen)
+    assert status(chosen, root) == Status(None, evaluated=False, decided=False)
+
+    version = publish(chosen, root)
+    client = store.client(root)
+    assert publish(chosen, root) == version
+    assert len(runs_of(client, chosen)) == 1
+    assert len(client.search_model_versions(f"name = '{chosen.model_name}'")) == 1
+
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.optimizer.name"] == "sgd"
+    assert run.data.metrics["accuracy"] == 0.8
+    steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
+    assert steps == [10, 20]
+    assert "validation_loss" not in run.data.metrics
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("cifar10", f"{'d' * 32}.dir")
+    for artifact in ("recipe/dvc.lock", "recipe/changes.patch", "pictures/curves.png"):
+        assert versions.fetch(client, version, artifact, root / "got").exists()
+    attached = versions.download(client, version, root / "got")
+    assert attached.read_bytes() == (root / chosen.paths.model).read_bytes()
+
+    registered = client.get_model_version(version.name, str(version.number))
+    assert registered.tags["model_hash"] == model_hash
+    assert registered.tags["data_hash"] == f"{'d' * 32}.dir"
+    assert registered.tags["git_commit"] == "none"
+    assert "80.00%" in registered.description
+    assert status(chosen, root) == Status(version, evaluated=True, decided=False)
+
+
+def test_a_process_without_this_package_loads_what_is_in_production_and_it_answers_the_same(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(local, chosen)
+    publish(chosen, local)
+    decision = promotion.promote(local, chosen.model_name, "latest", chosen.gate, reason="first")
+    assert decision.promoted
+    assert status(chosen, local).decided
+    images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
+    expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
+
+    script = f"""
+        import sys
+        class Blocker:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] == "resnet":
+                    raise ModuleNotFoundError(name)
+        sys.meta_path.insert(0, Blocker())
+        import mlflow, numpy as np
+        mlflow.set_tracking_uri({store.tracking_uri(local)!r})
+        model = mlflow.pyfunc.load_model("models:/{chosen.model_name}@production")
+        answer = model.predict(np.load({str(local / chosen.paths.arrays / "test_images.npy")!r}))
+        np.save("answer.npy", answer)
+    """
+    elsewhere = local / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run(
+        [sys.executable, "-I", "-P", "-c", textwrap.dedent(script)], cwd=elsewhere, check=True
+    )
+    answer_nk = np.load(elsewhere / "answer.npy")
+    assert answer_nk.dtype == np.float32
+    np.testing.assert_allclose(answer_nk, expected_nk, atol=1e-6)
+
+
+def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
+    local: Path,
+    chosen: params.Params,
+    write_outputs: WriteOutputs,
+    evaluate_again: Callable[..., None],
+) -> None:
+    model_hash = write_outputs(local, chosen, correct=8000)
+    first = publish(chosen, local)
+    evaluate_again(local, chosen, model_hash, 8100)
+    assert not status(chosen, local).evaluated
+
+    second = publish(chosen, local)
+    client = store.client(local)
+    assert second.number == first.number
+    assert status(chosen, local).evaluated
+    assert client.get_run(second.run_id).data.metrics["accuracy"] == 0.81
+    assert versions.evaluation(client, second, local / "got").metrics.correct == 8100
+
+
+def test_a_publish_that_broke_off_is_completed_by_the_next(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(local, chosen)
+    arrays, away = local / chosen.paths.arrays, local / "away"
+    arrays.rename(away)  # needed only by the last step but one, for the input example
+    with pytest.raises(PipelineError, match="is not there"):
+        publish(chosen, local)
+    away.rename(arrays)
+    assert status(chosen, local).version is None
+    version = publish(chosen, local)
+    client = store.client(local)
+    assert version.number == 1
+    (run,) = runs_of(client, chosen)
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(version.run_id, "train_loss")) == 2
+
+
+def test_publishing_completes_the_run_that_training_opened(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    model_hash = write_outputs(local, chosen)
+    live = LiveRun(local, chosen)
+    live.started(20)
+    live.epoch({"epoch": 1, "step": 10, "learning_rate": 0.1, "train_loss": 2.0})
+    live.finished(model_hash)
+    version = publish(chosen, local)
+    client = store.client(local)
+    (run,) = runs_of(client, chosen)
+    assert run.info.run_id == version.run_id
+    assert [p.step for p in client.get_metric_history(version.run_id, "train_loss")] == [10, 20]
+
+
+def test_outputs_that_do_not_belong_together_are_refused(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, evaluation: Callable[..., Any]
+) -> None:
+    write_outputs(local, chosen)
+    metrics = local / chosen.paths.metrics
+    there = metrics.read_bytes()
+    other: Evaluation = evaluation("0" * 64)
+    other.write(chosen.paths.model_copy(update={"metrics": metrics}))
+    with pytest.raises(PipelineError, match="is about model 000000000000"):
+        status(chosen, local)
+    metrics.write_bytes(there + b" ")
+    with pytest.raises(PipelineError, match=r"metrics.json is not the one that dvc.lock records"):
+        publish(chosen, local)
+    metrics.write_bytes(there)
+    edited = chosen.model_copy(update={"train": chosen.train.model_copy(update={"batch": 7})})
+    (local / "params.yaml").write_text(params.dump(edited.model_dump(mode="json")))
+    with pytest.raises(PipelineError, match="train in params.yaml is not what stage train ran"):
+        publish(edited, local)
+    (local / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
+    shutil.rmtree(local / chosen.paths.pictures)
+    with pytest.raises(PipelineError, match="pictures is not there"):
+        publish(chosen, local)

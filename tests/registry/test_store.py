@@ -1,0 +1,54 @@
+"""Where MLflow's records are kept."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from resnet.errors import PipelineError
+from resnet.registry import store
+
+OPEN = """
+import sys
+from pathlib import Path
+from resnet.registry import store
+opened = store.client(Path(sys.argv[1]))
+store.experiment(opened, "shared")
+"""
+
+
+def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", OPEN, str(tmp_path)]
+    both = [subprocess.Popen(words, cwd=Path(__file__).parents[2]) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    client = store.client(tmp_path)
+    found = client.get_experiment_by_name("shared")
+    assert found.artifact_location == (store.local_artifacts(tmp_path) / "shared").as_uri()
+    assert store.moved_experiments(tmp_path) == []
+
+
+def test_a_moved_checkout_is_noticed(made_store: Path) -> None:
+    assert store.moved_experiments(made_store) == []
+    client = store.client(made_store)
+    client.create_experiment("strayed", artifact_location="file:///somewhere/else")
+    assert store.moved_experiments(made_store) == [Path("/somewhere/else")]
+
+
+def test_a_server_that_does_not_answer_is_named_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(PipelineError, match=r"http://127\.0\.0\.1:9 does not answer"):
+        store.client(tmp_path)
+    assert time.monotonic() - began < 20
+
+
+def test_what_is_no_database_is_named(tmp_path: Path) -> None:
+    database = tmp_path / ".state" / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    database.write_text("not a database, " * 100)
+    with pytest.raises(PipelineError, match=r"mlflow\.db"):
+        store.client(tmp_path)
