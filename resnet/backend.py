@@ -44,13 +44,14 @@ def select(backend: str, device: str) -> Device:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
     with _quiet():
         gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
-        import keras  # noqa: F401 (its first import is the noisy one)
     if device == "gpu" and not gpus:
         raise PipelineError(
             f"train.device is gpu, but {backend} sees none: install the extra "
             f"{'jax-gpu' if backend == 'jax' else 'gpu'} and look whether nvidia-smi finds the "
             "GPU, or set train.device to auto or cpu"
         )
+    with _quiet():
+        import keras  # noqa: F401 (here, because TensorFlow's start is noisy)
     return Device(backend, "gpu", gpus[0]) if gpus else Device(backend, "cpu", cpu_name())
 
 

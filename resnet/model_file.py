@@ -59,7 +59,7 @@ def model_hash(model: keras.Model) -> str:
 
 def _canonical(archive: bytes) -> bytes:
     """The same archive, its members in the order of their names, with no times or addresses."""
-    rewritten = {"metadata.json": _undated, "config.json": _renumbered}
+    rewritten = {"metadata.json": _undated, "config.json": _unaddressed}
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
         for name in sorted(old.namelist()):
@@ -74,14 +74,13 @@ def _undated(metadata: bytes) -> Any:
     return json.loads(metadata) | {"date_saved": "1980-01-01@00:00:00"}
 
 
-def _renumbered(config: bytes) -> Any:
-    """Keras tells that two layers share an object by its address in memory; count instead."""
-    numbers: dict[int, int] = {}
+def _unaddressed(config: bytes) -> Any:
+    """The config without the addresses in memory by which Keras tells that layers share an object.
 
-    def renumber(part: dict[str, Any]) -> dict[str, Any]:
-        if "shared_object_id" in part:
-            number = numbers.setdefault(part["shared_object_id"], len(numbers) + 1)
-            part["shared_object_id"] = number
-        return part
+    What ours share are dtype policies, of which a copy does as well.
+    """
 
-    return json.loads(config, object_hook=renumber)
+    def unaddressed(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key != "shared_object_id"}
+
+    return json.loads(config, object_hook=unaddressed)

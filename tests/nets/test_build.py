@@ -1,0 +1,124 @@
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.nets.build import build, published
+from resnet.params import Net
+
+ROOT = Path(__file__).parents[2]
+MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
+
+
+def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
+    """A network of He et al. 2015, section 4.2."""
+    return Net.model_validate(
+        {
+            "block": block,
+            "shortcut": shortcut,
+            "depth": depth,
+            "widths": (16, 32, 64),
+            "stem_stride": 1,
+        }
+    )
+
+
+def trainable(net: Net) -> int:
+    return sum(int(np.prod(one.shape)) for one in build(net, MEAN, DEVIATION).trainable_variables)
+
+
+def random_images(count: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+def test_resnet20_with_option_a_has_269722_trainable_parameters() -> None:
+    assert trainable(he(20)) == 269_722
+
+
+@pytest.mark.parametrize(
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)]
+)
+def test_parameters_are_those_of_table_6(depth: int, millions: float) -> None:
+    digits = 1 if millions > 1 else 2
+    assert round(trainable(he(depth)) / 1e6, digits) == millions
+
+
+def test_the_plain_twin_has_the_parameters_of_option_a() -> None:
+    assert trainable(he(20, "none")) == trainable(he(20, "A"))
+
+
+def test_a_projection_adds_one_kernel_and_its_normalisation_for_each_change_of_width() -> None:
+    kernels = 16 * 32 + 32 * 64
+    assert trainable(he(20, "B")) == trainable(he(20, "A")) + kernels + 2 * (32 + 64)
+    assert trainable(he(20, "B", "preactivation")) == trainable(he(20, "A", "preactivation")) + (
+        kernels
+    )
+
+
+def test_the_plain_twin_adds_nothing_and_the_residual_net_once_a_block() -> None:
+    def additions(net: Net) -> int:
+        layers = build(net, MEAN, DEVIATION).layers
+        return sum(isinstance(layer, keras.layers.Add) for layer in layers)
+
+    assert additions(he(20, "none")) == 0
+    assert additions(he(20, "A")) == 9
+
+
+@pytest.mark.parametrize("block", ["basic", "preactivation"])
+@pytest.mark.parametrize("shortcut", ["A", "B", "none"])
+def test_raw_images_become_ten_logits(block: str, shortcut: str) -> None:
+    logits = build(he(8, shortcut, block), MEAN, DEVIATION)(random_images(2))
+    assert logits.shape == (2, 10)
+    assert np.isfinite(logits).all()
+
+
+def test_the_article_net_is_a_stem_one_block_and_ten_logits() -> None:
+    article = params.check(params.merge(params.read(ROOT), ROOT, "article", [])).net
+    model = build(article, MEAN, DEVIATION)
+    kernels = [weight.shape for weight in model.weights if weight.path.endswith("kernel")]
+    assert kernels == [(3, 3, 3, 64), (3, 3, 64, 64), (3, 3, 64, 64), (64, 10)]
+
+
+def test_two_builds_have_the_same_architecture_and_weights() -> None:
+    one, other = (build(he(8, "B"), MEAN, DEVIATION, seed=3) for _ in range(2))
+    assert one.to_json() == other.to_json()
+    for weight, again in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, again)
+
+
+def test_another_seed_draws_other_kernels_in_the_same_architecture() -> None:
+    one, other = (build(he(8), MEAN, DEVIATION, seed=seed) for seed in (0, 1))
+    assert one.to_json() == other.to_json()
+    assert not np.array_equal(one.get_weights()[0], other.get_weights()[0])
+
+
+def test_kernels_are_drawn_with_variance_two_over_inputs() -> None:
+    model = build(he(20), MEAN, DEVIATION)
+    kernel = model.get_layer("group3_block3_conv2").get_weights()[0]
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (3 * 3 * 64)), rel=0.02)
+    assert abs(kernel.mean()) < 0.001
+
+
+def test_the_first_layer_standardises_with_the_given_mean_and_deviation() -> None:
+    standardize = build(he(8), MEAN, DEVIATION).get_layer("standardize")
+    images = random_images(2)
+    np.testing.assert_allclose(
+        standardize(images), (images - np.array(MEAN)) / np.array(DEVIATION), atol=1e-5
+    )
+
+
+def test_the_published_form_gives_the_softmax_of_the_logits() -> None:
+    model = build(he(8), MEAN, DEVIATION, seed=5)
+    images = random_images(4)
+    probabilities = published(he(8), MEAN, DEVIATION, model.get_weights())(images)
+    np.testing.assert_allclose(probabilities, keras.ops.softmax(model(images)), atol=1e-6)
+
+
+def test_more_groups_than_an_image_can_be_halved_are_refused() -> None:
+    net = Net(block="basic", shortcut="A", depth=14, widths=(4,) * 6, stem_stride=2)
+    with pytest.raises(PipelineError, match="take fewer groups"):
+        build(net, MEAN, DEVIATION)

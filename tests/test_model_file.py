@@ -1,0 +1,87 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet import model_file
+from resnet.errors import PipelineError
+from resnet.nets.build import build, published
+from resnet.params import Net
+
+NET = Net(block="basic", shortcut="A", depth=6, widths=(4, 8), stem_stride=2)
+MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
+
+
+def model(seed: int = 0) -> Any:
+    weights = build(NET, MEAN, DEVIATION, seed=seed).get_weights()
+    return published(NET, MEAN, DEVIATION, weights)
+
+
+def images() -> Any:
+    return np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one.keras", "other.keras"):
+        model_file.save(model(), tmp_path / name)
+    assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "other.keras").read_bytes()
+
+
+def test_a_loaded_model_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
+    model_file.save(model(), tmp_path / "one.keras")
+    model_file.save(model_file.load(tmp_path / "one.keras"), tmp_path / "other.keras")
+    assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "other.keras").read_bytes()
+
+
+def test_a_loaded_model_has_the_hash_and_the_outputs_of_the_saved_one(tmp_path: Path) -> None:
+    saved = model()
+    model_file.save(saved, tmp_path / "model.keras")
+    loaded = model_file.load(tmp_path / "model.keras")
+    assert model_file.model_hash(loaded) == model_file.model_hash(saved)
+    np.testing.assert_array_equal(loaded(images()), saved(images()))
+
+
+def test_one_changed_weight_or_another_architecture_changes_the_hash() -> None:
+    hashes = {model_file.model_hash(model())}
+    changed = model()
+    kernel = changed.weights[0]
+    kernel.assign(np.nextafter(kernel.numpy(), np.float32(9)))
+    hashes.add(model_file.model_hash(changed))
+    hashes.add(model_file.model_hash(published(NET, [1.0] * 3, DEVIATION, model().get_weights())))
+    assert len(hashes) == 3
+
+
+def test_a_process_without_this_package_loads_and_scores_the_model(tmp_path: Path) -> None:
+    saved = model()
+    model_file.save(saved, tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images())
+    code = """
+import sys
+sys.modules["resnet"] = None
+import keras, numpy as np
+model = keras.saving.load_model("model.keras", safe_mode=True)
+np.save("probabilities.npy", model(np.load("images.npy")))
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    probabilities = np.load(tmp_path / "probabilities.npy")
+    np.testing.assert_allclose(probabilities, saved(images()), rtol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert probabilities.dtype == np.float32
+
+
+def test_a_missing_model_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="there is no model; train one"):
+        model_file.load(tmp_path / "model.keras")
+
+
+def test_a_cut_off_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    model_file.save(model(), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(PipelineError, match="no model that Keras can load"):
+        model_file.load(path)

@@ -1,0 +1,172 @@
+import csv
+import json
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet import model_file
+from resnet.data import arrays
+from resnet.errors import PipelineError
+from resnet.params import Params
+from resnet.training.loop import COLUMNS
+from resnet.training.train import train
+
+Settings = Callable[..., Params]
+
+
+class Notes:
+    """A listener that writes down what it is told."""
+
+    def __init__(self, at_epoch: Callable[[], None] = lambda: None) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.at_epoch = at_epoch
+
+    def started(self, total_steps: int) -> None:
+        self.told.append(("started", total_steps))
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self.told.append(("epoch", dict(row)))
+        self.at_epoch()
+
+    def finished(self, model_hash: str) -> None:
+        self.told.append(("finished", model_hash))
+
+    def failed(self, reason: str) -> None:
+        self.told.append(("failed", reason))
+
+
+def run(p: Params, notes: Notes | None = None) -> None:
+    train(p.net, p.train, p.paths, p.runtime, notes)
+
+
+def history(p: Params) -> list[dict[str, str]]:
+    with p.paths.history.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def without_validation(p: Params) -> None:
+    np.save(p.paths.arrays / "validation_images.npy", np.zeros((0, 32, 32, 3), np.uint8))
+    np.save(p.paths.arrays / "validation_labels.npy", np.zeros(0, np.uint8))
+
+
+def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
+    p, notes = settings("train.steps=25"), Notes()
+    run(p, notes)
+
+    rows, record = history(p), json.loads(p.paths.training.read_text())
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "10"), ("2", "20"), ("3", "25")]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert (record["epochs"], record["steps"], record["device"]) == (3, 25, "cpu")
+    assert record["backend"] == "tensorflow"
+    assert set(record["versions"]) == {"python", "keras", "numpy", "tensorflow"}
+
+    model = model_file.load(p.paths.model)
+    assert record["model_hash"] == model_file.model_hash(model)
+    split = arrays.load(p.paths.arrays, "validation")
+    found = (np.asarray(model(split.images_nhwc)).argmax(axis=1) == split.labels_n).mean()
+    best = max(float(row["validation_accuracy"]) for row in rows)
+    assert found == pytest.approx(best, abs=1e-6)
+    assert float(rows[record["best_epoch"] - 1]["validation_accuracy"]) == best
+    assert found > 0.3
+
+    assert [what for what, _ in notes.told] == ["started", *["epoch"] * 3, "finished"]
+    assert notes.told[0][1] == 25
+    assert notes.told[-1][1] == record["model_hash"]
+    assert set(notes.told[1][1]) == set(COLUMNS)
+
+
+def test_the_same_parameters_give_the_same_bits(settings: Settings) -> None:
+    p = settings()
+    run(p)
+    first = p.paths.model.read_bytes(), p.paths.history.read_bytes()
+    run(p)
+    assert (p.paths.model.read_bytes(), p.paths.history.read_bytes()) == first
+
+
+def test_without_validation_images_the_last_epoch_is_kept(settings: Settings) -> None:
+    p, notes = settings(), Notes()
+    without_validation(p)
+    run(p, notes)
+    assert json.loads(p.paths.training.read_text())["best_epoch"] == len(history(p)) == 2
+    assert {row["validation_accuracy"] for row in history(p)} == {""}
+    assert "validation_accuracy" not in notes.told[1][1]
+
+
+def test_epochs_may_end_in_a_part_of_one(settings: Settings) -> None:
+    p = settings("train.steps=null", "train.epochs=1.5")
+    run(p)
+    assert [row["step"] for row in history(p)] == ["10", "15"]
+
+
+def test_early_stop_ends_after_epochs_without_a_better_one(settings: Settings) -> None:
+    # A rate too small to change any prediction: no epoch is better than the first.
+    p = settings("train.early_stop=2", "train.steps=100", "train.schedule.peak=1e-12")
+    frozen = p.model_copy(
+        update={"train": p.train.model_copy(update={"early_stop": 2, "steps": 100})}
+    )
+    run(frozen)
+    rows = history(p)
+    best = json.loads(p.paths.training.read_text())["best_epoch"]
+    assert len(rows) == best + 2 < 10
+
+
+def test_early_stop_without_validation_images_is_refused(settings: Settings) -> None:
+    p = settings("train.early_stop=2")
+    without_validation(p)
+    with pytest.raises(PipelineError, match=r"set data\.validation above 0"):
+        run(p)
+
+
+def test_a_diverging_loss_names_its_step_and_leaves_nothing(settings: Settings) -> None:
+    p, notes = settings("train.schedule.peak=1e30", "train.schedule.warmup=0"), Notes()
+    with pytest.raises(PipelineError, match=r"the loss is .* at step \d+: .* train.schedule.peak"):
+        run(p, notes)
+    assert notes.told[-1][0] == "failed"
+    assert not p.paths.model.exists()
+    assert not p.paths.training.exists()
+
+
+def test_sigterm_ends_training_and_the_listener_is_told(settings: Settings) -> None:
+    p = settings("train.steps=1000000")
+    notes = Notes(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PipelineError, match="SIGTERM"):
+        run(p, notes)
+    assert [what for what, _ in notes.told] == ["started", "epoch", "failed"]
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert not p.paths.model.exists()
+
+
+def test_less_than_a_batch_of_images_is_refused(settings: Settings) -> None:
+    with pytest.raises(PipelineError, match="320 training images, less than one batch of 321"):
+        run(settings("train.batch=321"))
+
+
+def test_a_profile_of_images_all_alike_is_refused(settings: Settings) -> None:
+    p = settings()
+    p.paths.profile.write_text(json.dumps({"mean": [128.0] * 3, "deviation": [0.0] * 3}))
+    with pytest.raises(PipelineError, match="deviations above 0"):
+        run(p)
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_profile_that_cannot_be_read_is_refused(settings: Settings, content: str | None) -> None:
+    p = settings()
+    p.paths.profile.unlink()
+    if content is not None:
+        p.paths.profile.write_text(content)
+    with pytest.raises(PipelineError, match="resnet ingest"):
+        run(p)
+
+
+def test_importing_the_stage_imports_no_keras(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, resnet.training.train; assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
