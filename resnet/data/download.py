@@ -13,6 +13,7 @@ import requests
 import tenacity
 from filelock import FileLock, Timeout
 
+from resnet import params
 from resnet.data.datasets import File
 from resnet.errors import PipelineError
 from resnet.progress import Progress
@@ -28,7 +29,7 @@ class _InterruptedError(Exception):
     """The network or the server failed in a way that may heal."""
 
 
-def download(url: str, path: Path, wanted: File, progress_seconds: float, pause: float = 1) -> None:
+def download(url: str, path: Path, wanted: File, runtime: params.Runtime, pause: float = 1) -> None:
     """Make `path` the file at `url`; do nothing where it already is.
 
     Tries up to five times, `pause` seconds apart at first and twice as long each time. Raises
@@ -38,16 +39,16 @@ def download(url: str, path: Path, wanted: File, progress_seconds: float, pause:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        with FileLock(path.with_name(path.name + ".lock"), timeout=600):
+        with FileLock(path.with_name(path.name + ".lock"), timeout=runtime.lock_seconds):
             if path.exists() and File.of(path) == wanted:
                 return
-            with Progress("download", wanted.size, "B", progress_seconds) as progress:
+            with Progress("download", wanted.size, "B", runtime.progress_seconds) as progress:
                 _retrying(pause)(_attempt, url, part, wanted.size, progress)
             _accept(url, part, path, wanted)
     except Timeout:
         raise PipelineError(
-            f"another process has been downloading {path} for ten minutes: wait for it or end it, "
-            "then run this again"
+            f"another process has been downloading {path} for {runtime.lock_seconds:.0f} s: wait "
+            "for it or end it, then run this again"
         ) from None
     except _InterruptedError as error:
         raise PipelineError(f"{url} cannot be downloaded: {error}; {WAYS_OUT}") from error

@@ -58,7 +58,7 @@ def _from_named(named: Named, dataset: Dataset, draft: Path) -> None:
 
 def _from_address(archive: Archive, dataset: Dataset, draft: Path, runtime: params.Runtime) -> None:
     path = DOWNLOADS / archive.url.rpartition("/")[2]
-    download.download(archive.url, path, archive.file, runtime.progress_seconds)
+    download.download(archive.url, path, archive.file, runtime)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()
 

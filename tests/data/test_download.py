@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from resnet import params
 from resnet.data import download
 from resnet.data.datasets import File
 from resnet.errors import PipelineError
@@ -18,6 +20,7 @@ PUBLISHED = File(
     hashlib.md5(CONTENT, usedforsecurity=False).hexdigest(),
     hashlib.sha256(CONTENT).hexdigest(),
 )
+RUNTIME = params.Runtime(progress_seconds=60, lock_seconds=0.1)
 Answer = Callable[["Handler", int], None]
 
 
@@ -113,7 +116,7 @@ def target(tmp_path: Path) -> Path:
 
 def fetch(server: Server, target: Path, *answers: Answer) -> None:
     server.answers = list(answers)
-    download.download(server.url, target, PUBLISHED, progress_seconds=60, pause=0.01)
+    download.download(server.url, target, PUBLISHED, RUNTIME, pause=0.01)
 
 
 def test_a_file_is_downloaded_once(server: Server, target: Path) -> None:
@@ -200,7 +203,7 @@ def test_a_part_of_other_bytes_is_deleted_and_a_second_try_works(
 
 def test_no_network_is_one_clear_error_that_names_the_way_out(target: Path) -> None:
     with pytest.raises(PipelineError, match=r"cannot be downloaded: .*refused.*CIFAR10_ARCHIVE"):
-        download.download("http://127.0.0.1:9/x", target, PUBLISHED, 60, pause=0.01)
+        download.download("http://127.0.0.1:9/x", target, PUBLISHED, RUNTIME, pause=0.01)
 
 
 def test_a_full_disk_is_not_taken_for_a_bad_network(server: Server, target: Path) -> None:
@@ -210,6 +213,18 @@ def test_a_full_disk_is_not_taken_for_a_bad_network(server: Server, target: Path
         fetch(server, target, whole)
     assert error.value.errno == errno.ENOSPC
     assert len(server.asked) == 1
+
+
+def test_two_processes_never_write_one_part(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    with (
+        FileLock(target.with_name("cifar.tar.gz.lock")),
+        pytest.raises(PipelineError, match="another process has been downloading .* for 0 s"),
+    ):
+        fetch(server, target, whole)
+    assert not server.asked
+    fetch(server, target, whole)
+    assert target.read_bytes() == CONTENT
 
 
 def test_progress_counts_what_an_earlier_call_left(

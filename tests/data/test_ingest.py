@@ -17,7 +17,7 @@ LABELS = np.repeat(np.arange(10, dtype=np.uint8), 20)
 
 
 def held_out(validation: int, seed: int = 0) -> list[int]:
-    return ingest.split(LABELS, validation, seed, classes=10)[1].tolist()
+    return list(map(int, ingest.split(LABELS, validation, seed, classes=10)[1]))
 
 
 def test_the_split_parts_the_images_and_takes_as_many_of_each_class() -> None:
