@@ -11,8 +11,8 @@ from resnet import params, servers, stages
 from resnet.errors import PipelineError
 
 
-def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: bool) -> int:
-    """Run the flow in this process and print its result. Returns the exit code.
+def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: bool) -> None:
+    """Run the flow in this process and print its result. Raises what the flow raised.
 
     With `stand_in`, the generated data set takes the place of CIFAR-10 where that cannot be had,
     and the first line and the last say so.
@@ -26,10 +26,11 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: b
         from flows.retrain import retrain  # only now: Prefect reads the address when imported
 
         state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
-    print(state.message if state.is_completed() else f"error: {state.message}")
+    if isinstance(failure := state.result(raise_on_failure=False), BaseException):
+        raise failure
+    print(state.message)
     if notice:
         print(notice)
-    return 0 if state.is_completed() else 1
 
 
 @contextmanager

@@ -132,10 +132,10 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
     print(f"  mean confidence {summary.confidence:.1%}")
 
 
-def _run(root: Path, arguments: argparse.Namespace) -> int:
+def _run(root: Path, arguments: argparse.Namespace) -> None:
     from flows import start
 
-    return start.run(
+    start.run(
         root,
         preset=arguments.preset,
         overrides=arguments.set,

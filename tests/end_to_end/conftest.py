@@ -200,3 +200,9 @@ def worker(checkout, prefect, tmp_path_factory):
     words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
     with process(words, checkout, log) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
+    """`resnet run` in the new checkout, recorded by the server. Version 1 is in production."""
+    return checkout.run("resnet", "run")

@@ -1,0 +1,117 @@
+"""The deployments of prefect.yaml on a real server, executed by a real process worker."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+from PIL import Image
+
+from resnet.registry import store, versions
+
+NAME = "generated-resnet"
+LONG = ["train.steps=100000"]
+
+
+def stage_processes(checkout):
+    """Living processes that train in this checkout or in one of its working trees."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        words = process.info["cmdline"] or []
+        inside = (process.info["cwd"] or "").startswith(str(checkout.root))
+        if inside and words[-2:] == ["resnet", "train"]:
+            found.append(process)
+    return found
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.5)
+    return value
+
+
+def test_a_deployment_runs_to_the_end_and_shows_what_it_does(checkout, prefect, worker, first_run):
+    run = prefect.start("retrain/weekly", preset="quick", overrides=["train.steps=50"])
+    found = prefect.wait(run, "COMPLETED")
+    client = store.client(checkout.root)
+    version = versions.latest(client, NAME)
+    assert f"{NAME} version {version.number}" in found["state"]["message"]
+    assert client.get_run(version.run_id).data.params["train.steps"] == "50"
+
+    stages = {"fetch", "ingest", "train", "evaluate"}
+    assert set(prefect.tasks(run)) == {"status", *stages, "look up", "publish", "decide", "promote"}
+    assert set(prefect.tasks(run).values()) == {"Completed"}
+
+    log = wait_for(
+        lambda: (
+            (lines := prefect.logs(run))
+            and any("now in" in e or "refused" in e for e in lines)
+            and lines
+        )
+    )
+    assert "> python -m resnet train" in log
+    assert any(line.startswith("train: 100 % (50 of 50 steps)") for line in log)
+    assert any(line.startswith("train: ran in") and "train.steps 60 → 50" in line for line in log)
+
+    artifacts = prefect.artifacts(run)
+    assert artifacts["train-progress"] == 100
+    assert f"# {NAME} version {version.number}" in artifacts["result"]
+    assert "| accuracy | " in artifacts["result"]
+    assert f"/runs/{version.run_id})" in artifacts["result"]
+
+
+def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
+    checkout, prefect, worker, first_run
+):
+    one = prefect.start("retrain/weekly", overrides=LONG)
+    prefect.wait(one, "RUNNING")
+    other = prefect.start("retrain/weekly", overrides=[*LONG, "train.seed=2"])
+    wait_for(lambda: stage_processes(checkout))
+    assert prefect.get(f"flow_runs/{other}")["state_type"] == "SCHEDULED"
+
+    prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
+    prefect.wait(one, "CANCELLED")
+    assert not any(one in (process.info["cwd"] or "") for process in stage_processes(checkout))
+
+    prefect.wait(other, "RUNNING")
+    wait_for(lambda: stage_processes(checkout))
+    prefect.post(f"flow_runs/{other}/set_state", state={"type": "CANCELLING"})
+    prefect.wait(other, "CANCELLED")
+    wait_for(lambda: not stage_processes(checkout), seconds=30)
+
+
+def test_the_other_deployments_score_promote_and_roll_back(
+    checkout, prefect, worker, first_run, tmp_path
+):
+    client = store.client(checkout.root)
+    before = versions.resolve(client, NAME, "production").number
+    after = versions.latest(client, NAME).number
+    if before == after:
+        after = 1
+    run = prefect.start("promote/by-hand", version=str(after), reason="by hand", force=True)
+    prefect.wait(run, "COMPLETED")
+    assert versions.resolve(client, NAME, "production").number == after
+
+    run = prefect.start("rollback/by-hand", reason="by hand again", to=str(before))
+    prefect.wait(run, "COMPLETED")
+    assert versions.resolve(client, NAME, "production").number == before
+    assert f"flow run {run}" in checkout.run("resnet", "history").stdout
+
+    run = prefect.start("promote/by-hand", version="99", reason="a mistake")
+    found = prefect.wait(run, "FAILED")
+    assert "has no version '99'" in found["state"]["message"]
+    assert not any("Traceback" in line for line in prefect.logs(run))
+
+    images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:3]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    run = prefect.start("score/by-hand", source=str(tmp_path), out=str(tmp_path / "out.parquet"))
+    prefect.wait(run, "COMPLETED")
+    assert list(pd.read_parquet(tmp_path / "out.parquet")["version"]) == [before] * 3
+
+
+def test_the_schedule_is_weekly_in_utc(prefect):
+    (schedule,) = prefect.get("deployments/name/retrain/weekly")["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")

@@ -1,0 +1,206 @@
+"""The main job, typed in a shell: real stages, a real DVC repository, a real MLflow store."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from resnet import params
+from resnet.registry import store, versions
+
+NAME = "generated-resnet"
+
+SCORE_ALONE = """
+import sys
+sys.modules["resnet"] = None  # this process cannot import the package
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/generated-resnet@production")
+images, labels = (np.load(f"{sys.argv[2]}/test_{part}.npy") for part in ("images", "labels"))
+probabilities = model.predict(images)
+print(float((probabilities.argmax(axis=1) == labels).mean()))
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(checkout, first_run):
+    return store.client(checkout.root)
+
+
+def events(checkout):
+    return [
+        json.loads(line)
+        for line in checkout.run("resnet", "history", "--json").stdout.split("\n")
+        if line
+    ]
+
+
+def runs(registry):
+    return registry.search_runs([store.experiment(registry, NAME)])
+
+
+def test_a_first_run_ends_in_production(checkout, first_run, registry):
+    assert "generated-resnet version 1 is now in production" in first_run.stdout
+    version = versions.resolve(registry, NAME, "production")
+    assert version.number == 1
+    assert version.model_hash == checkout.report("training")["model_hash"]
+    (event,) = events(checkout)
+    assert (event["action"], event["version_from"], event["version_to"]) == ("promote", None, 1)
+    assert "retrain, flow run" in event["reason"]
+
+
+def test_the_version_says_where_it_comes_from(checkout, first_run, registry):
+    tags = registry.get_model_version(NAME, "1").tags
+    assert tags["git_commit"] == checkout.git("rev-parse", "HEAD").strip()
+    assert tags["git_dirty"] == "false"
+    run = registry.get_run(registry.get_model_version(NAME, "1").run_id)
+    assert run.data.params["train.steps"] == str(params.load(checkout.root).train.steps)
+    assert run.data.metrics["accuracy"] == checkout.report("metrics")["accuracy"]
+    assert run.inputs.dataset_inputs[0].dataset.digest == tags["data_hash"]
+
+
+def test_a_process_without_this_package_scores_the_recorded_accuracy(checkout, first_run, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            SCORE_ALONE,
+            store.tracking_uri(checkout.root),
+            str(checkout.root / "data" / "arrays"),
+        ],
+        cwd=tmp_path,
+        env=checkout.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout.split()[-1]) == checkout.report("metrics")["accuracy"]
+
+
+def test_a_second_run_finds_nothing_to_do(checkout, first_run, registry):
+    before = len(runs(registry))
+    second = checkout.run("resnet", "run")
+    assert (
+        "generated-resnet version 1 (candidate, production) is registered: nothing to do"
+        in second.stdout
+    )
+    for stage in ("fetch", "ingest", "train", "evaluate"):
+        assert f"{stage}: skipped: its " in second.stderr
+    assert len(runs(registry)) == before
+    assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_dvc_repro_runs_nothing_after_it(checkout, first_run):
+    output = checkout.run("dvc", "repro").stdout
+    assert output.count("didn't change, skipping") == 4
+    assert "Running stage" not in output
+
+
+def test_other_parameters_leave_the_checkout_as_it_was(checkout, first_run, registry):
+    before = checkout.git("status", "--porcelain"), checkout.report("training")
+    checkout.run("resnet", "run", "--set", "train.steps=40", "--promote", "never")
+    assert (checkout.git("status", "--porcelain"), checkout.report("training")) == before
+    assert list((checkout.root / ".state" / "runs").iterdir()) == []
+    version = versions.latest(registry, NAME)
+    run = registry.get_run(version.run_id)
+    assert run.data.params["train.steps"] == "40"
+    assert run.data.metrics["steps"] == 40
+    assert "production" not in version.aliases
+    tags = registry.get_model_version(NAME, str(version.number)).tags
+    assert tags["git_dirty"] == "false"
+
+
+def test_a_dvc_repro_in_a_shell_is_registered_by_the_next_run(checkout, first_run, registry):
+    before = versions.latest(registry, NAME).number
+    saved = {name: (checkout.root / name).read_bytes() for name in ("params.yaml", "dvc.lock")}
+    try:
+        values = params.merge(params.read(checkout.root), checkout.root, None, ["train.steps=41"])
+        (checkout.root / "params.yaml").write_text(params.dump(values))
+        checkout.run("dvc", "repro")
+        done = checkout.run("resnet", "run", "--promote", "never")
+        assert "train: skipped: its " in done.stderr
+        version = versions.latest(registry, NAME)
+        assert version.number == before + 1
+        assert version.model_hash == checkout.report("training")["model_hash"]
+        curve = registry.get_metric_history(version.run_id, "train_loss")
+        assert [point.step for point in curve] == [41]
+    finally:
+        for name, content in saved.items():
+            (checkout.root / name).write_bytes(content)
+        checkout.run("dvc", "checkout", "--force")
+
+
+def test_promotion_and_rollback_are_remembered_with_their_reasons(checkout, first_run, registry):
+    past = len(events(checkout))
+    checkout.run("resnet", "promote", "2", "--reason", "a trial", "--force")
+    assert versions.resolve(registry, NAME, "production").number == 2
+    checkout.run("resnet", "rollback", "--reason", "the trial is over")
+    assert versions.resolve(registry, NAME, "production").number == 1
+    moves = [
+        (e["action"], e["version_from"], e["version_to"], e["reason"]) for e in events(checkout)
+    ]
+    assert moves[past:] == [
+        ("promote", 1, 2, "a trial"),
+        ("rollback", 2, 1, "the trial is over"),
+    ]
+    assert "the trial is over" in checkout.run("resnet", "history").stdout
+
+
+def test_images_are_scored_with_production(checkout, first_run, tmp_path):
+    images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:20]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:02}.png")
+    out = tmp_path / "out.parquet"
+    done = checkout.run("resnet", "predict", str(tmp_path), "--out", str(out))
+    assert "20 images scored by generated-resnet version 1" in done.stdout
+    scored = pd.read_parquet(out)
+    recorded = pd.read_parquet(checkout.root / "reports" / "predictions.parquet")
+    assert list(scored["predicted"]) == list(recorded["predicted"][:20])
+    assert set(scored["version"]) == {1}
+
+
+def test_data_and_models_travel_through_the_default_remote(checkout, first_run, tmp_path):
+    checkout.run("dvc", "push")
+    other = tmp_path / "clone"
+    checkout.git("clone", "--quiet", str(checkout.root), str(other))
+    (other / "dvc.lock").write_bytes((checkout.root / "dvc.lock").read_bytes())
+    remote = str(checkout.root / ".state" / "dvc-remote")
+    for words in (["remote", "modify", "--local", "local", "url", remote], ["pull"]):
+        subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=other, check=True, env=checkout.env
+        )
+    for name in ("models/model.keras", "reports/metrics.json", "data/arrays/test_images.npy"):
+        assert (other / name).read_bytes() == (checkout.root / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "--preset", "slow"], 1, "error: no preset 'slow': the presets are quick"),
+        (["promote", "99", "--reason", "x"], 1, "error: generated-resnet has no version '99'"),
+        (["rollback", "--reason", " "], 1, "error: the reason is empty"),
+        (["predict", "nothing.png"], 1, "nothing.png is not there: name an image"),
+        (["--debug", "predict", "nothing.png"], 1, "Traceback"),
+        (["promote", "1"], 2, "required: --reason"),
+        (["fly"], 2, "invalid choice: 'fly'"),
+    ],
+)
+def test_a_wrong_world_and_a_wrong_word_have_their_exit_codes(
+    checkout, first_run, words, code, message
+):
+    done = checkout.run("resnet", *words, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert ("Traceback" in done.stderr) == ("--debug" in words)
+
+
+def test_the_doctor_finds_a_healthy_checkout_and_a_silent_server(checkout, first_run):
+    assert "FAIL" not in checkout.run("resnet", "doctor").stdout
+    done = checkout.run("resnet", "doctor", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "MLFLOW_TRACKING_URI is http://127.0.0.1:9, which does not answer" in done.stdout
