@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from resnet import files, model_file, params
-from resnet.data import arrays
+from resnet.data import arrays, disk
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
 from resnet.evaluation.score import Scores, score
@@ -22,7 +22,8 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
     """Score `paths.model` on the test split and write everything that `paths` names for it.
 
     Raises PipelineError where the model, the arrays, the profile or the history are missing or do
-    not fit together. The metrics are written last: where they stand, everything else does.
+    not fit together, and where the reports cannot be written. The metrics are written last: where
+    they stand, everything else does.
     """
     for path, stage in (
         (paths.profile, "ingest"),
@@ -43,9 +44,10 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
     )
-    _write_tables(predictions, scores, classes, paths)
-    _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
-    evaluation.write(paths)
+    with disk.writing(paths.metrics):
+        _write_tables(predictions, scores, classes, paths)
+        _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
+        evaluation.write(paths)
 
 
 def predict(

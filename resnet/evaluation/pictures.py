@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -22,21 +23,19 @@ DOTS_PER_INCH = 130
 
 def curves(history: pd.DataFrame) -> Figure:
     """Loss, accuracy and learning rate by epoch; `history` has the columns of `paths.history`."""
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1], sharex=True
-    )
-    for quantity in ("loss", "accuracy"):
-        _curve(axes[quantity], history, f"train_{quantity}", "training", ORANGE)
-        _curve(axes[quantity], history, f"validation_{quantity}", "validation", BLUE)
-        axes[quantity].legend(frameon=False)
-    axes["accuracy"].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _curve(axes["rate"], history, "learning_rate", "learning rate", FAINT)
-    axes["rate"].set_ylim(bottom=0)
-    for title, ax in zip(("Loss", "Accuracy", "Learning rate"), axes.values(), strict=True):
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    loss, accuracy, rate = figure.subplots(1, 3, sharex=True)
+    for ax, quantity in ((loss, "loss"), (accuracy, "accuracy")):
+        _curve(ax, history, f"train_{quantity}", "training", ORANGE)
+        _curve(ax, history, f"validation_{quantity}", "validation", BLUE)
+        ax.legend(frameon=False)
+    _curve(rate, history, "learning_rate", "learning rate", FAINT)
+    rate.set_ylim(bottom=0)
+    _in_percent(accuracy.yaxis)
+    for ax, title in ((loss, "Loss"), (accuracy, "Accuracy"), (rate, "Learning rate")):
         _plain(ax, title)
-    axes["rate"].set_xlabel("epoch", color=INK)
-    axes["rate"].xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("epoch", color=INK)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -45,7 +44,7 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
     share_kk = scores.confusion_kk / scores.confusion_kk.sum(axis=1, keepdims=True).clip(min=1)
     hit_kk = np.eye(len(classes), dtype=bool)
     worst = max(float(share_kk[~hit_kk].max(initial=0)), 0.01)
-    figure = Figure(figsize=(8, 7.4), layout="constrained")
+    figure = Figure(figsize=(8.6, 7.8), layout="constrained")
     ax = figure.subplots()
     ax.imshow(np.ma.array(share_kk, mask=~hit_kk), cmap="Blues", vmin=0, vmax=1.25)
     ax.imshow(np.ma.array(share_kk, mask=hit_kk), cmap="Oranges", vmin=0, vmax=1.5 * worst)
@@ -75,19 +74,18 @@ def reliability(scores: Scores) -> Figure:
     figure = Figure(figsize=(6.4, 7.2), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=[3, 1], sharex=True)
     bar: dict[str, Any] = {"width": width, "align": "edge", "edgecolor": "white"}
-    upper.bar(bins["low"], bins["accuracy"], color=BLUE, label="accuracy", **bar)
-    upper.bar(
-        bins["low"],
-        bins["confidence"] - bins["accuracy"],
-        bottom=bins["accuracy"],
+    upper.bar(bins["low"], bins["accuracy"], color=BLUE, alpha=0.45, label="accuracy", **bar)
+    upper.vlines(
+        bins["confidence"],
+        bins["confidence"],
+        bins["accuracy"],
         color=RED,
-        alpha=0.25,
-        label="gap to the confidence",
-        **bar,
+        linewidth=3,
+        label="gap to the mean confidence",
     )
     upper.plot([0, 1], [0, 1], color=FAINT, linestyle="--", label="perfectly calibrated")
     upper.set(xlim=(0, 1), ylim=(0, 1))
-    upper.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(upper.yaxis)
     upper.legend(frameon=False, loc="upper left")
     _plain(
         upper, f"Confidence and accuracy: calibration error {_percent(scores.calibration_error)}"
@@ -101,8 +99,8 @@ def reliability(scores: Scores) -> Figure:
     ):
         lower.axvline(value, color=colour, linewidth=1.5, label=f"{name} {_percent(value)}")
     lower.legend(frameon=False, loc="upper left")
-    lower.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    lower.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(lower.yaxis)
+    _in_percent(lower.xaxis)
     _plain(lower, "Images")
     lower.set_xlabel("confidence: probability of the class that was said", color=INK)
     return figure
@@ -144,12 +142,16 @@ def _curve(ax: Axes, history: pd.DataFrame, column: str, label: str, colour: str
 
 
 def _plain(ax: Axes, title: str) -> None:
-    ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11)
+    ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11, pad=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GRID)
     ax.tick_params(colors=INK, length=0)
     ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def _in_percent(axis: Axis) -> None:
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
 def _percent(share: float) -> str:

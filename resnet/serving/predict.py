@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from resnet import files, model_file
+from resnet.data import disk
 from resnet.data.arrays import IMAGE
 from resnet.errors import PipelineError
 from resnet.evaluation.values import probability_columns
@@ -55,7 +56,7 @@ def score(
     for each entry of `version`, and, where the source has labels, these as `actual`.
 
     Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
-    folder or the model knows another number of classes.
+    folder or cannot be written, or the model knows another number of classes.
     """
     if out.is_dir():
         raise PipelineError(f"{out} is a folder: name the parquet file to write")
@@ -67,7 +68,7 @@ def score(
             f"{len(classes)}: take the model's own names"
         )
     table = _table(images, probabilities_nk, classes, version)
-    with files.replacing(out) as draft:
+    with disk.writing(out), files.replacing(out) as draft:
         parquet.write_table(table, draft)
     counts = np.bincount(table["predicted"].to_numpy(), minlength=len(classes)).tolist()
     return Summary(

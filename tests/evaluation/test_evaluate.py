@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,34 @@ def test_the_compiled_pass_is_the_model_whatever_the_batch() -> None:
     expected = keras.ops.convert_to_numpy(model(images, training=False))
     for batch in (1, 2, 5, 100):
         assert in_batches(forward, images, batch) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_compiled_pass_is_the_model_on_jax_too() -> None:
+    code = """
+import keras, numpy as np
+from resnet.forward import compiled
+layers = keras.layers
+model = keras.Sequential(
+    [
+        layers.Input((32, 32, 3), dtype="uint8"),
+        layers.Rescaling(1 / 255),
+        layers.BatchNormalization(),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ]
+)
+images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+expected = keras.ops.convert_to_numpy(model(images, training=False))
+print(keras.backend.backend(), abs(compiled(model)(images) - expected).max() < 1e-6)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["jax", "True"]
 
 
 def test_parameters_are_the_trainable_ones() -> None:

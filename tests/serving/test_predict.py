@@ -214,3 +214,10 @@ def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Pat
     with pytest.raises(PipelineError, match="out is a folder"):
         score(model, tmp_path / "one.png", tmp_path / "out", CLASSES, {})
     assert (tmp_path / "out").is_dir()
+
+
+def test_a_place_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> None:
+    image("red").save(tmp_path / "one.png")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(PipelineError, match=r"out\.parquet.*run this again"):
+        score(model, tmp_path / "one.png", tmp_path / "file" / "out.parquet", CLASSES, {})
