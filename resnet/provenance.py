@@ -75,20 +75,20 @@ class Lock:
         except KeyError:
             raise PipelineError(f"dvc.lock knows no output {path}: run 'dvc repro' first") from None
 
-    def check(self, root: Path, paths: params.Paths) -> None:
+    def check(self, root: Path, chosen: params.Params) -> None:
         """Raise PipelineError unless the model, its evaluation and the parameters are the lock's.
 
         A model trained by hand, or parameters that were edited since, would be recorded with
         an origin that is not theirs.
         """
-        for path in (paths.model, paths.metrics):
+        for path in (chosen.paths.model, chosen.paths.metrics):
             if not (root / path).exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
             if files.digest(root / path, "md5") != self.md5(path):
                 raise PipelineError(
                     f"{path} is not the one that dvc.lock records: run 'dvc repro' first"
                 )
-        now = params.read(root)
+        now = chosen.model_dump(mode="json")
         for name, stage in self.stages.items():
             for key, value in stage.get("params", {}).get("params.yaml", {}).items():
                 if _at(now, key) != value:

@@ -68,7 +68,7 @@ class Outputs:
         """Raises PipelineError where the outputs are not those that dvc.lock records."""
         scores = Scores.read(chosen, root)
         lock = provenance.Lock.read(root)
-        lock.check(root, chosen.paths)
+        lock.check(root, chosen)
         for path in (scores.paths.history, scores.paths.profile, *_reports(scores.paths)):
             if not path.exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
