@@ -1,6 +1,7 @@
 """A checkout as the stages leave it, and the two kinds of store: SQLite and a real server."""
 
 import hashlib
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,10 +35,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with an empty SQLite store; making its tables takes seconds, so once for all."""
-    root = tmp_path_factory.mktemp("store")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with an empty SQLite store, to copy: making its tables takes seconds."""
+    root = tmp_path_factory.mktemp("empty")
     store.prepare_local(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made_store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a SQLite store that the tests of a module share."""
+    root = tmp_path_factory.mktemp("store")
+    shutil.copytree(empty_store / ".state", root / ".state")
     return root
 
 

@@ -24,7 +24,7 @@ WriteOutputs = Callable[..., str]
 @pytest.fixture(params=["sqlite", "server"])
 def root(
     request: pytest.FixtureRequest,
-    made_store: Path,
+    empty_store: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
@@ -32,13 +32,13 @@ def root(
     if request.param == "server":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
     else:
-        shutil.copytree(made_store / ".state", tmp_path / ".state")
+        shutil.copytree(empty_store / ".state", tmp_path / ".state")
     return tmp_path
 
 
 @pytest.fixture
-def local(made_store: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made_store / ".state", tmp_path / ".state")
+def local(empty_store: Path, tmp_path: Path) -> Path:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
     return tmp_path
 
 
