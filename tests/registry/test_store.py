@@ -29,11 +29,10 @@ def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:
     assert store.moved_experiments(tmp_path) == []
 
 
-def test_a_moved_checkout_is_noticed(made_store: Path) -> None:
-    assert store.moved_experiments(made_store) == []
-    client = store.client(made_store)
-    client.create_experiment("strayed", artifact_location="file:///somewhere/else")
-    assert store.moved_experiments(made_store) == [Path("/somewhere/else")]
+def test_a_moved_checkout_is_noticed(empty_store: Path, made_store: Path) -> None:
+    assert store.moved_experiments(empty_store) == []
+    elsewhere = store.local_artifacts(empty_store) / "0"  # `made_store` is a copy of that store
+    assert store.moved_experiments(made_store) == [elsewhere]
 
 
 def test_a_server_that_does_not_answer_is_named_soon(
