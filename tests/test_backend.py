@@ -1,31 +1,28 @@
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
-
-def selected(backend: str, device: str) -> subprocess.CompletedProcess[str]:
-    """`select` in a process of its own, since a process selects once; prints what it gave."""
-    code = f"""
+SELECT = """
+import sys
 from resnet import backend
 from resnet.errors import PipelineError
-try:
-    print(backend.select({backend!r}, {device!r}))
-    import keras
-    print(keras.config.backend())
-except PipelineError as error:
-    print("PipelineError", error)
+for device in sys.argv[2:]:
+    try:
+        print(backend.select(sys.argv[1], device))
+    except PipelineError as error:
+        print("PipelineError", error)
+if "keras" in sys.modules:
+    print("Keras runs on", sys.modules["keras"].config.backend())
 """
-    command = [sys.executable, "-c", code]
+
+
+@cache
+def selected(backend: str, *devices: str) -> subprocess.CompletedProcess[str]:
+    """`select` in a process of its own, as the backend can be chosen only once; what it gave."""
+    command = [sys.executable, "-c", SELECT, backend, *devices]
     return subprocess.run(command, capture_output=True, text=True, check=True)
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_keras_runs_on_the_chosen_backend_without_noise(backend: str) -> None:
-    done = selected(backend, "cpu")
-    assert f"backend='{backend}', kind='cpu'" in done.stdout
-    assert done.stdout.endswith(f"{backend}\n")
-    assert done.stderr == ""
 
 
 def has_gpu() -> bool:
@@ -35,11 +32,19 @@ def has_gpu() -> bool:
         return False
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_keras_runs_on_the_chosen_backend_without_noise(backend: str) -> None:
+    done = selected(backend, "gpu", "cpu")
+    assert f"Device(backend='{backend}', kind='cpu'" in done.stdout
+    assert f"Keras runs on {backend}" in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU here")
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_a_gpu_where_there_is_none_is_an_error_and_never_a_cpu_run(backend: str) -> None:
-    done = selected(backend, "gpu")
-    assert "PipelineError train.device is gpu" in done.stdout
+    done = selected(backend, "gpu", "cpu")
+    assert done.stdout.startswith(f"PipelineError train.device is gpu, but {backend} sees none")
     assert "set train.device to auto or cpu" in done.stdout
 
 

@@ -1,8 +1,9 @@
 import csv
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,10 +107,7 @@ def test_epochs_may_end_in_a_part_of_one(settings: Settings) -> None:
 def test_early_stop_ends_after_epochs_without_a_better_one(settings: Settings) -> None:
     # A rate too small to change any prediction: no epoch is better than the first.
     p = settings("train.early_stop=2", "train.steps=100", "train.schedule.peak=1e-12")
-    frozen = p.model_copy(
-        update={"train": p.train.model_copy(update={"early_stop": 2, "steps": 100})}
-    )
-    run(frozen)
+    run(p)
     rows = history(p)
     best = json.loads(p.paths.training.read_text())["best_epoch"]
     assert len(rows) == best + 2 < 10
@@ -164,9 +162,6 @@ def test_a_profile_that_cannot_be_read_is_refused(settings: Settings, content: s
         run(p)
 
 
-def test_importing_the_stage_imports_no_keras(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_importing_the_stage_imports_no_keras() -> None:
     code = "import sys, resnet.training.train; assert 'keras' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
