@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.tasks import in_checkout, remote
+from flows.tasks import enter_checkout, remote
 from resnet import params
 from resnet.registry import ledger, promotion
 
@@ -24,17 +24,17 @@ def promote(
         force: promote against the gate; the history says so.
         model: the registered model; params.yaml's where nothing is given.
     """
-    with in_checkout() as root:
-        chosen = params.load(root)
-        decision = remote(promotion.promote, "promote")(
-            root,
-            model or chosen.model_name,
-            version,
-            chosen.gate,
-            reason=reason,
-            force=force,
-            who=ledger.whoever(str(flow_run.id)),
-        )
-        end = Completed if decision.promoted else Failed
-        state: State[None] = end(message=str(decision))
-        return state
+    root = enter_checkout()
+    chosen = params.load(root)
+    decision = remote(promotion.promote, "promote")(
+        root,
+        model or chosen.model_name,
+        version,
+        chosen.gate,
+        reason=reason,
+        force=force,
+        who=ledger.whoever(str(flow_run.id)),
+    )
+    end = Completed if decision.promoted else Failed
+    state: State[None] = end(message=str(decision))
+    return state

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import report
-from flows.tasks import in_checkout, remote, run_command, run_stages, step
+from flows.tasks import enter_checkout, remote, run_command, run_stages, step
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.registry import ledger, promotion, publish
@@ -35,13 +35,13 @@ def retrain(
         overrides: `section.key=value`, each laid over the preset.
         promote: `if-better` asks the gate; `never` stops after registration.
     """
-    with in_checkout() as root:
-        base = params.read(root)
-        values = params.merge(base, root, preset, overrides or [])
-        chosen = params.check(values)
-        with _place(root, base, values) as tree:
-            outcomes = run_stages(tree, chosen.runtime.lock_seconds)
-            return _register(tree, chosen, promote, outcomes)
+    root = enter_checkout()
+    base = params.read(root)
+    values = params.merge(base, root, preset, overrides or [])
+    chosen = params.check(values)
+    with _place(root, base, values) as tree:
+        outcomes = run_stages(tree, chosen.runtime.lock_seconds)
+        return _register(tree, chosen, promote, outcomes)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import in_checkout, remote
+from flows.tasks import enter_checkout, remote
 from resnet import params
 from resnet.registry import ledger, promotion
 
@@ -19,12 +19,12 @@ def rollback(reason: str, to: str | None = None, model: str | None = None) -> St
         to: a version's number; the one before where nothing is given.
         model: the registered model; params.yaml's where nothing is given.
     """
-    with in_checkout() as root:
-        event = remote(promotion.rollback, "rollback")(
-            root,
-            model or params.load(root).model_name,
-            reason=reason,
-            to=to,
-            who=ledger.whoever(str(flow_run.id)),
-        )
-        return Completed(message=str(event))
+    root = enter_checkout()
+    event = remote(promotion.rollback, "rollback")(
+        root,
+        model or params.load(root).model_name,
+        reason=reason,
+        to=to,
+        who=ledger.whoever(str(flow_run.id)),
+    )
+    return Completed(message=str(event))

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.tasks import in_checkout, run_command, step
+from flows.tasks import enter_checkout, run_command, step
 from resnet import params
 
 
@@ -22,8 +22,8 @@ def score(
         version: a number or an alias.
         model: the registered model; params.yaml's where nothing is given.
     """
-    with in_checkout() as root:
-        name = model or params.load(root).model_name
-        words = ["predict", str(source), "--out", str(out), "--version", version, "--model", name]
-        lines = step(run_command, "predict")(words, root)
-        return Completed(message="\n".join(lines))
+    root = enter_checkout()
+    name = model or params.load(root).model_name
+    words = ["predict", str(source), "--out", str(out), "--version", version, "--model", name]
+    lines = step(run_command, "predict")(words, root)
+    return Completed(message="\n".join(lines))

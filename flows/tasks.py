@@ -7,8 +7,7 @@ Prefect caches nothing and carries only small values: DVC is the one cache.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -111,23 +110,17 @@ def follow(name: str) -> Callable[[str], None]:
     return say
 
 
-@contextmanager
-def in_checkout() -> Iterator[Path]:
-    """The checkout that the working directory is in, with its environment and its MLflow store.
+def enter_checkout() -> Path:
+    """Make this process work in the checkout around it, with its environment and MLflow store.
 
-    While the block runs, Prefect logs a PipelineError as its message, without a traceback.
+    From now on Prefect logs a PipelineError as its message, without a traceback.
     """
-    loggers = [logging.getLogger(f"prefect.{name}") for name in ("flow_runs", "task_runs")]
-    for logger in loggers:
-        logger.addFilter(_without_traceback)
-    try:
-        root = project.find_root()
-        project.enter(root)
-        os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
-        yield root
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_without_traceback)
+    for name in ("flow_runs", "task_runs"):
+        logging.getLogger(f"prefect.{name}").addFilter(_without_traceback)
+    root = project.find_root()
+    project.enter(root)
+    os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
+    return root
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
