@@ -21,10 +21,17 @@ START_SECONDS = 120.0
 
 
 def serve(root: Path) -> None:
-    """Both servers, until this process is interrupted. Prints their addresses."""
+    """Both servers, until this process is interrupted. Prints their addresses.
+
+    A server that the user has named by its variable is not started, but named.
+    """
     with ExitStack() as stack:
-        prefect = stack.enter_context(prefect_server(root, PREFECT_PORT))
-        mlflow = stack.enter_context(mlflow_server(root, MLFLOW_PORT))
+        prefect = os.environ.get("PREFECT_API_URL") or stack.enter_context(
+            prefect_server(root, PREFECT_PORT)
+        )
+        mlflow = os.environ.get("MLFLOW_TRACKING_URI") or stack.enter_context(
+            mlflow_server(root, MLFLOW_PORT)
+        )
         print(f"Prefect: {prefect.removesuffix('/api')}")
         print(f"MLflow:  {mlflow}")
         print("Ctrl-C stops both.", flush=True)
