@@ -50,7 +50,7 @@ class Checkout:
         return json.loads((self.root / "reports" / f"{name}.json").read_text())
 
 
-def clone(root: Path) -> Checkout:
+def clone(root: Path, *overrides: str) -> Checkout:
     """The repository's files as they are now, in a git repository of their own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -63,7 +63,7 @@ def clone(root: Path) -> Checkout:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-    values = params.merge(params.read(root), root, "smoke", OVERRIDES)
+    values = params.merge(params.read(root), root, "smoke", [*OVERRIDES, *overrides])
     (root / "params.yaml").write_text(params.dump(values))
     checkout = Checkout(root, environment(root))
     checkout.git("init", "--quiet")
