@@ -54,7 +54,7 @@ def _copy_changes(root: Path, tree: Path) -> None:
 
 
 def _share_cache(root: Path, tree: Path) -> None:
-    """The checkout's own DVC settings, and its cache by its full path."""
+    """The checkout's own DVC settings, its cache by its full path, and links instead of copies."""
     settings = configparser.ConfigParser()
     for name in ("config", "config.local"):
         settings.read(root / ".dvc" / name)
@@ -64,6 +64,7 @@ def _share_cache(root: Path, tree: Path) -> None:
     if not local.has_section("cache"):
         local.add_section("cache")
     local.set("cache", "dir", str((root / ".dvc" / cache).resolve()))
+    local.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
     with (tree / ".dvc" / "config.local").open("w") as stream:
         local.write(stream)
 
