@@ -4,8 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from resnet import params, servers, stages
 from resnet.errors import PipelineError
@@ -41,12 +39,12 @@ def _server(root: Path) -> Iterator[str]:
     """
     named = os.environ.get("PREFECT_API_URL")
     project_api = f"http://{servers.HOST}:{servers.PREFECT_PORT}/api"
-    if named and not _answers(named):
+    if named and not servers.answers(f"{named}/health"):
         raise PipelineError(
             f"the Prefect server {named} (PREFECT_API_URL) does not answer: start it, or unset the "
             "variable to run with a temporary one"
         )
-    if named or _answers(project_api):
+    if named or servers.answers(f"{project_api}/health"):
         yield named or project_api
         return
     print("no Prefect server is up: starting one for the time of this run")
@@ -62,14 +60,6 @@ def _flush() -> None:
 
     APILogWorker.drain_all(timeout=10)
     EventsWorker.drain_all(timeout=10)
-
-
-def _answers(api: str) -> bool:
-    try:
-        with urlopen(f"{api}/health", timeout=3) as response:  # noqa: S310  (http, the user's own)
-            return bool(response.status == 200)
-    except (URLError, OSError, ValueError):
-        return False
 
 
 def _missing_data(root: Path, preset: str, overrides: list[str]) -> str | None:

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import psutil
 
 from resnet import params, worktree
 from resnet.errors import PipelineError
+from resnet.servers import answers
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -160,12 +159,9 @@ def locks(root: Path) -> list[Finding]:
 def servers(root: Path) -> list[Finding]:
     """The servers that the user's variables name answer."""
     findings = []
-    for variable, health in (
-        ("PREFECT_API_URL", "/health"),
-        ("MLFLOW_TRACKING_URI", "/health"),
-    ):
+    for variable in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
         address = os.environ.get(variable, "")
-        if address.startswith("http") and not _answers(address.rstrip("/") + health):
+        if address.startswith("http") and not answers(address.rstrip("/") + "/health"):
             findings.append(
                 Finding(
                     "fail",
@@ -175,14 +171,6 @@ def servers(root: Path) -> list[Finding]:
                 )
             )
     return findings or [Finding("ok", "servers", "every server that is named answers")]
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urlopen(address, timeout=3):  # noqa: S310  (the user's own address)
-            return True
-    except (URLError, OSError, ValueError):
-        return False
 
 
 def artifacts(root: Path) -> list[Finding]:

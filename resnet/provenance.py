@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -108,8 +108,25 @@ def code(root: Path) -> Code:
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     if not commit:
         return Code(None, True, "")
-    patch = _changes(root)
-    return Code(commit, bool(patch), patch)
+    recorded = ["params.yaml", "dvc.lock"]
+    if (root / "dvc.lock").exists():
+        recorded += Lock.read(root).outputs
+    changes = patch(root, exclude=recorded)
+    return Code(commit, bool(changes), changes)
+
+
+def patch(root: Path, exclude: Iterable[str] = ()) -> str:
+    """What differs from HEAD, as `git apply` takes it; new files that git does not ignore as well.
+
+    Works on a copy of the index, and adds no object to the repository.
+    """
+    scope = ["--", ".", *(f":(exclude){path}" for path in exclude)]
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").strip(), index)
+        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
+        _git(root, "add", "--intent-to-add", "--", ".", env=env)
+        return _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", *scope, env=env)
 
 
 def data_hash(root: Path, paths: params.Paths) -> str:
@@ -133,20 +150,6 @@ def training_key(chosen: params.Params, root: Path) -> str:
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
     return _hash([params_hash(chosen), data, [files.digest(path) for path in sources]])
-
-
-def _changes(root: Path) -> str:
-    """What differs from HEAD as one patch. Works on a copy of the index, and adds no object."""
-    recorded = ["params.yaml", "dvc.lock"]
-    if (root / "dvc.lock").exists():
-        recorded += Lock.read(root).outputs
-    scope = ["--", ".", *(f":(exclude){path}" for path in recorded)]
-    with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder) / "index"
-        shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").strip(), index)
-        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        _git(root, "add", "--intent-to-add", "--", ".", env=env)
-        return _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", *scope, env=env)
 
 
 def _git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:

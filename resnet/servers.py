@@ -100,17 +100,24 @@ def _wait(name: str, process: subprocess.Popen[bytes], health: str, log: Path) -
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise PipelineError(f"{name}'s server ended with {process.returncode}: see {log}")
-        try:
-            with urlopen(health, timeout=2):  # noqa: S310  (loopback)
-                return
-        except (URLError, OSError):
-            time.sleep(0.5)
+        if answers(health):
+            return
+        time.sleep(0.5)
     raise PipelineError(f"{name}'s server did not answer in {START_SECONDS:.0f} s: see {log}")
 
 
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
+
+
+def answers(address: str) -> bool:
+    """Whether an HTTP server answers at `address`, within some seconds."""
+    try:
+        with urlopen(address, timeout=3) as response:  # noqa: S310  (the user's own address)
+            return bool(response.status == 200)
+    except (URLError, OSError, ValueError):
+        return False
 
 
 def free_port() -> int:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from resnet import processes, project
 from resnet.errors import PipelineError
+from resnet.provenance import Lock
 
 STAGES = ("fetch", "ingest", "train", "evaluate")
 
@@ -163,12 +162,8 @@ def _dvc(*words: str) -> list[str]:
     return [sys.executable, "-m", "dvc", *words]
 
 
-def _locked(root: Path) -> dict[str, Any]:
-    path = root / "dvc.lock"
-    if not path.exists():
-        return {}
-    stages: dict[str, Any] = (yaml.safe_load(path.read_text()) or {}).get("stages", {})
-    return stages
+def _locked(root: Path) -> Mapping[str, Any]:
+    return Lock.read(root).stages if (root / "dvc.lock").exists() else {}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,14 +6,13 @@ in one is restored in the other.
 """
 
 import configparser
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from resnet import params, project
+from resnet import params, project, provenance
 from resnet.errors import PipelineError
 
 
@@ -27,7 +26,9 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
     tree = root / project.STATE / "runs" / name
     tree.parent.mkdir(parents=True, exist_ok=True)
     _git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
-    _copy_changes(root, tree)
+    changes = provenance.patch(root).encode(errors="surrogateescape")
+    if changes:
+        _git(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
     (tree / "params.yaml").write_text(params.dump(values))
     _share_cache(root, tree)
     yield tree
@@ -37,20 +38,6 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
 def left_over(root: Path) -> list[Path]:
     """Trees that failed runs have left."""
     return sorted((root / project.STATE / "runs").glob("*"))
-
-
-def _copy_changes(root: Path, tree: Path) -> None:
-    """Bring what differs from HEAD, new files that git does not ignore among it."""
-    index = tree.with_suffix(".index")
-    try:
-        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        _git(root, "read-tree", "HEAD", env=env)
-        _git(root, "add", "--all", env=env)
-        patch = _git(root, "diff", "--cached", "--binary", "HEAD", env=env)
-    finally:
-        index.unlink(missing_ok=True)
-    if patch:
-        _git(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
 
 
 def _share_cache(root: Path, tree: Path) -> None:
@@ -69,15 +56,12 @@ def _share_cache(root: Path, tree: Path) -> None:
         local.write(stream)
 
 
-def _git(
-    folder: Path, *words: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None
-) -> bytes:
+def _git(folder: Path, *words: str, stdin: bytes | None = None) -> None:
     done = subprocess.run(
-        ["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False
+        ["git", *words], cwd=folder, input=stdin, capture_output=True, check=False
     )
     if done.returncode:
         raise PipelineError(
             f"git {words[0]} in {folder} failed: {done.stderr.decode(errors='replace').strip()}: "
             "other parameters than params.yaml's need a git checkout with a commit"
         )
-    return done.stdout
