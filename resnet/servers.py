@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from resnet import processes, project
@@ -116,6 +116,8 @@ def answers(address: str) -> bool:
     try:
         with urlopen(address, timeout=3) as response:  # noqa: S310  (the user's own address)
             return bool(response.status == 200)
+    except HTTPError as error:
+        return error.code < 500  # it is up, and wants a password, say
     except (URLError, OSError, ValueError):
         return False
 
