@@ -1,4 +1,4 @@
-"""A checkout of its own, whose params.yaml asks for seconds of training on the stand-in."""
+"""Checkouts of their own, with real servers over them."""
 
 import json
 import os
@@ -17,7 +17,6 @@ import pytest
 from resnet import params, processes, project, servers
 
 REPOSITORY = Path(__file__).parents[2]
-OVERRIDES = ["data.dataset=generated", "gate.floor=0.3", "gate.margin=0.1"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,11 @@ class Checkout:
         return json.loads((self.root / "reports" / f"{name}.json").read_text())
 
 
-def clone(root: Path, *overrides: str) -> Checkout:
-    """The repository's files as they are now, in a git repository of their own."""
+def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
+    """The repository's files as they are now, in a git repository of their own.
+
+    Its params.yaml is the repository's with the preset and the overrides laid over it.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -63,7 +65,7 @@ def clone(root: Path, *overrides: str) -> Checkout:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-    values = params.merge(params.read(root), root, "smoke", [*OVERRIDES, *overrides])
+    values = params.merge(params.read(root), root, preset, overrides)
     (root / "params.yaml").write_text(params.dump(values))
     checkout = Checkout(root, environment(root))
     checkout.git("init", "--quiet")
@@ -152,8 +154,19 @@ class Prefect:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory) -> Checkout:
-    return clone(tmp_path_factory.mktemp("checkout"))
+def new_checkout(tmp_path_factory):
+    """A function that makes checkouts."""
+
+    def make(preset: str, overrides: list[str]) -> Checkout:
+        return clone(tmp_path_factory.mktemp("checkout"), preset, overrides)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkout(new_checkout) -> Checkout:
+    """Seconds of training on the stand-in, and a gate that lets it pass."""
+    return new_checkout("smoke", ["data.dataset=generated", "gate.floor=0.3", "gate.margin=0.1"])
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +211,7 @@ def worker(checkout, prefect, tmp_path_factory):
     """A real process worker, as `make worker` starts it."""
     log = tmp_path_factory.mktemp("worker") / "log"
     words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
-    with process(words, checkout, log) as running:
+    with process(words, checkout, log, PREFECT_WORKER_QUERY_SECONDS="1") as running:
         yield running
 
 

@@ -4,7 +4,6 @@ import os
 
 import pytest
 import yaml
-from conftest import clone
 
 ARCHIVE = os.environ.get("CIFAR10_ARCHIVE")
 
@@ -14,8 +13,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory):
-    checkout = clone(tmp_path_factory.mktemp("cifar10"), "data.dataset=cifar10")
+def reproduced(new_checkout):
+    checkout = new_checkout("smoke", [])
     checkout.env["CIFAR10_ARCHIVE"] = ARCHIVE
     checkout.run("dvc", "repro")
     return checkout

@@ -1,18 +1,12 @@
 """Without CIFAR-10 and without a network: the stand-in where it was asked for, else an error."""
 
-import shutil
-
 import pytest
-from conftest import REPOSITORY, clone
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """A checkout with the project's own params.yaml, so one that wants CIFAR-10."""
-    checkout = clone(tmp_path_factory.mktemp("bare"))
-    shutil.copy(REPOSITORY / "params.yaml", checkout.root)
-    checkout.git("commit", "--quiet", "--all", "--message", "The project's own parameters")
-    return checkout
+def bare(new_checkout):
+    """A checkout with the project's own parameters, so one that wants CIFAR-10."""
+    return new_checkout("quick", [])
 
 
 def test_the_stand_in_is_named_first_and_last(bare):
