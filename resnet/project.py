@@ -50,7 +50,12 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def enter(root: Path) -> None:
-    """Make `environment` this process's own, and `root` its working directory."""
+    """Make `environment` this process's own, and `root` its working directory.
+
+    An archive that the user has named from another folder stays the one that was meant.
+    """
     (root / STATE).mkdir(exist_ok=True)
+    if archive := os.environ.get("CIFAR10_ARCHIVE"):
+        os.environ["CIFAR10_ARCHIVE"] = str(Path(archive).expanduser().absolute())
     os.environ.update(environment(root))
     os.chdir(root)
