@@ -40,6 +40,33 @@ class Checkout:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
+    @contextmanager
+    def start(self, *words: str, **env: str) -> Iterator[psutil.Popen]:
+        """A command that runs for the time of the block."""
+        with (self.root / ".state" / "started.log").open("ab") as log:
+            started = psutil.Popen(
+                [sys.executable, "-m", *words],
+                cwd=self.root,
+                env={**self.env, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield started
+        finally:
+            processes.end(started.pid)
+            started.wait()
+
+    def training(self) -> list[psutil.Process]:
+        """Living processes that train in this checkout or in one of its working trees."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            inside = (process.info["cwd"] or "").startswith(str(self.root))
+            if inside and (process.info["cmdline"] or [])[-2:] == ["resnet", "train"]:
+                found.append(process)
+        return found
+
     def git(self, *words: str) -> str:
         return subprocess.run(
             ["git", *words], cwd=self.root, check=True, capture_output=True, text=True
@@ -185,34 +212,26 @@ def prefect(checkout) -> Iterator[Prefect]:
         yield Prefect(api)
 
 
-@contextmanager
-def process(
-    words: list[str], checkout: Checkout, log: Path, **env: str
-) -> Iterator[psutil.Process]:
-    """A process of the checkout for the time of the block."""
-    with log.open("wb") as stream:
-        started = psutil.Popen(
-            [sys.executable, "-m", *words],
-            cwd=checkout.root,
-            env={**checkout.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield started
-    finally:
-        processes.end(started.pid)
-        started.wait()
-
-
 @pytest.fixture(scope="session")
-def worker(checkout, prefect, tmp_path_factory):
+def worker(checkout, prefect):
     """A real process worker, as `make worker` starts it."""
-    log = tmp_path_factory.mktemp("worker") / "log"
     words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
-    with process(words, checkout, log, PREFECT_WORKER_QUERY_SECONDS="1") as running:
+    with checkout.start(*words, PREFECT_WORKER_QUERY_SECONDS="1") as running:
         yield running
+
+
+def wait_for(condition, seconds=120):
+    """What `condition` gives once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.5)
+    return value
+
+
+@pytest.fixture(scope="session", name="wait_for")
+def wait_for_fixture():
+    return wait_for
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """The deployments of prefect.yaml on a real server, executed by a real process worker."""
 
-import time
-
 import numpy as np
 import pandas as pd
-import psutil
 from PIL import Image
 
 from resnet.registry import store, versions
@@ -13,26 +10,9 @@ NAME = "generated-resnet"
 LONG = ["train.steps=100000"]
 
 
-def stage_processes(checkout):
-    """Living processes that train in this checkout or in one of its working trees."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-        words = process.info["cmdline"] or []
-        inside = (process.info["cwd"] or "").startswith(str(checkout.root))
-        if inside and words[-2:] == ["resnet", "train"]:
-            found.append(process)
-    return found
-
-
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.5)
-    return value
-
-
-def test_a_deployment_runs_to_the_end_and_shows_what_it_does(checkout, prefect, worker, first_run):
+def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
+    checkout, prefect, worker, first_run, wait_for
+):
     run = prefect.start("retrain/weekly", preset="quick", overrides=["train.steps=50"])
     found = prefect.wait(run, "COMPLETED")
     client = store.client(checkout.root)
@@ -63,23 +43,23 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(checkout, prefect, 
 
 
 def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
-    checkout, prefect, worker, first_run
+    checkout, prefect, worker, first_run, wait_for
 ):
     one = prefect.start("retrain/weekly", overrides=LONG)
     prefect.wait(one, "RUNNING")
     other = prefect.start("retrain/weekly", overrides=[*LONG, "train.seed=2"])
-    wait_for(lambda: stage_processes(checkout))
+    wait_for(lambda: checkout.training())
     assert prefect.get(f"flow_runs/{other}")["state_type"] == "SCHEDULED"
 
     prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
     prefect.wait(one, "CANCELLED")
-    assert not any(one in (process.info["cwd"] or "") for process in stage_processes(checkout))
+    assert not any(one in (process.info["cwd"] or "") for process in checkout.training())
 
     prefect.wait(other, "RUNNING")
-    wait_for(lambda: stage_processes(checkout))
+    wait_for(lambda: checkout.training())
     prefect.post(f"flow_runs/{other}/set_state", state={"type": "CANCELLING"})
     prefect.wait(other, "CANCELLED")
-    wait_for(lambda: not stage_processes(checkout), seconds=30)
+    wait_for(lambda: not checkout.training(), seconds=30)
 
 
 def test_the_other_deployments_score_promote_and_roll_back(

@@ -135,6 +135,15 @@ def test_a_dvc_repro_in_a_shell_is_registered_by_the_next_run(checkout, first_ru
         checkout.run("dvc", "checkout", "--force")
 
 
+def test_a_terminated_run_leaves_no_training_behind(checkout, first_run, wait_for):
+    words = ["resnet", "run", "--set", "train.steps=100000", "--promote", "never"]
+    with checkout.start(*words) as run:
+        wait_for(checkout.training)
+        run.terminate()
+        run.wait(timeout=60)
+    assert checkout.training() == []
+
+
 def test_promotion_and_rollback_are_remembered_with_their_reasons(checkout, first_run, registry):
     past = len(events(checkout))
     checkout.run("resnet", "promote", "2", "--reason", "a trial", "--force")
