@@ -6,9 +6,11 @@ what it needs when it runs, so that `resnet --help` answers at once.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from resnet import project
 from resnet.errors import PipelineError
@@ -18,6 +20,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     arguments = _parser().parse_args(words)
     arguments.here = Path.cwd()  # relative paths are the user's, not the checkout's
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         root = project.find_root()
         project.enter(root)
@@ -31,6 +34,11 @@ def main(words: Sequence[str] | None = None) -> int:
         print("error: interrupted", file=sys.stderr)
         return 1
     return code or 0
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    """Leave by an exception, so that servers and stages are ended on the way."""
+    raise SystemExit(128 + number)
 
 
 def _fetch(root: Path, arguments: argparse.Namespace) -> None:
