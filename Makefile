@@ -16,7 +16,7 @@ run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
 	@$(BIN)/resnet run --or-stand-in
 
 test: .venv/installed  ## the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 check: .venv/installed  ## formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .

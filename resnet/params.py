@@ -45,7 +45,7 @@ class Net(Section):
     def depth_is_whole_blocks(self) -> Self:
         unit = 2 * len(self.widths)
         if self.blocks < 1 or (self.depth - 2) % unit:
-            nearest = [unit * max(1, self.blocks + k) + 2 for k in (0, 1)]
+            nearest = [unit * (max(1, self.blocks) + k) + 2 for k in (0, 1)]
             raise ValueError(
                 f"depth is {self.depth}; {len(self.widths)} groups of two-convolution blocks make "
                 f"{unit}n + 2 layers: take {nearest[0]} or {nearest[1]}"
