@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,6 +122,19 @@ def environment(root: Path) -> dict[str, str]:
     }
 
 
+def _answer(request: urllib.request.Request):
+    """What the server says; asked again while it is too busy to say anything, as clients do."""
+    for pause in (1, 2, 4, 8, 0):
+        try:
+            with urllib.request.urlopen(request) as response:
+                return json.loads(response.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or not pause:
+                raise
+            time.sleep(pause)
+    return None
+
+
 @dataclass(frozen=True)
 class Prefect:
     """A client of a running Prefect server's REST API."""
@@ -133,12 +147,10 @@ class Prefect:
             data=json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request) as response:
-            return json.loads(response.read() or "null")
+        return _answer(request)
 
     def get(self, path: str):
-        with urllib.request.urlopen(f"{self.api}/{path}") as response:
-            return json.load(response)
+        return _answer(urllib.request.Request(f"{self.api}/{path}"))
 
     def start(self, deployment: str, **parameters):
         """A run of a deployment, as `prefect deployment run` makes it. Returns its id."""
