@@ -7,7 +7,6 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export PREFECT_HOME ?= $(CURDIR)/.state/prefect
 export DO_NOT_TRACK ?= 1
-export RESNET_ROOT := $(CURDIR)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,11 +27,7 @@ ui: .venv/installed  ## Prefect's and MLflow's servers on loopback
 	@$(BIN)/resnet ui
 
 deploy: .venv/installed  ## the deployments of prefect.yaml onto the running server
-	@$(BIN)/prefect work-pool inspect resnet >/dev/null 2>&1 || \
-		$(BIN)/prefect work-pool create resnet --type process
-	@$(BIN)/prefect work-queue inspect training --pool resnet >/dev/null 2>&1 || \
-		$(BIN)/prefect work-queue create training --pool resnet --limit 1
-	@$(BIN)/prefect --no-prompt deploy --all
+	@$(BIN)/resnet deploy
 
 worker: .venv/installed  ## executes the deployments' runs
 	@$(BIN)/prefect worker start --pool resnet --type process

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows import server
 from resnet import params, servers, stages
-from resnet.errors import PipelineError
 
 
 def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: bool) -> None:
@@ -37,15 +37,9 @@ def _server(root: Path) -> Iterator[str]:
 
     Raises PipelineError where the user has named a server that does not answer.
     """
-    named = os.environ.get("PREFECT_API_URL")
-    project_api = f"http://{servers.HOST}:{servers.PREFECT_PORT}/api"
-    if named and not servers.answers(f"{named}/health"):
-        raise PipelineError(
-            f"the Prefect server {named} (PREFECT_API_URL) does not answer: start it, or unset the "
-            "variable to run with a temporary one"
-        )
-    if named or servers.answers(f"{project_api}/health"):
-        yield named or project_api
+    running = server.running()
+    if running:
+        yield running
         return
     print("no Prefect server is up: starting one for the time of this run")
     with servers.prefect_server(root, servers.free_port()) as api:

@@ -158,6 +158,12 @@ def _doctor(root: Path, arguments: argparse.Namespace) -> int:
     return doctor.report(root)
 
 
+def _deploy(root: Path, arguments: argparse.Namespace) -> None:
+    from flows.deploy import deploy
+
+    deploy(root)
+
+
 def _ui(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import servers
 
@@ -221,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     of_model(predict)
 
     command("doctor", _doctor, "look for the known traps, and say what to do about each")
+    command("deploy", _deploy, "the deployments of prefect.yaml onto the running server")
     command("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted")
     return parser
 

@@ -112,7 +112,6 @@ def environment(root: Path) -> dict[str, str]:
     return {
         **outer,
         **project.environment(root),
-        "RESNET_ROOT": str(root),
         "PREFECT_HOME": str(root / ".state" / "prefect"),
         "MPLCONFIGDIR": str(root / ".state" / "matplotlib"),
         # No way out: nothing may be downloaded by a test.
@@ -213,14 +212,7 @@ def prefect(checkout) -> Iterator[Prefect]:
     """A real Prefect server with the deployments of prefect.yaml."""
     with servers.prefect_server(checkout.root, servers.free_port()) as api:
         checkout.env["PREFECT_API_URL"] = api
-        subprocess.run(
-            # the environment is this one's: nothing is installed, and -o says it is up to date
-            ["make", "-o", ".venv/installed", "deploy", f"BIN={Path(sys.executable).parent}"],
-            cwd=checkout.root,
-            env=checkout.env,
-            check=True,
-            capture_output=True,
-        )
+        checkout.run("resnet", "deploy")
         yield Prefect(api)
 
 
