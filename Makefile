@@ -42,14 +42,20 @@ lock: .venv/installed  ## write the hashed locks anew from pyproject.toml
 			-o $$([ $$extra = test ] && echo requirements.lock || echo requirements-$$extra.lock); \
 	done
 
-clean:  ## caches and left-over working trees; never the registry, DVC's cache or its remote
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info .state/runs
-	@git worktree prune
+clean:  ## caches and what failed runs left; never the registry, DVC's cache or its remote
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
 	@find resnet flows tests -name __pycache__ -prune -exec rm -rf {} +
+	@! test -x $(BIN)/python || $(BIN)/python -c \
+		"from pathlib import Path; from resnet import worktree; worktree.remove_left_over(Path())"
+
+# The commands in .venv name its folder: in a checkout that was moved it is made anew.
+ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
+.PHONY: .venv/installed
+endif
 
 .venv/installed: requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
+	@echo "$(CURDIR)" > $@

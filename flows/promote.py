@@ -12,7 +12,7 @@ from resnet.registry import ledger, promotion
 
 @flow(name="promote", flow_run_name="promote-{version}")
 def promote(
-    version: str, reason: str, force: bool = False, model: str | None = None
+    version: int | str, reason: str, force: bool = False, model: str | None = None
 ) -> State[None]:
     """Ask the gate about a version and, if it passes, put it into production.
 

@@ -11,10 +11,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import report
-from flows.tasks import enter_checkout, remote, run_command, run_stages, step
+from flows.tasks import enter_checkout, remote, run_command, run_stages
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.registry import ledger, promotion, publish
+from resnet.registry import ledger, promotion, publish, store
 from resnet.stages import Outcome
 from resnet.worktree import worktree
 
@@ -50,6 +50,9 @@ def _place(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> It
     if values == base:
         yield root
         return
+    archive = values["paths"]["archive"]
+    if archive:  # a relative path is meant from the checkout
+        values = {**values, "paths": {**values["paths"], "archive": str(root / archive)}}
     with worktree(root, str(flow_run.id), values) as tree:
         get_run_logger().info("other parameters than params.yaml's: running in %s", tree)
         yield tree
@@ -62,7 +65,7 @@ def _register(
     look = remote(publish.status, "look up")
     before = found = look(chosen, tree)
     if not (before.version and before.evaluated):
-        step(run_command, "publish")(["publish"], tree)
+        remote(run_publish, "publish")(tree)
         found = look(chosen, tree)
     version, decision = found.version, None
     if version is None:
@@ -82,5 +85,14 @@ def _register(
         state = Completed(name="Up to date", message=f"{version} is registered: nothing to do")
     else:
         state = Completed(message=f"{version} is registered")
-    report.show(tree, version, decision, outcomes, str(state.message))
+    remote(report.show, "report")(tree, version, decision, outcomes, str(state.message))
     return state
+
+
+def run_publish(tree: Path) -> None:
+    """Register in a process of its own. Raises UnreachableError where the store is the reason."""
+    try:
+        run_command(["publish"], tree)
+    except PipelineError:
+        store.client(tree)
+        raise

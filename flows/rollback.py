@@ -11,7 +11,7 @@ from resnet.registry import ledger, promotion
 
 
 @flow(name="rollback")
-def rollback(reason: str, to: str | None = None, model: str | None = None) -> State[None]:
+def rollback(reason: str, to: int | str | None = None, model: str | None = None) -> State[None]:
     """Put the version that was in production before, or a named one, back.
 
     Args:

@@ -12,7 +12,7 @@ from resnet import params
 
 @flow(name="score")
 def score(
-    source: Path, out: Path, version: str = "production", model: str | None = None
+    source: Path, out: Path, version: int | str = "production", model: str | None = None
 ) -> State[None]:
     """Classify the images in a folder or a parquet file; predictions go to a parquet file.
 
@@ -24,6 +24,6 @@ def score(
     """
     root = enter_checkout()
     name = model or params.load(root).model_name
-    words = ["predict", str(source), "--out", str(out), "--version", version, "--model", name]
+    words = ["predict", str(source), "--out", str(out), "--version", str(version), "--model", name]
     lines = step(run_command, "predict")(words, root)
     return Completed(message="\n".join(lines))

@@ -21,4 +21,4 @@ def running() -> str | None:
         )
     if named:
         return named
-    return PROJECT_API if servers.answers(f"{PROJECT_API}/health") else None
+    return PROJECT_API if servers.is_prefect(PROJECT_API) else None

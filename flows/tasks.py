@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from httpx import HTTPError
 from prefect import Task, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
@@ -48,7 +49,7 @@ def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 
 def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
     """Bring the outputs of every stage up to date, a task each. Raises StageError."""
-    todo = step(stages.changed, "status")(tree)
+    todo = step(find_changed, "status")(tree, lock_seconds)
     outcomes: list[stages.Outcome] = []
     for stage in stages.STAGES:
         if stage in todo or any(before.action != "skipped" for before in outcomes):
@@ -56,6 +57,12 @@ def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
         else:
             outcomes.append(step(skip_stage, stage)(stage, tree))
     return outcomes
+
+
+def find_changed(tree: Path, lock_seconds: float) -> set[str]:
+    """The stages that DVC finds changed."""
+    logger = get_run_logger()
+    return stages.changed(tree, lock_seconds, lambda line: logger.debug("%s", line))
 
 
 def run_stage(stage: str, tree: Path, lock_seconds: float) -> stages.Outcome:
@@ -98,16 +105,24 @@ def follow(name: str) -> Callable[[str], None]:
         found = progress.fraction(line)
         if found is None:
             return
-        job, share = found
-        if job not in artifacts:
-            created = create_progress_artifact(
-                progress=0.0, key=f"{name}-progress", description=f"{name}: {job}"
-            )
-            assert isinstance(created, UUID)  # noqa: S101  (as it is outside of coroutines)
-            artifacts[job] = created
-        update_progress_artifact(artifacts[job], progress=100 * share, description=line)
+        try:
+            _show_progress(name, *found, line, artifacts)
+        except HTTPError as error:  # a server that went away must not end hours of training
+            logger.warning("Prefect's server does not show the progress: %s", error)
 
     return say
+
+
+def _show_progress(
+    name: str, job: str, share: float, line: str, artifacts: dict[str, UUID]
+) -> None:
+    if job not in artifacts:
+        created = create_progress_artifact(
+            progress=0.0, key=f"{name}-progress", description=f"{name}: {job}"
+        )
+        assert isinstance(created, UUID)  # noqa: S101  (as it is outside of coroutines)
+        artifacts[job] = created
+    update_progress_artifact(artifacts[job], progress=100 * share, description=line)
 
 
 def enter_checkout() -> Path:

@@ -35,10 +35,18 @@ class Finding:
 
 def report(root: Path) -> int:
     """Print every finding. Returns 1 where one of them is a failure, else 0."""
-    findings = [finding for check in CHECKS for finding in check(root)]
+    findings = [finding for check in CHECKS for finding in _look(check, root)]
     for finding in findings:
         print(finding)
     return int(any(finding.level == "fail" for finding in findings))
+
+
+def _look(check: Callable[[Path], list[Finding]], root: Path) -> list[Finding]:
+    """What `check` finds; a check that cannot be made is a finding too."""
+    try:
+        return check(root)
+    except PipelineError as error:
+        return [Finding("fail", check.__name__, str(error))]
 
 
 def tools(root: Path) -> list[Finding]:
@@ -126,6 +134,7 @@ def data(root: Path) -> list[Finding]:
     from resnet.data import sources
 
     chosen = params.load(root)
+    sources.named(chosen.paths)  # raises where what the user has named is not there
     why = sources.why_not(chosen.data, chosen.paths)
     if why:
         return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]

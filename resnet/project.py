@@ -32,6 +32,7 @@ def environment(root: Path) -> dict[str, str]:
     """The variables that a command run for the checkout at `root` gets beside the user's own."""
     state = root / STATE
     defaults = {
+        "RESNET_STATE": str(state),  # a run in a tree of its own is handed the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -19,6 +19,11 @@ import yaml
 from resnet import files, params
 from resnet.errors import PipelineError
 
+# One form of patch, whatever the user's own settings of git are.
+DIFF = (
+    *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"),
+    *("--src-prefix=a/", "--dst-prefix=b/"),
+)
 MODEL_SECTIONS = {"data", "net", "train"}
 
 
@@ -125,8 +130,8 @@ def patch(root: Path, exclude: Iterable[str] = ()) -> str:
         index = Path(folder) / "index"
         shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").strip(), index)
         env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        _git(root, "add", "--intent-to-add", "--", ".", env=env)
-        return _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", *scope, env=env)
+        _git(root, "add", "--intent-to-add", "--", ".", env=env, must=True)
+        return _git(root, *DIFF, "HEAD", *scope, env=env, must=True)
 
 
 def data_hash(root: Path, paths: params.Paths) -> str:
@@ -152,12 +157,18 @@ def training_key(chosen: params.Params, root: Path) -> str:
     return _hash([params_hash(chosen), data, [files.digest(path) for path in sources]])
 
 
-def _git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
-    """What git says; nothing where there is no git or it refuses."""
+def _git(root: Path, *words: str, env: Mapping[str, str] | None = None, must: bool = False) -> str:
+    """What git says; nothing where there is no git or it refuses.
+
+    With `must`, PipelineError where it refuses.
+    """
     try:
         done = subprocess.run(["git", *words], cwd=root, env=env, capture_output=True, check=False)
     except FileNotFoundError:
         return ""
+    if done.returncode and must:
+        said = done.stderr.decode(errors="replace").strip()
+        raise PipelineError(f"git {words[0]} in {root} failed: {said}")
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 

@@ -59,6 +59,8 @@ def mlflow_server(root: Path, port: int) -> Iterator[str]:
     words = [
         *("mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", store.prepare_local(root)),
+        # The folder itself, not the server's proxy: the store must be readable without the server.
+        *("--default-artifact-root", store.local_artifacts(root).as_uri()),
         *("--artifacts-destination", str(store.local_artifacts(root))),
     ]
     address = f"http://{HOST}:{port}"
@@ -86,6 +88,7 @@ def _server(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the flow; this ends below
         )
     try:
         _wait(name, process, health, log)
@@ -118,6 +121,15 @@ def answers(address: str) -> bool:
             return bool(response.status == 200)
     except HTTPError as error:
         return error.code < 500  # it is up, and wants a password, say
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def is_prefect(api: str) -> bool:
+    """Whether what listens at `api` is a Prefect server, and not somebody else's."""
+    try:
+        with urlopen(f"{api}/health", timeout=3) as response:  # noqa: S310  (loopback)
+            return bool(response.read() == b"true")
     except (URLError, OSError, ValueError):
         return False
 

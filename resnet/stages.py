@@ -7,7 +7,6 @@ one. What had changed is read from dvc.lock, which names every dependency, param
 import itertools
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -54,23 +53,14 @@ class Outcome:
         return f"{self.stage}: {self.action}{took}: {self.why}"
 
 
-def changed(root: Path) -> set[str]:
+def changed(root: Path, lock_seconds: float, say: Callable[[str], None]) -> set[str]:
     """The stages of which DVC says that a dependency, a parameter or an output changed.
 
     One `dvc status`, which costs what one reproduction with nothing to do costs. A stage that is
-    not in it has to run all the same when one before it does.
+    not in it has to run all the same when one before it does. Waits like `run`.
     """
-    done = subprocess.run(
-        _dvc("status", "--json", *STAGES),
-        cwd=root,
-        env={**os.environ, **project.environment(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise PipelineError(_reason(done.stderr.splitlines(), "dvc status failed"))
-    return set(json.loads(done.stdout))
+    lines = _when_free(_dvc("status", "--json", *STAGES), root, lock_seconds, say)
+    return set(json.loads(next(line for line in lines if line.startswith("{"))))
 
 
 def skipped(stage: str, root: Path) -> Outcome:
@@ -99,25 +89,13 @@ def run(
     """
     before = _locked(root).get(stage)
     started = time.monotonic()
-    while True:
-        code, lines = processes.stream(
-            _dvc("--wait-for-lock", "repro", "--single-item", stage),
-            root,
-            {**os.environ, **project.environment(root)},
-            lambda line: None if line.strip().startswith(HINTS) else say(line),
-        )
-        if code == 0:
-            break
-        if not any(BUSY in line for line in lines):
-            raise StageError(f"{stage}: {_reason(lines, f'dvc exited with {code}')}")
-        waited = time.monotonic() - started
-        if waited > lock_seconds:
-            raise StageError(
-                f"{stage}: another process has been at work on its files for {waited:.0f} s: wait "
-                "for it (runtime.lock_seconds says how long), or end it, and run again"
-            )
-        say(f"{stage}: another process is at work on its files; waiting for it")
-        time.sleep(RETRY_SECONDS)
+    command = _dvc("repro", "--single-item", stage)
+    lines = _when_free(
+        command,
+        root,
+        lock_seconds,
+        lambda line: None if line.strip().startswith(HINTS) else say(line),
+    )
     seconds = time.monotonic() - started
     if any(UNCHANGED in line for line in lines):
         return skipped(stage, root)
@@ -158,8 +136,30 @@ def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     return "; ".join(reasons) or "its outputs were not there, or not as it had left them"
 
 
+def _when_free(
+    command: list[str], root: Path, lock_seconds: float, say: Callable[[str], None]
+) -> list[str]:
+    """The lines of a `dvc` command, run again while another process is at work on its files."""
+    started = time.monotonic()
+    while True:
+        env = {**os.environ, **project.environment(root)}
+        code, lines = processes.stream(command, root, env, say)
+        if code == 0:
+            return lines
+        if not any(BUSY in line for line in lines):
+            raise StageError(f"{command[-1]}: {_reason(lines, f'dvc exited with {code}')}")
+        waited = time.monotonic() - started
+        if waited > lock_seconds:
+            raise StageError(
+                f"{command[-1]}: another process has been at work on its files for {waited:.0f} s: "
+                "wait for it (runtime.lock_seconds says how long), or end it, and run again"
+            )
+        say(f"{command[-1]}: another process is at work on its files; waiting for it")
+        time.sleep(RETRY_SECONDS)
+
+
 def _dvc(*words: str) -> list[str]:
-    return [sys.executable, "-m", "dvc", *words]
+    return [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
 
 
 def _locked(root: Path) -> Mapping[str, Any]:

@@ -6,11 +6,14 @@ in one is restored in the other.
 """
 
 import configparser
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from resnet import params, project, provenance
 from resnet.errors import PipelineError
@@ -23,21 +26,47 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
     It is removed when the block ends, and kept for a look when the block raises. Raises
     PipelineError where `root` is not a git checkout.
     """
-    tree = root / project.STATE / "runs" / name
+    tree = _home(root) / name
     tree.parent.mkdir(parents=True, exist_ok=True)
-    _git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
-    changes = provenance.patch(root).encode(errors="surrogateescape")
-    if changes:
-        _git(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
-    (tree / "params.yaml").write_text(params.dump(values))
-    _share_cache(root, tree)
-    yield tree
-    _git(root, "worktree", "remove", "--force", str(tree))
+    with FileLock(_lock(tree)):
+        _git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
+        changes = provenance.patch(root).encode(errors="surrogateescape")
+        if changes:
+            _git(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
+        (tree / "params.yaml").write_text(params.dump(values))
+        _share_cache(root, tree)
+        yield tree
+        _git(root, "worktree", "remove", "--force", str(tree))
 
 
 def left_over(root: Path) -> list[Path]:
-    """Trees that failed runs have left."""
-    return sorted((root / project.STATE / "runs").glob("*"))
+    """Trees that failed runs have left; those of runs under way are not among them."""
+    return [tree for tree in sorted(_home(root).glob("*")) if tree.is_dir() and not _busy(tree)]
+
+
+def remove_left_over(root: Path) -> None:
+    """Remove the trees that failed runs have left."""
+    for tree in left_over(root):
+        shutil.rmtree(tree)
+        _lock(tree).unlink(missing_ok=True)
+    _git(root, "worktree", "prune")
+
+
+def _home(root: Path) -> Path:
+    return root / project.STATE / "runs"
+
+
+def _lock(tree: Path) -> Path:
+    """The file that the process at work in the tree holds; it lets go of it however it ends."""
+    return tree.with_name(f"{tree.name}.lock")
+
+
+def _busy(tree: Path) -> bool:
+    try:
+        with FileLock(_lock(tree), timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _share_cache(root: Path, tree: Path) -> None:

@@ -45,11 +45,15 @@ def made(tmp_path_factory):
     entries["train"]["params"] = ["train"]
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": entries}))
     dvc(root, "init", "--no-scm")
-    assert stages.changed(root) == set(stages.STAGES)
+    assert changed(root) == set(stages.STAGES)
     for name in stages.STAGES:
         outcome = run(name, root)
         assert (outcome.action, outcome.why) == ("ran", "it has not run here before")
     return root
+
+
+def changed(root):
+    return stages.changed(root, 30, lambda line: None)
 
 
 def run(name, root, say=lambda line: None, lock_seconds=30):
@@ -57,7 +61,7 @@ def run(name, root, say=lambda line: None, lock_seconds=30):
 
 
 def test_a_stage_with_nothing_new_is_skipped_and_says_so(made):
-    assert stages.changed(made) == set()
+    assert changed(made) == set()
     outcome = run("train", made)
     assert outcome == stages.skipped("train", made)
     assert outcome.why.startswith("its 1 dependencies and 1 parameters are those of dvc.lock")
@@ -65,7 +69,7 @@ def test_a_stage_with_nothing_new_is_skipped_and_says_so(made):
 
 def test_a_changed_parameter_is_named_with_both_values(made):
     (made / "params.yaml").write_text("train: {epochs: 2}\n")
-    assert "train" in stages.changed(made)
+    assert "train" in changed(made)
     lines = []
     outcome = run("train", made, lines.append)
     assert (outcome.action, outcome.why) == ("ran", "train.epochs 1 → 2")
@@ -82,7 +86,7 @@ def test_what_was_computed_before_is_restored(made):
 
 def test_a_missing_output_comes_back(made):
     (made / "train.out").unlink()
-    assert "train" in stages.changed(made)
+    assert "train" in changed(made)
     outcome = run("train", made)
     assert outcome.action == "restored"
     assert "its outputs were not there" in outcome.why

@@ -2,12 +2,21 @@
 
 import configparser
 import subprocess
+import sys
 
 import pytest
 import yaml
 
 from resnet import worktree
 from resnet.errors import PipelineError
+
+LOOK = """
+import sys
+from pathlib import Path
+from resnet import worktree
+worktree.remove_left_over(Path(sys.argv[1]))
+print(worktree.left_over(Path(sys.argv[1])))
+"""
 
 
 def git(root, *words):
@@ -47,6 +56,14 @@ def test_the_tree_has_the_uncommitted_changes_and_its_own_parameters(checkout):
     assert git(checkout, "worktree", "list").count("\n") == 1
 
 
+def test_the_users_own_form_of_diffs_does_not_matter(checkout):
+    for name, value in {"diff.noprefix": "true", "color.ui": "always"}.items():
+        git(checkout, "config", name, value)
+    (checkout / "code.py").write_text("edited\n")
+    with worktree.worktree(checkout, "i", {}) as tree:
+        assert (tree / "code.py").read_text() == "edited\n"
+
+
 def test_the_tree_shares_the_cache_and_keeps_the_users_settings(checkout):
     (checkout / ".dvc" / "config.local").write_text("[core]\n    jobs = 3\n")
     with worktree.worktree(checkout, "b", {}) as tree:
@@ -60,6 +77,23 @@ def test_the_tree_of_a_failed_run_is_kept(checkout):
     with pytest.raises(RuntimeError), worktree.worktree(checkout, "c", {}):
         raise RuntimeError
     assert [tree.name for tree in worktree.left_over(checkout)] == ["c"]
+
+
+def test_the_tree_of_a_run_under_way_is_no_left_over(checkout):
+    with worktree.worktree(checkout, "g", {}) as tree:
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, str(checkout)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "[]"
+        assert tree.exists()
+
+
+def test_what_failed_runs_left_can_be_removed(checkout):
+    with pytest.raises(RuntimeError), worktree.worktree(checkout, "h", {}):
+        raise RuntimeError
+    worktree.remove_left_over(checkout)
+    assert worktree.left_over(checkout) == []
+    assert git(checkout, "worktree", "list").count("\n") == 1
 
 
 def test_two_trees_stand_side_by_side(checkout):

@@ -5,6 +5,7 @@ files. They are verified before anything reads them, and are put into place all 
 """
 
 import gzip
+import os
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,6 @@ from resnet.data.datasets import CHUNK, Archive, Dataset
 from resnet.data.sources import Named
 from resnet.errors import PipelineError
 
-DOWNLOADS = Path(".state/downloads")
 ADVICE = "take a good copy of CIFAR-10's cifar-10-python.tar.gz"
 
 
@@ -57,7 +57,8 @@ def _from_named(named: Named, dataset: Dataset, draft: Path) -> None:
 
 
 def _from_address(archive: Archive, dataset: Dataset, draft: Path, runtime: params.Runtime) -> None:
-    path = DOWNLOADS / archive.url.rpartition("/")[2]
+    downloads = Path(os.environ.get("RESNET_STATE", ".state")) / "downloads"
+    path = downloads / archive.url.rpartition("/")[2]
     download.download(archive.url, path, archive.file, runtime)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()

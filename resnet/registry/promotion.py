@@ -167,9 +167,12 @@ def rollback(
         return ledger.finish(client, event)
 
 
-def decision_key(gate: params.Gate, evaluation_hash: str) -> str:
-    """SHA-256, hex, of what a decision is made from: the rules, and the version's evaluation."""
-    text = json.dumps([gate.model_dump(mode="json"), evaluation_hash], sort_keys=True)
+def decision_key(gate: params.Gate, test_hash: str) -> str:
+    """SHA-256, hex, of what a version's decision is made from: the rules and the test images.
+
+    Not the evaluation: it holds timings, and one more of them must not undo a rollback.
+    """
+    text = json.dumps([gate.model_dump(mode="json"), test_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -213,7 +216,7 @@ def _move(client: Any, version: Version) -> None:
 
 def _note(client: Any, version: Version, decision: str, gate: params.Gate) -> None:
     """Tag the version with the decision, so that a later run knows that there is one."""
-    key = decision_key(gate, version.evaluation_hash)
+    key = decision_key(gate, version.test_hash)
     if (version.decision, version.decision_key) == (decision, key):
         return
     # The key comes last: without it there is no decision.

@@ -23,14 +23,14 @@ class Status:
 
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
-    decided: bool  # there is a decision about this evaluation by these gate rules
+    decided: bool  # there is a decision by these gate rules, on these test images
 
 
 def status(chosen: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
     scores = Scores.read(chosen, root)
     version = versions.find(store.client(root), chosen.model_name, scores.model_hash)
-    key = promotion.decision_key(chosen.gate, scores.evaluation.hash)
+    key = promotion.decision_key(chosen.gate, scores.evaluation.test_hash)
     return Status(
         version,
         evaluated=version is not None and version.evaluation_hash == scores.evaluation.hash,

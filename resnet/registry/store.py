@@ -4,7 +4,9 @@ Nothing here is opened before it is asked for. A SQLite store keeps its artifact
 beside its file, whoever opens it and from wherever.
 """
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,9 @@ UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that doe
 
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI where it is set, else the SQLite store under `root`/.state/mlflow."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
+    database = _database(uri)
+    return f"{SQLITE}{database}" if database else uri
 
 
 def client(root: Path) -> Any:
@@ -125,9 +129,9 @@ def one_at_a_time(root: Path, job: str) -> Iterator[None]:
 
     Raises PipelineError where another one does it for too long.
     """
-    database = _database(tracking_uri(root)) or _local_database(root)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    path = database.with_name(f"{job}.lock")
+    uri = tracking_uri(root)
+    name = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"resnet-{name}-{job}.lock"  # one for each store
     try:
         with FileLock(path, timeout=LOCK_SECONDS):
             yield

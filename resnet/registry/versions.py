@@ -26,6 +26,7 @@ class Version:
     model_hash: str
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
+    test_hash: str  # of the images that it was scored on
     decision: str  # promoted | refused, or nothing where promotion has not decided yet
     decision_key: str  # what that decision was made from: see `promotion.decision_key`
     aliases: tuple[str, ...]
@@ -41,6 +42,7 @@ class Version:
             model_hash=tags.get("model_hash", ""),
             file_hash=tags.get("file_hash", ""),
             evaluation_hash=tags.get("evaluation_hash", ""),
+            test_hash=tags.get("test_hash", ""),
             decision=tags.get("decision", ""),
             decision_key=tags.get("decision_key", ""),
             aliases=tuple(sorted(found.aliases)),

@@ -257,7 +257,9 @@ def test_a_flipped_byte_in_an_archive_is_an_error(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>404</html>", gzip.compress(b""), gzip.compress(b"no tar" * 500)]
+    "content",
+    [b"", b"<html>404</html>", gzip.compress(b""), gzip.compress(b"no tar" * 500)],
+    ids=["nothing", "a page", "an empty archive", "no archive"],
 )
 def test_what_is_no_tar_gz_is_an_error(
     content: bytes, fails: Callable[[Path, str], None], tmp_path: Path

@@ -52,6 +52,7 @@ class Checkout:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # a terminal's foreground group
             )
         try:
             yield started
@@ -106,7 +107,7 @@ def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
 
 def environment(root: Path) -> dict[str, str]:
     """This process's variables, without what would lead out of the checkout."""
-    ours = ("PREFECT_", "MLFLOW_", "CIFAR10_", "DVC_", "MPLCONFIGDIR")
+    ours = ("RESNET_", "PREFECT_", "MLFLOW_", "CIFAR10_", "DVC_", "MPLCONFIGDIR")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     (root / project.STATE).mkdir(exist_ok=True)
     return {

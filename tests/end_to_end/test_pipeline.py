@@ -1,6 +1,8 @@
 """The main job, typed in a shell: real stages, a real DVC repository, a real MLflow store."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -142,6 +144,17 @@ def test_a_terminated_run_leaves_no_training_behind(checkout, first_run, wait_fo
         run.terminate()
         run.wait(timeout=60)
     assert checkout.training() == []
+
+
+def test_ctrl_c_ends_a_run_and_its_own_server(checkout, first_run, wait_for):
+    words = ["resnet", "run", "--set", "train.steps=100000", "--promote", "never"]
+    with checkout.start(*words, PREFECT_API_URL="") as run:
+        wait_for(checkout.training)
+        family = [run, *run.children(recursive=True)]
+        os.killpg(run.pid, signal.SIGINT)
+        run.wait(timeout=60)
+    assert run.returncode == 1
+    assert [one for one in family if one.is_running() and one.status() != "zombie"] == []
 
 
 def test_promotion_and_rollback_are_remembered_with_their_reasons(checkout, first_run, registry):

@@ -111,6 +111,7 @@ def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
             "model_hash": scored.model_hash,
             "file_hash": files.digest(tmp_path / versions.MODEL_FILE),
             "evaluation_hash": scored.hash,
+            "test_hash": test_hash,
         }
         made = client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
         return int(made.version)

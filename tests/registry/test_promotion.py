@@ -92,9 +92,9 @@ def test_a_decision_is_noted_with_the_version_for_its_rules_alone(
     promote(made_store, name, version, GATE, reason="a try")
     noted = versions.resolve(client, name, version)
     assert noted.decision == "refused"
-    assert noted.decision_key == promotion.decision_key(GATE, noted.evaluation_hash)
+    assert noted.decision_key == promotion.decision_key(GATE, noted.test_hash)
     other = GATE.model_copy(update={"floor": 0.6})
-    assert noted.decision_key != promotion.decision_key(other, noted.evaluation_hash)
+    assert noted.decision_key != promotion.decision_key(other, noted.test_hash)
 
 
 def test_a_damaged_model_never_comes_into_production(made_store: Path, register: Register) -> None:
