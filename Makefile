@@ -5,7 +5,6 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-export PREFECT_HOME ?= $(CURDIR)/.state/prefect
 export DO_NOT_TRACK ?= 1
 
 help:  ## list the targets

@@ -80,11 +80,13 @@ def _server(
         )
     log = root / project.STATE / f"{name.lower()}-server.log"
     log.parent.mkdir(exist_ok=True)
+    env = {**os.environ, **project.environment(root), **env}
+    Path(env["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
             cwd=root,
-            env={**os.environ, **project.environment(root), **env},
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,14 @@
-"""What all tests share: how they are spread over processes."""
+"""What all tests share: a clean environment, and how they are spread over processes."""
+
+import os
 
 import pytest
+
+# The user's servers and folders are not the tests': these make their own.
+THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "MPLCONFIGDIR")
+
+for name in [name for name in os.environ if name.startswith(THE_USERS)]:
+    del os.environ[name]
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook

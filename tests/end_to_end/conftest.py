@@ -107,14 +107,11 @@ def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
 
 def environment(root: Path) -> dict[str, str]:
     """This process's variables, without what would lead out of the checkout."""
-    ours = ("RESNET_", "PREFECT_", "MLFLOW_", "CIFAR10_", "DVC_", "MPLCONFIGDIR")
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    outer = {name: value for name, value in os.environ.items() if name != "CIFAR10_ARCHIVE"}
     (root / project.STATE).mkdir(exist_ok=True)
     return {
         **outer,
         **project.environment(root),
-        "PREFECT_HOME": str(root / ".state" / "prefect"),
-        "MPLCONFIGDIR": str(root / ".state" / "matplotlib"),
         # No way out: nothing may be downloaded by a test.
         "HTTP_PROXY": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
