@@ -14,7 +14,7 @@ run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
 	@$(BIN)/resnet run --or-stand-in
 
 test: .venv/installed  ## the tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: .venv/installed  ## formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .
