@@ -37,6 +37,7 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         _share_cache(root, tree)
         yield tree
         _git(root, "worktree", "remove", "--force", str(tree))
+        _lock(tree).unlink()
 
 
 def left_over(root: Path) -> list[Path]:

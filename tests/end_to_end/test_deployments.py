@@ -21,7 +21,15 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
     assert client.get_run(version.run_id).data.params["train.steps"] == "50"
 
     stages = {"fetch", "ingest", "train", "evaluate"}
-    assert set(prefect.tasks(run)) == {"status", *stages, "look up", "publish", "decide", "promote"}
+    assert set(prefect.tasks(run)) == {
+        "status",
+        *stages,
+        "look up",
+        "publish",
+        "decide",
+        "promote",
+        "report",
+    }
     assert set(prefect.tasks(run).values()) == {"Completed"}
 
     log = wait_for(
