@@ -109,10 +109,7 @@ def device(root: Path) -> list[Finding]:
     from resnet import backend
 
     chosen = params.load(root).train
-    try:
-        found = backend.select(chosen.backend, chosen.device)
-    except PipelineError as error:
-        return [Finding("fail", "device", str(error))]
+    found = backend.select(chosen.backend, chosen.device)
     if shutil.which("nvidia-smi") and found.kind != "gpu":
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
         if listed.returncode == 0 and "GPU" in listed.stdout:
