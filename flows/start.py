@@ -43,12 +43,17 @@ def _server(root: Path) -> Iterator[str]:
         return
     print("no Prefect server is up: starting one for the time of this run")
     with servers.prefect_server(root, servers.free_port()) as api:
-        yield api
-        _flush()
+        try:
+            yield api
+        finally:
+            _flush()
 
 
 def _flush() -> None:
-    """Send what Prefect has not sent yet, while there is a server to take it."""
+    """Send what Prefect has not sent yet, while there is a server to take it.
+
+    Prefect would do so at the process's end, and wait a minute for a server that is gone.
+    """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

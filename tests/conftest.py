@@ -1,9 +1,13 @@
-"""What all tests share: an environment without the user's own servers and folders."""
+"""What all tests share: an environment without the user's own servers, folders and deafness."""
 
 import os
+import signal
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "MPLCONFIGDIR")
 
 for name in [name for name in os.environ if name.startswith(THE_USERS)]:
     del os.environ[name]
+
+# A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
