@@ -1,6 +1,5 @@
 """The step engine on JAX: the images on the device, a scan over the steps, no copies of state."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,35 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.data.batches import Draws
-from resnet.nets.build import build
-from resnet.params import Net, Train
 from resnet.training import optimizer
 from resnet.training.augment import augment
-from resnet.training.engine import Bytes, Floats, padded
+from resnet.training.base import Base
+from resnet.training.engine import Bytes, Floats
 from resnet.training.objective import correct, cross_entropy
 
-SCORED = 500  # images a call in `score`
 
-
-class JaxEngine:
+class JaxEngine(Base):
     """See `resnet.training.engine.Engine`."""
 
     chunk = 64  # scans of other lengths are compiled anew: an epoch has at most one such
 
-    def __init__(
-        self,
-        net: Net,
-        train: Train,
-        mean: Sequence[float],
-        deviation: Sequence[float],
-        rates: Floats,
-        images_nhwc: Bytes,
-        labels_n: Bytes,
-    ) -> None:
-        self._params, self._mean = train, mean
-        self._model = build(net, mean, deviation, seed=train.seed)
+    def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         variables = self._model.trainable_variables
-        self._optimizer = optimizer.create(train.optimizer, rates, variables)
         # Copies: the steps donate their state, and the model's own arrays must not go with it.
         self._state = jax.tree.map(
             lambda variable: jnp.array(variable.value),
@@ -46,21 +30,11 @@ class JaxEngine:
         self._images = jnp.asarray(images_nhwc)
         self._labels = jnp.asarray(labels_n)
         self._train = jax.jit(self._steps, donate_argnums=0)
-        self._score = jax.jit(self._totals)
+        self._score = jax.jit(self._scored)
 
     def train(self, draws: Draws) -> Floats:
         self._state, results = self._train(self._state, self._images, self._labels, draws)
         return np.asarray(results)
-
-    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
-        totals = np.zeros(2, np.float32)
-        for start in range(0, len(images_nhwc), SCORED):
-            images = images_nhwc[start : start + SCORED]
-            labels = labels_n[start : start + SCORED]
-            counted = padded(np.ones(len(images), np.float32), SCORED)
-            batch = padded(images, SCORED), padded(labels, SCORED), counted
-            totals += np.asarray(self._score(self._state, *batch))
-        return totals / np.float32(len(images_nhwc))
 
     def weights(self) -> list[npt.NDArray[Any]]:
         trained, moving, _ = self._state
@@ -97,7 +71,10 @@ class JaxEngine:
         trained, optimizing = self._optimizer.stateless_apply(optimizing, gradients, trained)
         return (trained, moving, optimizing), jnp.stack([value, correct(logits, truth).mean()])
 
-    def _totals(self, state: Any, images: Any, labels: Any, counted: Any) -> Any:
+    def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
+        return np.asarray(self._score(self._state, images_nhwc, labels_n, counted_n))
+
+    def _scored(self, state: Any, images: Any, labels: Any, counted: Any) -> Any:
         trained, moving, _ = state
         logits, _ = self._model.stateless_call(trained, moving, images, training=False)
         return jnp.stack([cross_entropy(logits, labels), correct(logits, labels)]) @ counted

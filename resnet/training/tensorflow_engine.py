@@ -1,6 +1,5 @@
 """The step engine on TensorFlow: a compiled loop of steps over images kept in memory."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,57 +7,30 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from resnet.data.batches import Draws
-from resnet.nets.build import build
-from resnet.params import Net, Train
 from resnet.training import optimizer
 from resnet.training.augment import augment
-from resnet.training.engine import Bytes, Floats, padded
+from resnet.training.base import Base
+from resnet.training.engine import Bytes, Floats
 from resnet.training.fused import FusedBatchNormalization
 from resnet.training.objective import correct, cross_entropy
 
-SCORED = 500  # images a call in `score`
 
-
-class TensorFlowEngine:
+class TensorFlowEngine(Base):
     """See `resnet.training.engine.Engine`."""
 
     chunk = 16
+    normalization = FusedBatchNormalization
 
-    def __init__(
-        self,
-        net: Net,
-        train: Train,
-        mean: Sequence[float],
-        deviation: Sequence[float],
-        rates: Floats,
-        images_nhwc: Bytes,
-        labels_n: Bytes,
-    ) -> None:
-        self._params, self._mean = train, mean
-        self._model = build(
-            net, mean, deviation, seed=train.seed, normalization=FusedBatchNormalization
-        )
-        self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
+    def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         self._images = tf.constant(images_nhwc)
         self._labels = tf.constant(labels_n)
         # No XLA: on CPUs it is slower than the graph with oneDNN's kernels.
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
-        self._score = tf.function(self._totals, autograph=False, reduce_retracing=True)
+        self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
 
     def train(self, draws: Draws) -> Floats:
         results: Floats = self._train(Draws(*map(tf.constant, draws))).numpy()
         return results
-
-    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
-        totals = np.zeros(2, np.float32)
-        for start in range(0, len(images_nhwc), SCORED):
-            images = images_nhwc[start : start + SCORED]
-            labels = labels_n[start : start + SCORED]
-            counted = padded(np.ones(len(images), np.float32), SCORED)
-            totals += self._score(
-                tf.constant(padded(images, SCORED)), tf.constant(padded(labels, SCORED)), counted
-            ).numpy()
-        return totals / np.float32(len(images_nhwc))
 
     def weights(self) -> list[npt.NDArray[Any]]:
         return [np.array(weight) for weight in self._model.get_weights()]
@@ -91,7 +63,11 @@ class TensorFlowEngine:
         self._optimizer.apply(optimizer.decayed(gradients, variables, values, params.optimizer))
         return tf.stack([loss, tf.reduce_mean(correct(logits, labels))])
 
-    def _totals(self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
+        totals: Floats = self._score(*map(tf.constant, (images_nhwc, labels_n, counted_n))).numpy()
+        return totals
+
+    def _scored(self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         logits = self._model(images, training=False)
         each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
         return tf.linalg.matvec(each, counted)

@@ -1,0 +1,56 @@
+"""What the step engines have in common: the network, its optimizer, and scoring by the batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from resnet.nets.build import build
+from resnet.nets.layers import Normalization
+from resnet.params import Net, Train
+from resnet.training import optimizer
+from resnet.training.engine import Bytes, Floats, padded
+
+SCORED = 500  # images a call in `score`
+
+
+class Base(ABC):
+    """The part of `resnet.training.engine.Engine` that is the same on every backend."""
+
+    normalization: ClassVar[Normalization] = keras.layers.BatchNormalization
+
+    def __init__(
+        self,
+        net: Net,
+        train: Train,
+        mean: Sequence[float],
+        deviation: Sequence[float],
+        rates: Floats,
+        images_nhwc: Bytes,
+        labels_n: Bytes,
+    ) -> None:
+        """See `resnet.training.engine.create`."""
+        self._params, self._mean = train, mean
+        self._model = build(net, mean, deviation, seed=train.seed, normalization=self.normalization)
+        self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
+        self._prepare(images_nhwc, labels_n)
+
+    @abstractmethod
+    def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
+        """Bring the training images to the device, and compile what is made with them."""
+
+    @abstractmethod
+    def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
+        """The sums of cross-entropy and of recognised images over those that count 1, not 0."""
+
+    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
+        """See `resnet.training.engine.Engine`."""
+        totals = np.zeros(2, np.float32)
+        for start in range(0, len(images_nhwc), SCORED):
+            images = images_nhwc[start : start + SCORED]
+            labels = labels_n[start : start + SCORED]
+            counted = padded(np.ones(len(images), np.float32), SCORED)
+            totals += self._totals(padded(images, SCORED), padded(labels, SCORED), counted)
+        return totals / np.float32(len(images_nhwc))
