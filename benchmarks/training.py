@@ -1,0 +1,114 @@
+"""Rows about training: the engine against `keras.Model.fit`, PyTorch and the matrix peak."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import peer, subjects
+from benchmarks.rounds import Side, best_in_turn
+from benchmarks.table import Goal, Missing, Row, quotient
+from resnet.data.batches import draw
+from resnet.errors import PipelineError
+from resnet.evaluation import cost
+from resnet.nets.build import build
+from resnet.params import Params
+from resnet.training import engine
+
+UNIT = "images/s"
+NETS = {  # depth, widths, batches a round
+    "ResNet-20": (20, (16, 32, 64), 32),
+    "ResNet-56": (56, (16, 32, 64), 12),
+    "ResNet-20 of four times the width": (20, (64, 128, 256), 4),
+}
+
+
+def rows(python: Path) -> Iterator[Row | Missing]:
+    """`python` is the interpreter of PyTorch's environment."""
+    for name in NETS:
+        yield from _of_one(name, python)
+
+
+def matrix_peak() -> float:
+    """The most FLOP/s that a float32 product of two matrices reaches, over a few sizes."""
+    return max(_product(size) for size in (1024, 2048, 3072))
+
+
+def _of_one(name: str, python: Path) -> Iterator[Row | Missing]:
+    depth, widths, batches = NETS[name]
+    chosen = subjects.paper(depth, widths)
+    work = f"train {name}, batch {chosen.train.batch}"
+    sides = {"ours": ours(chosen, batches)}
+    plain = name == "ResNet-20"
+    if plain:
+        sides["keras"] = keras_fit(chosen, batches)
+    spec = {"work": "train", "depth": depth, "widths": widths, "batches": batches}
+    try:
+        with peer.sides(python, spec | {"batch": chosen.train.batch}) as theirs:
+            speed = best_in_turn(sides | theirs)
+            better = max(theirs, key=speed.__getitem__)
+            yield quotient(work, UNIT, speed["ours"], better, speed[better], Goal("at least", 1.25))
+    except PipelineError as error:
+        speed = best_in_turn(sides)
+        yield Missing(f"{work}, against PyTorch", str(error))
+    if plain:
+        yield quotient(
+            work, UNIT, speed["ours"], "keras.Model.fit", speed["keras"], Goal("at least", 1.6)
+        )
+        model = build(chosen.net, subjects.MEAN, subjects.DEVIATION)
+        reached = 3 * cost.flops(model) * speed["ours"] / 1e9
+        yield quotient(
+            work, "GFLOP/s", reached, "float32 matrix product", matrix_peak() / 1e9,
+            Goal("at least", 0.6),
+        )  # fmt: skip
+
+
+def ours(chosen: Params, batches: int) -> Side:
+    """Steps of the engine, augmentation included."""
+    train = chosen.train
+    images, labels = subjects.images(batches * train.batch)
+    rates = np.full(10_000, 0.01, np.float32)
+    made = engine.create(
+        chosen.net, train, subjects.MEAN, subjects.DEVIATION, rates, images, labels
+    )
+
+    def one_round() -> float:
+        started = time.perf_counter()
+        for start in range(0, batches, made.chunk):
+            chunk = range(start, min(start + made.chunk, batches))
+            made.train(draw(0, 1, chunk, len(labels), train.batch, train.augment))
+        return len(labels) / (time.perf_counter() - started)
+
+    return one_round
+
+
+def keras_fit(chosen: Params, batches: int) -> Side:
+    """`keras.Model.fit` as it comes, without augmentation and weight decay."""
+    import keras
+
+    images, labels = subjects.images(batches * chosen.train.batch)
+    model = build(chosen.net, subjects.MEAN, subjects.DEVIATION)
+    model.compile(
+        keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+
+    def one_round() -> float:
+        started = time.perf_counter()
+        model.fit(images, labels, batch_size=chosen.train.batch, epochs=1, verbose=0)
+        return len(labels) / (time.perf_counter() - started)
+
+    return one_round
+
+
+def _product(size: int, repeats: int = 5) -> float:
+    """FLOP/s of the fastest of a few products of two `size` × `size` matrices."""
+    a, b = (tf.random.stateless_normal((size, size), (0, seed)) for seed in range(2))
+    seconds = []
+    for _ in range(1 + repeats):
+        started = time.perf_counter()
+        tf.linalg.matmul(a, b).numpy()
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds[1:])
