@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flows import server
 from resnet import params, servers, stages
@@ -20,9 +21,7 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: b
         print(notice)
         overrides = [*overrides, "data.dataset=generated"]
     with _server(root) as api:
-        os.environ["PREFECT_API_URL"] = api
-        from flows.retrain import retrain  # only now: Prefect reads the address when imported
-
+        retrain = _flow(api)
         state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
     if isinstance(failure := state.result(raise_on_failure=False), BaseException):
         raise failure
@@ -42,11 +41,19 @@ def _server(root: Path) -> Iterator[str]:
         yield running
         return
     print("no Prefect server is up: starting one for the time of this run")
-    with servers.prefect_server(root, servers.free_port()) as api:
+    with servers.prefect_server(root, servers.free_port(), meanwhile=_flow) as api:
         try:
             yield api
         finally:
             _flush()
+
+
+def _flow(api: str) -> Any:
+    """The flow, for the server at `api`: Prefect reads the address when it is imported."""
+    os.environ["PREFECT_API_URL"] = api
+    from flows.retrain import retrain
+
+    return retrain
 
 
 def _flush() -> None:

@@ -85,7 +85,7 @@ def run_command(words: list[str], tree: Path) -> list[str]:
     What loads TensorFlow and is no stage runs so, and leaves the flow's own process light. Raises
     PipelineError with the command's own error.
     """
-    env = {**os.environ, **project.environment(tree), "CUDA_VISIBLE_DEVICES": "-1"}
+    env = {**project.environment(tree), "CUDA_VISIBLE_DEVICES": "-1"}
     command = [sys.executable, "-m", "resnet", *words]
     code, lines = processes.stream(command, tree, env, follow(words[0]))
     if code:

@@ -5,6 +5,7 @@ what it needs when it runs, so that `resnet --help` answers at once.
 """
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 1
+    finally:
+        gc.freeze()  # or the interpreter looks for garbage in all of TensorFlow before it ends
     return code or 0
 
 

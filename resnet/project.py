@@ -1,6 +1,6 @@
 """Where the checkout is, and the environment that its tools run in.
 
-`environment` holds what the user has not set himself: state under `.state/` and not in his home,
+`environment` adds what the user has not set himself: state under `.state/` and not in his home,
 telemetry off, this interpreter's commands first on the PATH.
 """
 
@@ -29,7 +29,7 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The variables that a command run for the checkout at `root` gets beside the user's own."""
+    """All variables that a command run for the checkout at `root` gets, the user's own first."""
     state = root / STATE
     defaults = {
         "RESNET_STATE": str(state),  # a run in a tree of its own is handed the checkout's
@@ -44,10 +44,8 @@ def environment(root: Path) -> dict[str, str]:
     }
     commands = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return {
-        **{name: os.environ.get(name, value) for name, value in defaults.items()},
-        "PATH": os.pathsep.join([commands, *(folder for folder in path if folder != commands)]),
-    }
+    first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
+    return {**defaults, **os.environ, "PATH": first}
 
 
 def enter(root: Path) -> None:

@@ -108,16 +108,21 @@ def code(root: Path) -> Code:
 
     params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere.
     """
-    if _git(root, "rev-parse", "--show-toplevel").strip() != str(root.resolve()):
-        return Code(None, True, "")
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
-    if not commit:
+    head = commit(root)
+    if head is None:
         return Code(None, True, "")
     recorded = ["params.yaml", "dvc.lock"]
     if (root / "dvc.lock").exists():
         recorded += Lock.read(root).outputs
     changes = patch(root, exclude=recorded)
-    return Code(commit, bool(changes), changes)
+    return Code(head, bool(changes), changes)
+
+
+def commit(root: Path) -> str | None:
+    """What HEAD names; nothing where `root` is not the top of a git checkout, or has no commit."""
+    words = ("rev-parse", "--show-toplevel", "--verify", "--quiet", "HEAD")
+    top, _, head = git(root, *words, must=False).strip().partition("\n")
+    return head if top == str(root.resolve()) and head else None
 
 
 def patch(root: Path, exclude: Iterable[str] = ()) -> str:
@@ -128,10 +133,34 @@ def patch(root: Path, exclude: Iterable[str] = ()) -> str:
     scope = ["--", ".", *(f":(exclude){path}" for path in exclude)]
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
-        shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").strip(), index)
+        shutil.copyfile(root / git(root, "rev-parse", "--git-path", "index").strip(), index)
         env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        _git(root, "add", "--intent-to-add", "--", ".", env=env, must=True)
-        return _git(root, *DIFF, "HEAD", *scope, env=env, must=True)
+        git(root, "add", "--intent-to-add", "--", ".", env=env)
+        return git(root, *DIFF, "HEAD", *scope, env=env)
+
+
+def git(
+    root: Path,
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    must: bool = True,
+) -> str:
+    """What git says, given `stdin`; bytes that are no UTF-8 go through both as surrogates.
+
+    Raises PipelineError where there is no git or it refuses; without `must` it then says nothing.
+    """
+    given = stdin.encode(errors="surrogateescape")
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=root, env=env, input=given, capture_output=True, check=must
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        if not must:
+            return ""
+        said = getattr(error, "stderr", b"").decode(errors="replace").strip()
+        raise PipelineError(f"git {words[0]} in {root} failed: {said or error}") from None
+    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
 def data_hash(root: Path, paths: params.Paths) -> str:
@@ -155,21 +184,6 @@ def training_key(chosen: params.Params, root: Path) -> str:
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
     return _hash([params_hash(chosen), data, [files.digest(path) for path in sources]])
-
-
-def _git(root: Path, *words: str, env: Mapping[str, str] | None = None, must: bool = False) -> str:
-    """What git says; nothing where there is no git or it refuses.
-
-    With `must`, PipelineError where it refuses.
-    """
-    try:
-        done = subprocess.run(["git", *words], cwd=root, env=env, capture_output=True, check=False)
-    except FileNotFoundError:
-        return ""
-    if done.returncode and must:
-        said = done.stderr.decode(errors="replace").strip()
-        raise PipelineError(f"git {words[0]} in {root} failed: {said}")
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
 def _at(values: Mapping[str, Any], key: str) -> Any:

@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -43,11 +44,20 @@ def serve(root: Path) -> None:
 
 
 @contextmanager
-def prefect_server(root: Path, port: int) -> Iterator[str]:
-    """A Prefect server with the checkout's history; its API's address."""
+def prefect_server(
+    root: Path, port: int, meanwhile: Callable[[str], object] | None = None
+) -> Iterator[str]:
+    """A Prefect server with the checkout's history; its API's address.
+
+    Until it answers, which takes seconds, `meanwhile` is called with that address.
+    """
     words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
     api = f"http://{HOST}:{port}/api"
-    with _server("Prefect", root, port, words, f"{api}/health", {"PREFECT_API_URL": api}):
+    env = {"PREFECT_API_URL": api}
+    with _server("Prefect", root, port, words, env) as wait:
+        if meanwhile:
+            meanwhile(api)
+        wait(f"{api}/health")
         yield api
 
 
@@ -64,15 +74,19 @@ def mlflow_server(root: Path, port: int) -> Iterator[str]:
         *("--artifacts-destination", str(store.local_artifacts(root))),
     ]
     address = f"http://{HOST}:{port}"
-    with _server("MLflow", root, port, words, f"{address}/health", {}):
+    with _server("MLflow", root, port, words, {}) as wait:
+        wait(f"{address}/health")
         yield address
 
 
 @contextmanager
 def _server(
-    name: str, root: Path, port: int, words: list[str], health: str, env: dict[str, str]
-) -> Iterator[None]:
-    """A server process; its output goes to .state/NAME.log. Ended with its children at the end."""
+    name: str, root: Path, port: int, words: list[str], env: dict[str, str]
+) -> Iterator[Callable[[str], None]]:
+    """A server process, and what waits until it answers at an address.
+
+    Its output goes to .state/NAME-server.log. It is ended with its children at the end.
+    """
     if _taken(port):
         raise PipelineError(
             f"port {port} of {HOST}, which {name}'s server wants, is taken: is it running already? "
@@ -80,7 +94,7 @@ def _server(
         )
     log = root / project.STATE / f"{name.lower()}-server.log"
     log.parent.mkdir(exist_ok=True)
-    env = {**os.environ, **project.environment(root), **env}
+    env = {**project.environment(root), **env}
     Path(env["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -93,8 +107,7 @@ def _server(
             start_new_session=True,  # Ctrl-C is for the flow; this ends below
         )
     try:
-        _wait(name, process, health, log)
-        yield
+        yield lambda health: _wait(name, process, health, log)
     finally:
         processes.end(process.pid)
         process.wait()
@@ -118,22 +131,24 @@ def _taken(port: int) -> bool:
 
 def answers(address: str) -> bool:
     """Whether an HTTP server answers at `address`, within some seconds."""
-    try:
-        with urlopen(address, timeout=3) as response:  # noqa: S310  (the user's own address)
-            return bool(response.status == 200)
-    except HTTPError as error:
-        return error.code < 500  # it is up, and wants a password, say
-    except (URLError, OSError, ValueError):
-        return False
+    status, _ = _get(address)
+    return 0 < status < 500  # it may want a password, say
 
 
 def is_prefect(api: str) -> bool:
     """Whether what listens at `api` is a Prefect server, and not somebody else's."""
+    return _get(f"{api}/health") == (200, b"true")
+
+
+def _get(address: str) -> tuple[int, bytes]:
+    """The status and the body of what is at `address`; 0 and nothing where there is no answer."""
     try:
-        with urlopen(f"{api}/health", timeout=3) as response:  # noqa: S310  (loopback)
-            return bool(response.read() == b"true")
-    except (URLError, OSError, ValueError):
-        return False
+        with urlopen(address, timeout=3) as response:  # noqa: S310  (loopback, or the user's own)
+            return response.status, response.read()
+    except HTTPError as error:
+        return error.code, b""
+    except (URLError, HTTPException, OSError, ValueError):
+        return 0, b""
 
 
 def free_port() -> int:

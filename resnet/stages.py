@@ -6,7 +6,6 @@ one. What had changed is read from dvc.lock, which names every dependency, param
 
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -142,8 +141,7 @@ def _when_free(
     """The lines of a `dvc` command, run again while another process is at work on its files."""
     started = time.monotonic()
     while True:
-        env = {**os.environ, **project.environment(root)}
-        code, lines = processes.stream(command, root, env, say)
+        code, lines = processes.stream(command, root, project.environment(root), say)
         if code == 0:
             return lines
         if not any(BUSY in line for line in lines):

@@ -7,7 +7,6 @@ in one is restored in the other.
 
 import configparser
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from resnet import params, project, provenance
 from resnet.errors import PipelineError
+from resnet.provenance import git
 
 
 @contextmanager
@@ -26,17 +26,22 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
     It is removed when the block ends, and kept for a look when the block raises. Raises
     PipelineError where `root` is not a git checkout.
     """
+    if provenance.commit(root) is None:
+        raise PipelineError(
+            f"{root} is no git checkout with a commit, and other parameters than params.yaml's "
+            "need one: run 'git init' and commit, or edit params.yaml"
+        )
     tree = _home(root) / name
     tree.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(_lock(tree)):
-        _git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
-        changes = provenance.patch(root).encode(errors="surrogateescape")
+        git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
+        changes = provenance.patch(root)
         if changes:
-            _git(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
+            git(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
         (tree / "params.yaml").write_text(params.dump(values))
         _share_cache(root, tree)
         yield tree
-        _git(root, "worktree", "remove", "--force", str(tree))
+        git(root, "worktree", "remove", "--force", str(tree))
         _lock(tree).unlink()
 
 
@@ -50,7 +55,7 @@ def remove_left_over(root: Path) -> None:
     for tree in left_over(root):
         shutil.rmtree(tree)
         _lock(tree).unlink(missing_ok=True)
-    _git(root, "worktree", "prune")
+    git(root, "worktree", "prune")
 
 
 def _home(root: Path) -> Path:
@@ -84,14 +89,3 @@ def _share_cache(root: Path, tree: Path) -> None:
     local.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
     with (tree / ".dvc" / "config.local").open("w") as stream:
         local.write(stream)
-
-
-def _git(folder: Path, *words: str, stdin: bytes | None = None) -> None:
-    done = subprocess.run(
-        ["git", *words], cwd=folder, input=stdin, capture_output=True, check=False
-    )
-    if done.returncode:
-        raise PipelineError(
-            f"git {words[0]} in {folder} failed: {done.stderr.decode(errors='replace').strip()}: "
-            "other parameters than params.yaml's need a git checkout with a commit"
-        )

@@ -51,3 +51,13 @@ def test_a_gpu_where_there_is_none_is_an_error_and_never_a_cpu_run(backend: str)
 def test_a_backend_that_is_not_installed_says_how_to_install_it() -> None:
     done = selected("no_such_backend", "auto")
     assert "PipelineError train.backend is no_such_backend, which is not installed" in done.stdout
+
+
+def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later() -> None:
+    code = (
+        "import sys; from resnet import backend; backend.select('tensorflow', 'cpu')\n"
+        "print(*(name for name in backend.UNUSED if name in sys.modules))\n"
+        "import jax, matplotlib, pandas, sklearn; print('imported')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["imported"]

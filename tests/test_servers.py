@@ -34,7 +34,7 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path):
 def test_a_server_that_ends_at_once_names_its_log(tmp_path):
     with (
         pytest.raises(PipelineError, match="ended with 1: see .*nothing-server.log"),
-        servers._server("Nothing", tmp_path, servers.free_port(), ["no_such_module"], "", {}),
+        servers._server("Nothing", tmp_path, servers.free_port(), ["no_such_module"], {}) as wait,
     ):
-        pass
+        wait("http://127.0.0.1:9")
     assert "no_such_module" in (tmp_path / ".state" / "nothing-server.log").read_text()

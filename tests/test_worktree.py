@@ -106,7 +106,7 @@ def test_two_trees_stand_side_by_side(checkout):
 
 def test_a_folder_that_is_no_checkout_is_told_so(tmp_path):
     with (
-        pytest.raises(PipelineError, match="need a git checkout with a commit"),
+        pytest.raises(PipelineError, match="is no git checkout with a commit"),
         worktree.worktree(tmp_path, "f", {}),
     ):
         pass

@@ -133,4 +133,6 @@ def _write_pictures(
     with files.replacing(paths.pictures) as draft:
         draft.mkdir()
         for name, figure in figures.items():
-            figure.savefig(draft / f"{name}.png", dpi=pictures.DOTS_PER_INCH)
+            figure.savefig(
+                draft / f"{name}.png", dpi=pictures.DOTS_PER_INCH, pil_kwargs=pictures.PNG
+            )

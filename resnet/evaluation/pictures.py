@@ -19,6 +19,9 @@ from resnet.evaluation.values import Predictions
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, RED = "#2563eb", "#ea8a1a", "#c81e1e"
 DOTS_PER_INCH = 130
+PNG = {
+    "compress_level": 1
+}  # a quarter larger than Pillow's own choice, and made three times as fast
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -125,7 +128,7 @@ def mistakes(
     for ax in grid.flat:
         ax.axis("off")
     for ax, index in zip(grid.flat, shown, strict=False):
-        ax.imshow(images_nhwc[index], interpolation="lanczos")
+        ax.imshow(images_nhwc[index], interpolation="bicubic")
         said = classes[predictions.predicted_n[index]]
         confidence = _percent(float(predictions.confidence_n[index]))
         ax.set_title(f"said {said} {confidence}", color=RED, fontsize=9, pad=14)

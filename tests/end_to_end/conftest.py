@@ -1,7 +1,6 @@
 """Checkouts of their own, with real servers over them."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -107,11 +106,11 @@ def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
 
 def environment(root: Path) -> dict[str, str]:
     """This process's variables, without what would lead out of the checkout."""
-    outer = {name: value for name, value in os.environ.items() if name != "CIFAR10_ARCHIVE"}
     (root / project.STATE).mkdir(exist_ok=True)
+    env = project.environment(root)
+    env.pop("CIFAR10_ARCHIVE", None)
     return {
-        **outer,
-        **project.environment(root),
+        **env,
         # No way out: nothing may be downloaded by a test.
         "HTTP_PROXY": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
