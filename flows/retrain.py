@@ -72,11 +72,12 @@ def _register(
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
     if promote == "if-better" and not found.decided:
         of_version = (tree, version.name, version.number, chosen.gate)
-        remote(promotion.judge, "decide")(*of_version)
+        verdict = remote(promotion.judge, "decide")(*of_version)
         decision = remote(promotion.promote, "promote")(
             *of_version,
             reason=f"retrain, flow run {flow_run.name}",
             who=ledger.whoever(str(flow_run.id)),
+            verdict=verdict,
         )
     state: State[None]
     if decision:

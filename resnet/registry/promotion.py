@@ -36,6 +36,7 @@ class Verdict:
     """The gate's answer: passed where every rule did."""
 
     rules: tuple[Rule, ...]
+    against: int | None = None  # the version in production that it was compared with
 
     @property
     def passed(self) -> bool:
@@ -99,9 +100,11 @@ def promote(
     reason: str,
     who: str | None = None,
     force: bool = False,
+    verdict: Verdict | None = None,
 ) -> Decision:
     """Put a version into production if the gate lets it, or against the gate with `force`.
 
+    The gate is not asked again where its `verdict` is at hand and production has not moved since.
     Raises PipelineError without a reason, for a version that is not there, or where its file is
     not what was published (not even by force).
     """
@@ -114,7 +117,8 @@ def promote(
         if production and production.number == version.number:
             _note(client, version, "promoted", gate)
             return Decision(version, True, None, None)
-        verdict = _judge(client, version, production, gate)
+        if verdict is None or verdict.against != (production.number if production else None):
+            verdict = _judge(client, version, production, gate)
         promoted = verdict.passed or force
         if promoted:
             _check(client, version)
@@ -184,7 +188,8 @@ def _judge(client: Any, version: Version, production: Version | None, gate: para
         ]
     challenger, current = evaluations
     assert challenger is not None  # noqa: S101  (there is a version)
-    verdict = decide(challenger, current, gate)
+    rules = decide(challenger, current, gate).rules
+    verdict = Verdict(rules, against=production.number if production else None)
     if verdict.passed:
         newest = versions.with_alias(client, version.name, CANDIDATE)
         if newest is None or newest.number < version.number:

@@ -83,6 +83,20 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
     assert "promote (forced)" in ledger.as_table(history)
 
 
+def test_a_verdict_holds_until_production_moves(made_store: Path, register: Register) -> None:
+    name = "judged"
+    first, second, third = (register(name, correct) for correct in (8000, 8200, 8150))
+    first_verdict = promotion.judge(made_store, name, first, GATE)
+    promote(made_store, name, first, GATE, reason="the first", verdict=first_verdict)
+    verdict = promotion.judge(made_store, name, third, GATE)
+    assert verdict.against == first
+    promote(made_store, name, second, GATE, reason="quicker")
+    decision = promote(made_store, name, third, GATE, reason="a try", verdict=verdict)
+    assert decision.verdict is not None
+    assert decision.verdict.against == second
+    assert "-0.50%" in str(decision.verdict)
+
+
 def test_a_decision_is_noted_with_the_version_for_its_rules_alone(
     made_store: Path, register: Register
 ) -> None:

@@ -1,0 +1,148 @@
+"""Rows about what stands around the training loop: start-up, memory, and all of `make run`.
+
+A new clone of HEAD runs the pipeline twice, with some steps of training and the second time with
+one step more; what the loop itself took is taken off. `python -m benchmarks.pipeline` prints
+where the rest went.
+"""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.table import Goal, Missing, Row, quotient
+from flows import server
+from resnet import files, params, project, servers
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.training.loop import plan
+
+STEPS = 100
+NO_GATE = ["gate.floor=0", "gate.margin=1"]  # so that a short training goes the whole way
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command that trained has cost."""
+
+    started: float  # seconds since the epoch
+    wall: float  # seconds
+    loop: float  # of these, those that training.json calls the loop's
+    images_per_second: float
+    peak: int  # bytes
+
+
+def rows(python: Path) -> Iterator[Row | Missing]:
+    """The peer's `python` is not needed."""
+    work = "make run again, one value of train changed, without the loop"
+    try:
+        with _clone() as root:
+            again = _again(root)
+            # As in the flow: the training is followed in MLflow.
+            train = _run(root, ["train"], MLFLOW_TRACKING_URI=store.prepare_local(root))
+    except PipelineError as error:
+        yield Missing(work, str(error))
+        return
+    outside = again.wall - again.loop
+    yield Row(work, "s", outside, "", None, outside, Goal("at most", 40.0))
+    loop = _quick_images() / train.images_per_second
+    wall = loop + train.wall - train.loop
+    work = "resnet train, quick preset: all its time against its loop's"
+    yield quotient(work, "s", wall, "the loop", loop, Goal("at most", 1.1))
+    gib = train.peak / 2**30
+    work = "resnet train, quick preset: peak memory"
+    yield Row(work, "GiB", gib, "", None, gib, Goal("at most", 2.0))
+
+
+def main() -> None:
+    """Print what each part of a second run takes."""
+    with _clone() as root:
+        again = _again(root)
+        tasks = _tasks(root)
+    parts = [("server, imports", tasks[0][1] - again.started)]
+    parts += [(name, end - start) for name, start, end in tasks]
+    parts += [("end", again.started + again.wall - tasks[-1][2]), ("all", again.wall)]
+    parts += [("the loop, in train", again.loop), ("all but the loop", again.wall - again.loop)]
+    print("| part | seconds |\n|---|---|")
+    for name, seconds in parts:
+        print(f"| {name} | {seconds:.1f} |")
+
+
+@contextmanager
+def _clone() -> Iterator[Path]:
+    """A clone of HEAD. Raises PipelineError where a server of the user's would take part."""
+    if os.environ.get("PREFECT_API_URL") or servers.is_prefect(server.PROJECT_API):
+        raise PipelineError("a Prefect server is up and would record the runs: end it first")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "clone"
+        words = ["git", "clone", "--quiet", str(project.find_root()), str(root)]
+        subprocess.run(words, check=True)
+        yield root
+
+
+def _again(root: Path) -> Ran:
+    """The second of two runs of the pipeline, which makes one step of training more."""
+    for steps in (STEPS, STEPS + 1):
+        overrides = [f"train.steps={steps}", "train.epochs=null", *NO_GATE]
+        values = params.merge(params.read(root), root, None, overrides)
+        (root / "params.yaml").write_text(params.dump(values))
+        ran = _run(root, ["run", "--or-stand-in"], MLFLOW_TRACKING_URI="")
+    return ran
+
+
+def _run(root: Path, words: list[str], **variables: str) -> Ran:
+    """`resnet WORDS` in `root`. Raises PipelineError with the end of what it said if it fails."""
+    log = root / project.STATE / "bench.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as stream:
+        started, clock = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "resnet", *words],
+            cwd=root,
+            env={**project.environment(root), **variables},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)  # the only wait that tells the peak memory
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - clock
+    if process.returncode:
+        raise PipelineError(f"resnet {words[0]} failed: {log.read_text()[-500:]}")
+    said = files.read_json(root / params.load(root).paths.training)
+    peak = 1024 * usage.ru_maxrss  # Linux counts in KiB
+    return Ran(started, wall, said["seconds"], said["images_per_second"], peak)
+
+
+def _tasks(root: Path) -> list[tuple[str, float, float]]:
+    """The tasks of the newest flow run in order: name, start and end in seconds since the epoch."""
+    database = sqlite3.connect(root / project.STATE / "prefect" / "prefect.db")
+    found = database.execute(
+        "SELECT name, start_time, end_time FROM task_run WHERE flow_run_id ="
+        " (SELECT id FROM flow_run ORDER BY created DESC LIMIT 1) ORDER BY start_time"
+    ).fetchall()
+    database.close()
+    return [(name.rpartition("-")[0], _seconds(start), _seconds(end)) for name, start, end in found]
+
+
+def _seconds(time: str) -> float:
+    """Prefect's times are UTC, and do not say so."""
+    return datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp()
+
+
+def _quick_images() -> int:
+    """The training images that the quick preset's loop sees, each as often as it sees it."""
+    root = project.find_root()
+    chosen = params.load(root)
+    images = 50_000 - chosen.data.validation
+    return plan(chosen.train, images, chosen.data.validation).steps * chosen.train.batch
+
+
+if __name__ == "__main__":
+    main()

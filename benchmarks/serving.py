@@ -1,0 +1,54 @@
+"""The row about serving: one image through `mlflow.pyfunc` against the bare compiled call."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from benchmarks import subjects
+from benchmarks.table import Goal, Missing, Row
+from resnet import forward
+from resnet.nets.build import build, published
+from resnet.registry import package, store
+
+CALLS = 300
+ALLOWED_MS = 2.0  # for MLflow's own work, whatever the network
+
+
+def rows(python: Path) -> Iterator[Row | Missing]:
+    """The peer's `python` is not needed."""
+    net = subjects.paper(20, (16, 32, 64)).net
+    weights = build(net, subjects.MEAN, subjects.DEVIATION).get_weights()
+    model = published(net, subjects.MEAN, subjects.DEVIATION, weights)
+    image_1hwc, _ = subjects.images(1)
+    with tempfile.TemporaryDirectory() as folder:
+        served = _registered(model, image_1hwc, Path(folder))
+        ours, bare = _latencies_ms([served.predict, forward.compiled(model)], image_1hwc)
+    work = f"pyfunc, ResNet-20, 1 image, less {ALLOWED_MS:g} ms"
+    figure = (ours - ALLOWED_MS) / bare
+    yield Row(work, "ms", ours, "the bare compiled call", bare, figure, Goal("at most", 2.0))
+
+
+def _registered(model: Any, example_nhwc: np.ndarray, root: Path) -> Any:
+    """`model` as `publish` logs it, in a store under `root`, loaded through `mlflow.pyfunc`."""
+    client = store.client(root)
+    run = client.create_run(store.experiment(client, "bench")).info.run_id
+    logged = package.log(client, run, model, example_nhwc)
+    with store.as_default(client):
+        return mlflow.pyfunc.load_model(f"models:/{logged}")
+
+
+def _latencies_ms(calls: list[Callable[[np.ndarray], Any]], image_1hwc: np.ndarray) -> list[float]:
+    """The median of each of `calls`, which are made in turn; some before them warm up."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(10 + CALLS):
+        for call, taken in zip(calls, seconds, strict=True):
+            started = time.perf_counter()
+            call(image_1hwc)
+            taken.append(time.perf_counter() - started)
+    return [1e3 * median(taken[10:]) for taken in seconds]
