@@ -1,6 +1,7 @@
 """The `resnet` command: parse, call one function, print what it returns.
 
-Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage. Each command imports
+Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage; 75 told to end, and
+will go on when it is called again. Each command imports
 what it needs when it runs, so that `resnet --help` answers at once.
 """
 
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from resnet import project
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, StoppedError
+
+STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -30,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return STOPPED if isinstance(error, StoppedError) else 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 1
@@ -61,7 +64,7 @@ def _ingest(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import params
+    from resnet import params, provenance
     from resnet.training.train import train
 
     chosen = params.load(root)
@@ -71,7 +74,8 @@ def _train(root: Path, arguments: argparse.Namespace) -> None:
         from resnet.registry.live import LiveRun
 
         listener = LiveRun(root, chosen)
-    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, listener)
+    checkpoints = project.state(root) / "checkpoints" / provenance.training_key(chosen, root)
+    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, checkpoints, listener)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:

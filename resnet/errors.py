@@ -11,3 +11,7 @@ class PipelineError(Exception):
 
 class UnreachableError(PipelineError):
     """A server does not answer now, and may later: trying again can help."""
+
+
+class StoppedError(PipelineError):
+    """The user, or the machine, told a job to end; what it had done is kept."""

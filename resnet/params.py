@@ -125,6 +125,7 @@ class Paths(Section):
 
 class Runtime(Section):
     progress_seconds: NonNegative
+    checkpoint_seconds: NonNegative
     lock_seconds: NonNegative
 
 

@@ -28,6 +28,14 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
+def state(root: Path) -> Path:
+    """The folder for what outlives a command: RESNET_STATE, else .state/ in the checkout.
+
+    A run in a working tree of its own is handed the checkout's.
+    """
+    return Path(os.environ.get("RESNET_STATE") or root / STATE)
+
+
 def environment(root: Path) -> dict[str, str]:
     """All variables that a command run for the checkout at `root` gets, the user's own first."""
     state = root / STATE

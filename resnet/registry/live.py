@@ -26,8 +26,8 @@ class LiveRun:
         self._run_id = ""
         self._lost = False
 
-    def started(self, total_steps: int) -> None:
-        self._attempt(lambda: self._open(total_steps))
+    def started(self, total_steps: int, done: int) -> None:
+        self._attempt(lambda: self._open(total_steps, resumed=done > 0))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         if not self._lost:
@@ -47,12 +47,18 @@ class LiveRun:
 
         self._attempt(end)
 
-    def _open(self, total_steps: int) -> None:
+    def _open(self, total_steps: int, resumed: bool) -> None:
         self._client = store.client(self._root)
         key = provenance.training_key(self._chosen, self._root)
         experiment = store.experiment(self._client, self._chosen.model_name)
         for abandoned in left_running(self._client, experiment, key):
             self._client.set_terminated(abandoned, "KILLED")
+        interrupted = _interrupted(self._client, experiment, key) if resumed else None
+        if interrupted:
+            self._client.update_run(interrupted, "RUNNING")
+            self._client.set_tag(interrupted, "trainer", _trainer())
+            self._run_id = interrupted
+            return
         tags = {"training_key": key, "trainer": _trainer(), "total_steps": str(total_steps)}
         self._run_id = record.open_run(self._client, experiment, self._chosen, tags)
 
@@ -81,6 +87,16 @@ def left_running(client: Any, experiment: str, key: str) -> list[str]:
         order_by=["attributes.start_time DESC"],
     )
     return [run.info.run_id for run in running if _is_gone(run.data.tags.get("trainer", ""))]
+
+
+def _interrupted(client: Any, experiment: str, key: str) -> str | None:
+    """The newest run of this training that has ended without a model."""
+    ended = client.search_runs(
+        [experiment],
+        f"tags.training_key = '{key}' and attributes.status != 'RUNNING'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return next((run.info.run_id for run in ended if "model_hash" not in run.data.tags), None)
 
 
 def _trainer() -> str:

@@ -31,6 +31,12 @@ class Engine(Protocol):
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
         """The cross-entropy in nats and the share recognised, of N images as they are: (2,)."""
 
+    def state(self) -> list[npt.NDArray[Any]]:
+        """A copy of all that steps change: weights, moving averages, the optimizer's variables."""
+
+    def restore(self, state: list[npt.NDArray[Any]]) -> None:
+        """Go back to a `state` of an engine made by the same arguments."""
+
     def weights(self) -> list[npt.NDArray[Any]]:
         """A copy of the network's weights, in the order of Keras's `get_weights`."""
 

@@ -48,6 +48,13 @@ class JaxEngine(Base):
         }
         return [np.array(values[variable.path]) for variable in self._model.weights]
 
+    def state(self) -> list[npt.NDArray[Any]]:
+        return [np.array(value) for value in jax.tree.leaves(self._state)]
+
+    def restore(self, state: list[npt.NDArray[Any]]) -> None:
+        form = jax.tree.structure(self._state)
+        self._state = jax.tree.unflatten(form, [jnp.asarray(value) for value in state])
+
     def _steps(self, state: Any, images: Any, labels: Any, draws: Draws) -> Any:
         def step(state: Any, of_one_batch: Draws) -> Any:
             return self._step(state, images, labels, of_one_batch)

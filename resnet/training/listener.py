@@ -7,8 +7,8 @@ from typing import Protocol
 class Listener(Protocol):
     """Told in this order: started, epoch (many times), and then finished or failed."""
 
-    def started(self, total_steps: int) -> None:
-        """The first step is about to be made."""
+    def started(self, total_steps: int, done: int) -> None:
+        """The first step is about to be made, or, after `done` steps, the next one."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """An epoch has ended; `row` is its line of the history, without its empty cells."""
@@ -23,7 +23,7 @@ class Listener(Protocol):
 class Silence:
     """The listener that tells nobody."""
 
-    def started(self, total_steps: int) -> None: ...
+    def started(self, total_steps: int, done: int) -> None: ...
 
     def epoch(self, row: Mapping[str, float]) -> None: ...
 

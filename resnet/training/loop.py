@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from resnet.data.arrays import Split
 from resnet.data.batches import draw
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, StoppedError
 from resnet.params import Train
 from resnet.progress import Progress
+from resnet.training.checkpoint import Checkpoints, Snapshot
 from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener
 
@@ -78,71 +79,103 @@ def plan(train: Train, images: int, validation: int) -> Plan:
     return Plan(images, train.batch, steps)
 
 
-def fit(
-    engine: Engine,
-    plan: Plan,
-    train: Train,
-    rates: Floats,
-    validation: Split,
-    listener: Listener,
-    progress: Progress,
-    stopped: Callable[[], bool],
-) -> Outcome:
-    """Train by `plan`; keep the weights of the best epoch, or the last with no validation images.
+@dataclass
+class Trainer:
+    """One training: what it works with, and how far it has come."""
 
-    `stopped` is asked between chunks of steps. Raises PipelineError when it says yes, and when the
-    loss is not finite.
-    """
-    rows: list[Row] = []
-    best, stepping = 0, 0.0
-    started = time.perf_counter()
-    listener.started(plan.steps)
-    for epoch, batches in plan.epochs():
-        clock = time.perf_counter()
-        results = _epoch(engine, plan, train, epoch, batches, progress, stopped)
-        stepping += time.perf_counter() - clock
-        step = plan.first(epoch) + len(batches)
-        row = [epoch, step, rates[step - 1], *results.mean(axis=0, dtype=np.float64)]
-        if len(validation.labels_n):
-            row += engine.score(validation.images_nhwc, validation.labels_n).tolist()
-        rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
-        listener.epoch(rows[-1])
+    engine: Engine
+    plan: Plan
+    train: Train
+    rates: Floats
+    validation: Split
+    listener: Listener
+    progress: Progress
+    checkpoints: Checkpoints
+    stopped: Callable[[], bool]  # asked between chunks of steps
 
-        if not best or _merit(rows[-1]) > _merit(rows[best - 1]):
-            best, weights = epoch, engine.weights()
-        if train.early_stop is not None and epoch - best >= train.early_stop:
-            break
-    seconds = time.perf_counter() - started
-    return Outcome(rows, best, weights, seconds, step * plan.batch / stepping)
+    step: int = 0
+    results: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    rows: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    best: list[npt.NDArray[Any]] = field(default_factory=list)
 
+    def fit(self) -> Outcome:
+        """Train by the plan; keep the weights of the best epoch, or without validation the last.
 
-def _epoch(
-    engine: Engine,
-    plan: Plan,
-    train: Train,
-    epoch: int,
-    batches: range,
-    progress: Progress,
-    stopped: Callable[[], bool],
-) -> Floats:
-    """The loss and the share recognised of each step of an epoch, float32 (steps, 2)."""
-    results: list[Floats] = []
-    started = time.perf_counter()
-    for start in batches[:: engine.chunk]:
-        chunk = range(start, min(start + engine.chunk, len(batches)))
-        draws = draw(train.seed, epoch, chunk, plan.images, plan.batch, train.augment)
-        results.append(engine.train(draws))
-        _check(results[-1][:, 0], plan.first(epoch) + start)
-        speed = chunk.stop * plan.batch / (time.perf_counter() - started)
-        loss = results[-1][-1, 0]
-        progress.advance(len(chunk), f"epoch {epoch}, loss {loss:.3f}, {speed:.0f} images/s")
-        if stopped():
-            step = plan.first(epoch) + chunk.stop
-            raise PipelineError(
-                f"training was told to end (SIGTERM) after step {step} of {plan.steps}, and no "
-                "model was written: run 'resnet train' again"
+        Goes on from the newest checkpoint, to the same bits as if nothing had happened. Raises
+        PipelineError when the loss is not finite, and StoppedError, with a checkpoint written,
+        when `stopped` says yes.
+        """
+        self._resume()
+        self.listener.started(self.plan.steps, self.step)
+        first, stepping, started = self.step, 0.0, time.perf_counter()
+        for epoch, batches in self.plan.epochs():
+            if epoch <= len(self.rows):
+                continue
+            clock = time.perf_counter()
+            self._make_steps(epoch, batches)
+            stepping += time.perf_counter() - clock
+            self._end_epoch(epoch)
+            patience = self.train.early_stop
+            if patience is not None and epoch - self.best_epoch >= patience:
+                break
+        seconds = time.perf_counter() - started
+        speed = (self.step - first) * self.plan.batch / max(stepping, 1e-9)
+        return Outcome(self.rows, self.best_epoch, self.best, seconds, speed)
+
+    def _make_steps(self, epoch: int, batches: range) -> None:
+        """Make the epoch's steps that have not been made, a chunk at a time."""
+        plan = self.plan
+        while len(self.results) < len(batches):
+            clock = time.perf_counter()
+            chunk = batches[len(self.results) : len(self.results) + self.engine.chunk]
+            draws = draw(self.train.seed, epoch, chunk, plan.images, plan.batch, self.train.augment)
+            results = self.engine.train(draws)
+            _check(results[:, 0], self.step)
+            self.results = np.concatenate([self.results, results])
+            self.step += len(chunk)
+            speed = len(chunk) * plan.batch / (time.perf_counter() - clock)
+            self.progress.advance(
+                len(chunk), f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
             )
-    return np.concatenate(results)
+            self._keep()
+
+    def _end_epoch(self, epoch: int) -> None:
+        """Write the epoch's row, and keep its weights if it is the best."""
+        means = self.results.mean(axis=0, dtype=np.float64)
+        row = [epoch, self.step, self.rates[self.step - 1], *means]
+        if len(self.validation.labels_n):
+            split = self.validation
+            row += self.engine.score(split.images_nhwc, split.labels_n).tolist()
+        self.rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
+        self.results = self.results[:0]
+        self.listener.epoch(self.rows[-1])
+        if not self.best_epoch or _merit(self.rows[-1]) > _merit(self.rows[self.best_epoch - 1]):
+            self.best_epoch, self.best = epoch, self.engine.weights()
+
+    def _resume(self) -> None:
+        found = self.checkpoints.latest()
+        if found is None:
+            return
+        self.engine.restore(found.state)
+        self.step, self.results = found.step, found.results
+        self.rows, self.best_epoch, self.best = list(found.rows), found.best_epoch, found.best
+        self.progress.advance(found.step, f"going on after step {found.step}")
+
+    def _keep(self) -> None:
+        """Write a checkpoint if it is time for one, or the last thing to do."""
+        stopped = self.stopped()
+        if not (stopped or self.checkpoints.due()):
+            return
+        state = self.engine.state()
+        self.checkpoints.write(
+            Snapshot(self.step, state, self.results, self.rows, self.best_epoch, self.best)
+        )
+        if stopped:
+            raise StoppedError(
+                f"training was told to end after step {self.step} of {self.plan.steps}: run it "
+                "again, and it goes on from there"
+            )
 
 
 def _check(losses: Floats, before: int) -> None:

@@ -35,6 +35,16 @@ class TensorFlowEngine(Base):
     def weights(self) -> list[npt.NDArray[Any]]:
         return [np.array(weight) for weight in self._model.get_weights()]
 
+    def state(self) -> list[npt.NDArray[Any]]:
+        return [variable.numpy().copy() for variable in self._variables()]
+
+    def restore(self, state: list[npt.NDArray[Any]]) -> None:
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._optimizer.variables]
+
     def _steps(self, draws: Draws) -> tf.Tensor:
         count = tf.shape(draws.index_kb)[0]
         results = tf.TensorArray(tf.float32, size=count, element_shape=(2,))

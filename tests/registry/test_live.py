@@ -17,7 +17,7 @@ import os, signal, sys
 from pathlib import Path
 from resnet import params
 from resnet.registry.live import LiveRun
-LiveRun(Path(sys.argv[1]), params.load(Path(sys.argv[2]))).started(20)
+LiveRun(Path(sys.argv[1]), params.load(Path(sys.argv[2]))).started(20, 0)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -34,7 +34,7 @@ def test_a_run_whose_training_was_killed_is_ended_by_the_next_training(
     assert killed.info.status == "RUNNING"
 
     live = LiveRun(made_store, chosen)
-    live.started(20)
+    live.started(20, 0)
     live.epoch(ROW)
     live.failed("the loss is not a number")
     assert client.get_run(killed.info.run_id).info.status == "KILLED"
@@ -53,7 +53,7 @@ def test_a_server_that_is_gone_is_said_once_and_training_goes_on(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     began = time.monotonic()
     live = LiveRun(tmp_path, chosen)
-    live.started(20)
+    live.started(20, 0)
     live.epoch(ROW)
     live.finished("0" * 64)
     assert capsys.readouterr().err.count("MLflow does not follow this training any more") == 1

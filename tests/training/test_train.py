@@ -11,7 +11,7 @@ import pytest
 
 from resnet import model_file
 from resnet.data import arrays
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, StoppedError
 from resnet.params import Params
 from resnet.training.loop import COLUMNS
 from resnet.training.train import train
@@ -26,7 +26,7 @@ class Notes:
         self.told: list[tuple[str, Any]] = []
         self.at_epoch = at_epoch
 
-    def started(self, total_steps: int) -> None:
+    def started(self, total_steps: int, done: int) -> None:
         self.told.append(("started", total_steps))
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -41,7 +41,7 @@ class Notes:
 
 
 def run(p: Params, notes: Notes | None = None) -> None:
-    train(p.net, p.train, p.paths, p.runtime, notes)
+    train(p.net, p.train, p.paths, p.runtime, p.paths.model.parent / "checkpoints", notes)
 
 
 def history(p: Params) -> list[dict[str, str]]:
@@ -133,7 +133,7 @@ def test_sigterm_ends_training_and_the_listener_is_told(settings: Settings) -> N
     p = settings("train.steps=1000000")
     notes = Notes(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(PipelineError, match="SIGTERM"):
+    with pytest.raises(StoppedError, match="run it again, and it goes on from there"):
         run(p, notes)
     assert [what for what, _ in notes.told] == ["started", "epoch", "failed"]
     assert signal.getsignal(signal.SIGTERM) == before
