@@ -31,10 +31,11 @@ class Device:
     name: str  # such as "AMD EPYC" or "NVIDIA H200"
 
 
-def select(backend: str, device: str) -> Device:
+def select(backend: str, device: str, deterministic: bool = False) -> Device:
     """Make Keras use `backend` (tensorflow | jax) on `device` (auto | cpu | gpu).
 
-    `auto` is a GPU where there is one. Raises PipelineError where the backend is not installed,
+    `auto` is a GPU where there is one. With `deterministic`, only operations are used that give the
+    same bits every time on one machine. Raises PipelineError where the backend is not installed,
     or where `device` is gpu and the backend sees none.
     """
     if "keras" in sys.modules and sys.modules["keras"].config.backend() != backend:
@@ -47,6 +48,8 @@ def select(backend: str, device: str) -> Device:
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
     with _quiet(), _hidden(name for name in UNUSED if name != backend):
+        if deterministic:
+            _be_deterministic(backend)
         gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
     if device == "gpu" and not gpus:
         raise PipelineError(
@@ -67,6 +70,17 @@ def cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _be_deterministic(backend: str) -> None:
+    """Before the backend's first operation: XLA reads its flags when JAX looks for devices."""
+    if backend == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+        return
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
 
 
 def _tensorflow_gpus(device: str) -> list[str]:

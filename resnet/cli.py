@@ -1,8 +1,8 @@
 """The `resnet` command: parse, call one function, print what it returns.
 
-Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage; 75 told to end, and
-will go on when it is called again. Each command imports
-what it needs when it runs, so that `resnet --help` answers at once.
+Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage; 75 training was told
+to end, and goes on when it is called again. Each command imports what it needs when it runs, so
+that `resnet --help` answers at once.
 """
 
 import argparse
@@ -68,14 +68,13 @@ def _train(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.training.train import train
 
     chosen = params.load(root)
-
     listener = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
         from resnet.registry.live import LiveRun
 
         listener = LiveRun(root, chosen)
-    checkpoints = project.state(root) / "checkpoints" / provenance.training_key(chosen, root)
-    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, checkpoints, listener)
+    checkpoints, key = project.state(root) / "checkpoints", provenance.training_key(chosen, root)
+    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, checkpoints, key, listener)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:

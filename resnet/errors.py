@@ -14,4 +14,4 @@ class UnreachableError(PipelineError):
 
 
 class StoppedError(PipelineError):
-    """The user, or the machine, told a job to end; what it had done is kept."""
+    """A job was told to end; it goes on from where it was when it is started again."""

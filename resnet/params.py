@@ -77,6 +77,7 @@ class Augment(Section):
 class Train(Section):
     device: Literal["auto", "cpu", "gpu"]
     backend: Literal["tensorflow", "jax"]
+    deterministic: bool
     seed: Annotated[int, Field(ge=0)]
     epochs: Annotated[float, Field(gt=0)] | None
     steps: PositiveInt | None

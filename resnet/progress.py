@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, name: str, total: int, unit: str, seconds: float) -> None:
         self.name, self.total, self.unit, self.seconds = name, total, unit, seconds
-        self.done = 0
+        self.done = self._before = 0
         self.note = ""
         self._started = self._said = time.monotonic()
         self._bar = (
@@ -43,10 +43,17 @@ class Progress:
         elif time.monotonic() - self._said >= self.seconds:
             self._say()
 
+    def resume(self, units: int) -> None:
+        """`units` were done in an earlier process, and say nothing about the time that is left."""
+        self.done = self._before = units
+        if self._bar is not None:
+            self._bar.initial = self._bar.n = units
+
     def _say(self) -> None:
         self._said = time.monotonic()
         passed = self._said - self._started
-        left = passed * (self.total - self.done) / self.done if self.done else float("nan")
+        made = self.done - self._before
+        left = passed * (self.total - self.done) / made if made else float("nan")
         print(
             f"{self.name}: {100 * self.done // max(self.total, 1):3d} % "
             f"({self.done} of {self.total} {self.unit}), {passed:.0f} s, {left:.0f} s left"

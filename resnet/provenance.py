@@ -4,6 +4,7 @@ Reads git and dvc.lock; asks no server.
 """
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -174,16 +175,25 @@ def params_hash(chosen: params.Params) -> str:
 
 
 def training_key(chosen: params.Params, root: Path) -> str:
-    """SHA-256, hex, of what training depends on: parameters, data, and its code."""
+    """SHA-256, hex, of what training depends on: parameters, data, its code and its libraries."""
     package = Path(__file__).parent
-    sources = sorted(
-        path for folder in ("data", "nets", "training") for path in (package / folder).glob("*.py")
-    )
+    sources = [package / "backend.py", package / "model_file.py"]
+    for folder in ("data", "nets", "training"):
+        sources += sorted((package / folder).glob("*.py"))
     try:
         data = data_hash(root, chosen.paths)
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
-    return _hash([params_hash(chosen), data, [files.digest(path) for path in sources]])
+    libraries = {name: _version(name) for name in ("keras", "numpy", chosen.train.backend)}
+    code = [files.digest(path) for path in sources]
+    return _hash([params_hash(chosen), data, code, libraries])
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _at(values: Mapping[str, Any], key: str) -> Any:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from mlflow.exceptions import MlflowException
 
-from resnet import params, provenance
+from resnet import files, params, provenance
 from resnet.errors import PipelineError
 from resnet.registry import curves, record, store
+
+ENDINGS = {"stopped", "failure"}  # tags that say why a training ended before its time
 
 
 class LiveRun:
@@ -24,48 +27,60 @@ class LiveRun:
         self._root, self._chosen = root, chosen
         self._client: Any = None
         self._run_id = ""
+        self._logged = 0  # up to which step the run has its points already
         self._lost = False
 
-    def started(self, total_steps: int, done: int) -> None:
-        self._attempt(lambda: self._open(total_steps, resumed=done > 0))
+    def started(self, total_steps: int, folder: Path) -> None:
+        self._attempt(lambda: self._open(total_steps, folder / "mlflow-run"))
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        if not self._lost:
+        if self._run_id and not self._lost and row["step"] > self._logged:
             self._attempt(lambda: self._client.log_batch(self._run_id, metrics=curves.points(row)))
 
     def finished(self, model_hash: str) -> None:
-        def end() -> None:
-            self._client.set_tag(self._run_id, "model_hash", model_hash)
-            self._client.set_terminated(self._run_id)
+        self._end("FINISHED", "model_hash", model_hash)
 
-        self._attempt(end)
+    def stopped(self, reason: str) -> None:
+        self._end("KILLED", "stopped", reason)
 
     def failed(self, reason: str) -> None:
-        def end() -> None:
-            self._client.set_tag(self._run_id, "failure", reason)
-            self._client.set_terminated(self._run_id, "FAILED")
+        self._end("FAILED", "failure", reason)
 
-        self._attempt(end)
-
-    def _open(self, total_steps: int, resumed: bool) -> None:
+    def _open(self, total_steps: int, note: Path) -> None:
+        """Go on in the run whose id an interrupted training has noted, or open and note one."""
         self._client = store.client(self._root)
         key = provenance.training_key(self._chosen, self._root)
         experiment = store.experiment(self._client, self._chosen.model_name)
+        run = _active(self._client, note.read_text()) if note.exists() else None
+        if run:
+            self._take_up(run)
+            return
         for abandoned in left_running(self._client, experiment, key):
             self._client.set_terminated(abandoned, "KILLED")
-        interrupted = _interrupted(self._client, experiment, key) if resumed else None
-        if interrupted:
-            self._client.update_run(interrupted, "RUNNING")
-            self._client.set_tag(interrupted, "trainer", _trainer())
-            self._run_id = interrupted
-            return
         tags = {"training_key": key, "trainer": _trainer(), "total_steps": str(total_steps)}
         self._run_id = record.open_run(self._client, experiment, self._chosen, tags)
+        files.write_text(note, self._run_id)
+
+    def _take_up(self, run: Any) -> None:
+        run_id = run.info.run_id
+        self._client.update_run(run_id, "RUNNING")
+        self._client.set_tag(run_id, "trainer", _trainer())
+        for ending in ENDINGS & run.data.tags.keys():
+            self._client.delete_tag(run_id, ending)
+        points = self._client.get_metric_history(run_id, "train_loss")
+        self._logged = max((point.step for point in points), default=0)
+        self._run_id = run_id
+
+    def _end(self, status: str, tag: str, value: str) -> None:
+        def end() -> None:
+            self._client.set_tag(self._run_id, tag, value)
+            self._client.set_terminated(self._run_id, status)
+
+        if self._run_id:
+            self._attempt(end)
 
     def _attempt(self, action: Callable[[], object]) -> None:
         """Do `action`; where the store does not answer, say so once and let training go on."""
-        if self._lost and not self._run_id:
-            return
         try:
             action()
         except (PipelineError, *store.UNAVAILABLE) as error:
@@ -89,14 +104,15 @@ def left_running(client: Any, experiment: str, key: str) -> list[str]:
     return [run.info.run_id for run in running if _is_gone(run.data.tags.get("trainer", ""))]
 
 
-def _interrupted(client: Any, experiment: str, key: str) -> str | None:
-    """The newest run of this training that has ended without a model."""
-    ended = client.search_runs(
-        [experiment],
-        f"tags.training_key = '{key}' and attributes.status != 'RUNNING'",
-        order_by=["attributes.start_time DESC"],
-    )
-    return next((run.info.run_id for run in ended if "model_hash" not in run.data.tags), None)
+def _active(client: Any, run_id: str) -> Any:
+    """The run; None where the store has none of this id, or somebody has deleted it."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
 
 
 def _trainer() -> str:

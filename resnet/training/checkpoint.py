@@ -9,10 +9,11 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
+from resnet.data import disk
 from resnet.errors import PipelineError
 
 Arrays = list[npt.NDArray[Any]]
@@ -28,23 +30,26 @@ Arrays = list[npt.NDArray[Any]]
 KEPT = 2
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """All that training needs to go on after `step` steps as if nothing had happened."""
+@dataclass
+class State:
+    """How far a training has come: all that it needs to go on as if nothing had happened."""
 
-    step: int
-    state: Arrays  # of the engine: weights and optimizer
-    results: npt.NDArray[np.float32]  # (steps of the epoch under way, 2): loss, share recognised
+    step: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)  # the history
     best_epoch: int = 0
+    seconds: float = 0.0  # in the loop
+    stepping: float = 0.0  # of these, in steps
+    # (steps of the epoch under way, 2): loss, share recognised
+    results: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     best: Arrays = field(default_factory=list)  # the best epoch's weights
+    engine: Arrays = field(default_factory=list)  # weights, averages, the optimizer's variables
 
 
 class Checkpoints:
     """The checkpoints of one training in a folder of its own, written every `seconds`."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        self._folder, self._seconds = folder, seconds
+        self.folder, self._seconds = folder, seconds
         self._written = time.monotonic()
 
     @contextmanager
@@ -53,46 +58,58 @@ class Checkpoints:
 
         Another one that does is waited for, up to `patience` seconds; then PipelineError.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.with_suffix(".lock"))
+        with disk.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._folder.with_suffix(".lock"), timeout=patience):
-                yield
+            lock.acquire(timeout=0)
         except Timeout:
-            raise PipelineError(
-                f"another process has been training the same for {patience:.0f} s "
-                f"({self._folder.with_suffix('.lock')} is held): wait for it or end it"
-            ) from None
+            print("another process is training the same; waiting for it", flush=True)
+            try:
+                lock.acquire(timeout=patience)
+            except Timeout:
+                raise PipelineError(
+                    f"another process has been training the same for {patience:.0f} s: wait for "
+                    f"it, or end it (it holds {lock.lock_file}), and run again"
+                ) from None
+        try:
+            self.folder.mkdir(exist_ok=True)  # who held it before may have ended and removed it
+            yield
+        finally:
+            with suppress(OSError):
+                self.folder.rmdir()  # one with nothing in it
+            if not self.folder.exists():
+                Path(lock.lock_file).unlink()
+            lock.release()
 
     def due(self) -> bool:
         """Whether the last checkpoint is older than `seconds`."""
         return time.monotonic() - self._written >= self._seconds
 
-    def write(self, snapshot: Snapshot) -> None:
+    def write(self, state: State) -> None:
         """Raises PipelineError where it cannot be written; the checkpoints before stay."""
-        content = _packed(snapshot)
-        name = f"{snapshot.step:09}-{hashlib.sha256(content).hexdigest()}"
-        draft = self._folder / f"{name}.part"
-        try:
-            with draft.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.rename(self._folder / name)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise PipelineError(
-                f"the checkpoint after step {snapshot.step} cannot be written to {self._folder}: "
-                f"{error.strerror}; make room and run again, the one before it is intact"
-            ) from error
+        content = _packed(state)
+        path = self.folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.npz"
+        draft = path.with_suffix(".part")
+        with disk.writing(path):
+            try:
+                with draft.open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                draft.rename(path)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
         for old in self._files()[KEPT:]:
             old.unlink()
         self._written = time.monotonic()
 
-    def latest(self) -> Snapshot | None:
+    def latest(self) -> State | None:
         """The newest checkpoint that is whole; None without one."""
         for path in self._files():
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() == path.name.partition("-")[2]:
+            if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
                 return _unpacked(content)
             print(
                 f"warning: the checkpoint {path} is damaged; taking the one before it",
@@ -101,43 +118,43 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Training is done: remove them."""
-        for path in (*self._files(), *self._folder.glob("*.part")):
-            path.unlink()
-        self._folder.rmdir()
+        """Training is done: remove the folder, and with it what else was kept there."""
+        shutil.rmtree(self.folder)
 
     def _files(self) -> list[Path]:
         """The newest first."""
-        return sorted(self._folder.glob("*-*[0-9a-f]"), reverse=True)
+        return sorted(self.folder.glob("*.npz"), reverse=True)
 
 
-def _packed(snapshot: Snapshot) -> bytes:
+def _packed(state: State) -> bytes:
     told = {
-        "step": snapshot.step,
-        "rows": snapshot.rows,
-        "best_epoch": snapshot.best_epoch,
-        "states": len(snapshot.state),
-        "bests": len(snapshot.best),
+        "step": state.step,
+        "rows": state.rows,
+        "best_epoch": state.best_epoch,
+        "seconds": state.seconds,
+        "stepping": state.stepping,
     }
     stream = io.BytesIO()
     arrays: dict[str, Any] = {
         "told": np.array(json.dumps(told)),
-        "results": snapshot.results,
-        **{f"state{k}": array for k, array in enumerate(snapshot.state)},
-        **{f"best{k}": array for k, array in enumerate(snapshot.best)},
+        "results": state.results,
+        **{f"best.{k}": array for k, array in enumerate(state.best)},
+        **{f"engine.{k}": array for k, array in enumerate(state.engine)},
     }
     np.savez(stream, **arrays)
     return stream.getvalue()
 
 
-def _unpacked(content: bytes) -> Snapshot:
+def _unpacked(content: bytes) -> State:
     with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        told = json.loads(str(found["told"]))
-        return Snapshot(
-            step=told["step"],
-            state=[found[f"state{k}"] for k in range(told["states"])],
+
+        def numbered(name: str) -> Arrays:
+            count = sum(key.startswith(f"{name}.") for key in found.files)
+            return [found[f"{name}.{k}"] for k in range(count)]
+
+        return State(
+            **json.loads(str(found["told"])),
             results=found["results"],
-            rows=told["rows"],
-            best_epoch=told["best_epoch"],
-            best=[found[f"best{k}"] for k in range(told["bests"])],
+            best=numbered("best"),
+            engine=numbered("engine"),
         )

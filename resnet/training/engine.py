@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 class Engine(Protocol):
     """Network, optimizer and training images on one device."""
 
-    chunk: int  # the most steps in one call of `train`; between two calls a program may stop
+    chunk: int  # the most steps in one call of `train`; fewer give the same bits
 
     def train(self, draws: Draws) -> Floats:
         """Make a step for each of the K batches drawn.

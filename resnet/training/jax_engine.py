@@ -1,4 +1,4 @@
-"""The step engine on JAX: the images on the device, a scan over the steps, no copies of state."""
+"""The step engine on JAX: the images on the device, a loop over the steps, no copies of state."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from resnet.data.batches import Draws
 from resnet.training import optimizer
 from resnet.training.augment import augment
 from resnet.training.base import Base
-from resnet.training.engine import Bytes, Floats
+from resnet.training.engine import Bytes, Floats, padded
 from resnet.training.objective import correct, cross_entropy
 
 
 class JaxEngine(Base):
     """See `resnet.training.engine.Engine`."""
 
-    chunk = 64  # scans of other lengths are compiled anew: an epoch has at most one such
+    chunk = 64
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         variables = self._model.trainable_variables
@@ -33,8 +33,10 @@ class JaxEngine(Base):
         self._score = jax.jit(self._scored)
 
     def train(self, draws: Draws) -> Floats:
-        self._state, results = self._train(self._state, self._images, self._labels, draws)
-        return np.asarray(results)
+        count = len(draws.index_kb)
+        filled = Draws(*(padded(rows_kb, self.chunk) for rows_kb in draws))
+        self._state, results = self._train(self._state, self._images, self._labels, filled, count)
+        return np.asarray(results)[:count]
 
     def weights(self) -> list[npt.NDArray[Any]]:
         trained, moving, _ = self._state
@@ -55,11 +57,20 @@ class JaxEngine(Base):
         form = jax.tree.structure(self._state)
         self._state = jax.tree.unflatten(form, [jnp.asarray(value) for value in state])
 
-    def _steps(self, state: Any, images: Any, labels: Any, draws: Draws) -> Any:
-        def step(state: Any, of_one_batch: Draws) -> Any:
-            return self._step(state, images, labels, of_one_batch)
+    def _steps(self, state: Any, images: Any, labels: Any, draws: Draws, count: Any) -> Any:
+        """The first `count` steps of the draws; what comes after these is not looked at.
 
-        return jax.lax.scan(step, state, draws)
+        A scan over as many steps would be compiled for each number of them, each with bits of its
+        own: training that is taken up in the middle of an epoch would not end as it should.
+        """
+
+        def step(k: Any, made: Any) -> Any:
+            state, results = made
+            of_one_batch = Draws(*(rows_kb[k] for rows_kb in draws))
+            state, result = self._step(state, images, labels, of_one_batch)
+            return state, results.at[k].set(result)
+
+        return jax.lax.fori_loop(0, count, step, (state, jnp.zeros((self.chunk, 2))))
 
     def _step(self, state: Any, images: Any, labels: Any, draws: Draws) -> Any:
         params = self._params

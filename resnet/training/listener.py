@@ -1,14 +1,18 @@
 """Who wants to know how training goes, such as a live MLflow run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 
 class Listener(Protocol):
-    """Told in this order: started, epoch (many times), and then finished or failed."""
+    """Told in this order: started, epoch (many times), and then finished, stopped or failed."""
 
-    def started(self, total_steps: int, done: int) -> None:
-        """The first step is about to be made, or, after `done` steps, the next one."""
+    def started(self, total_steps: int, folder: Path) -> None:
+        """The next step is about to be made.
+
+        What is written to `folder` is found there when an interrupted training is taken up.
+        """
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """An epoch has ended; `row` is its line of the history, without its empty cells."""
@@ -16,17 +20,22 @@ class Listener(Protocol):
     def finished(self, model_hash: str) -> None:
         """The model is published."""
 
+    def stopped(self, reason: str) -> None:
+        """Training was told to end, and can be taken up."""
+
     def failed(self, reason: str) -> None:
-        """Training ended before its time."""
+        """Training ended with an error."""
 
 
 class Silence:
     """The listener that tells nobody."""
 
-    def started(self, total_steps: int, done: int) -> None: ...
+    def started(self, total_steps: int, folder: Path) -> None: ...
 
     def epoch(self, row: Mapping[str, float]) -> None: ...
 
     def finished(self, model_hash: str) -> None: ...
+
+    def stopped(self, reason: str) -> None: ...
 
     def failed(self, reason: str) -> None: ...

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,11 @@ from resnet.data.batches import draw
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Train
 from resnet.progress import Progress
-from resnet.training.checkpoint import Checkpoints, Snapshot
+from resnet.training.checkpoint import Checkpoints, State
 from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener
 
+CHUNK_SECONDS = 1.0  # of steps, after which training can end
 Row = dict[str, float]  # one epoch of the history
 COLUMNS = (
     "epoch",
@@ -42,14 +43,15 @@ class Plan:
     def steps_per_epoch(self) -> int:
         return self.images // self.batch
 
-    def first(self, epoch: int) -> int:
-        """How many steps are made before the first of `epoch`."""
-        return (epoch - 1) * self.steps_per_epoch
+    @property
+    def epochs(self) -> int:
+        """How many there are, the last of which may be a part of one."""
+        return math.ceil(self.steps / self.steps_per_epoch)
 
-    def epochs(self) -> Iterator[tuple[int, range]]:
-        """Each epoch's number, from 1, and its batches' numbers; the last epoch may be a part."""
-        for epoch in range(1, math.ceil(self.steps / self.steps_per_epoch) + 1):
-            yield epoch, range(min(self.steps - self.first(epoch), self.steps_per_epoch))
+    def batches(self, epoch: int) -> range:
+        """The numbers of an epoch's batches; epochs count from 1, batches from 0."""
+        before = (epoch - 1) * self.steps_per_epoch
+        return range(min(self.steps - before, self.steps_per_epoch))
 
 
 @dataclass(frozen=True)
@@ -92,89 +94,90 @@ class Trainer:
     progress: Progress
     checkpoints: Checkpoints
     stopped: Callable[[], bool]  # asked between chunks of steps
-
-    step: int = 0
-    results: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    rows: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    best: list[npt.NDArray[Any]] = field(default_factory=list)
+    chunk: int = 1  # steps in the next call of the engine
+    state: State = field(default_factory=State)
 
     def fit(self) -> Outcome:
         """Train by the plan; keep the weights of the best epoch, or without validation the last.
 
         Goes on from the newest checkpoint, to the same bits as if nothing had happened. Raises
-        PipelineError when the loss is not finite, and StoppedError, with a checkpoint written,
-        when `stopped` says yes.
+        PipelineError when training diverges, and StoppedError, with a checkpoint written, when
+        `stopped` says yes.
         """
         self._resume()
-        self.listener.started(self.plan.steps, self.step)
-        first, stepping, started = self.step, 0.0, time.perf_counter()
-        for epoch, batches in self.plan.epochs():
-            if epoch <= len(self.rows):
-                continue
-            clock = time.perf_counter()
-            self._make_steps(epoch, batches)
-            stepping += time.perf_counter() - clock
-            self._end_epoch(epoch)
-            patience = self.train.early_stop
-            if patience is not None and epoch - self.best_epoch >= patience:
-                break
-        seconds = time.perf_counter() - started
-        speed = (self.step - first) * self.plan.batch / max(stepping, 1e-9)
-        return Outcome(self.rows, self.best_epoch, self.best, seconds, speed)
+        state, clock = self.state, time.perf_counter()
+        self.listener.started(self.plan.steps, self.checkpoints.folder)
+        while not self._ended():
+            self._keep()
+            epoch = len(state.rows) + 1
+            batches = self.plan.batches(epoch)
+            if len(state.results) < len(batches):
+                self._make_steps(epoch, batches[len(state.results) :])
+            else:
+                self._end_epoch(epoch)
+            before, clock = clock, time.perf_counter()
+            state.seconds += clock - before
+        speed = state.step * self.plan.batch / state.stepping
+        return Outcome(state.rows, state.best_epoch, state.best, state.seconds, speed)
+
+    def _ended(self) -> bool:
+        epochs, patience = len(self.state.rows), self.train.early_stop
+        return epochs == self.plan.epochs or (
+            patience is not None and epochs - self.state.best_epoch >= patience
+        )
 
     def _make_steps(self, epoch: int, batches: range) -> None:
-        """Make the epoch's steps that have not been made, a chunk at a time."""
-        plan = self.plan
-        while len(self.results) < len(batches):
-            clock = time.perf_counter()
-            chunk = batches[len(self.results) : len(self.results) + self.engine.chunk]
-            draws = draw(self.train.seed, epoch, chunk, plan.images, plan.batch, self.train.augment)
-            results = self.engine.train(draws)
-            _check(results[:, 0], self.step)
-            self.results = np.concatenate([self.results, results])
-            self.step += len(chunk)
-            speed = len(chunk) * plan.batch / (time.perf_counter() - clock)
-            self.progress.advance(
-                len(chunk), f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
-            )
-            self._keep()
+        """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
+        plan, state, clock = self.plan, self.state, time.perf_counter()
+        chunk = batches[: self.chunk]
+        draws = draw(self.train.seed, epoch, chunk, plan.images, plan.batch, self.train.augment)
+        results = self.engine.train(draws)
+        _check(results[:, 0], state.step)
+        state.results = np.concatenate([state.results, results])
+        state.step += len(chunk)
+        seconds = time.perf_counter() - clock
+        state.stepping += seconds
+        self.chunk = min(max(1, int(len(chunk) * CHUNK_SECONDS / seconds)), self.engine.chunk)
+        speed = len(chunk) * plan.batch / seconds
+        self.progress.advance(
+            len(chunk), f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
+        )
 
     def _end_epoch(self, epoch: int) -> None:
         """Write the epoch's row, and keep its weights if it is the best."""
-        means = self.results.mean(axis=0, dtype=np.float64)
-        row = [epoch, self.step, self.rates[self.step - 1], *means]
-        if len(self.validation.labels_n):
-            split = self.validation
+        state, split = self.state, self.validation
+        means = state.results.mean(axis=0, dtype=np.float64)
+        row = [epoch, state.step, self.rates[state.step - 1], *means]
+        if len(split.labels_n):
             row += self.engine.score(split.images_nhwc, split.labels_n).tolist()
-        self.rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
-        self.results = self.results[:0]
-        self.listener.epoch(self.rows[-1])
-        if not self.best_epoch or _merit(self.rows[-1]) > _merit(self.rows[self.best_epoch - 1]):
-            self.best_epoch, self.best = epoch, self.engine.weights()
+        state.rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
+        state.results = state.results[:0]
+        self.listener.epoch(state.rows[-1])
+        best = state.rows[state.best_epoch - 1]
+        if not state.best_epoch or _merit(state.rows[-1]) > _merit(best):
+            state.best_epoch, state.best = epoch, self.engine.weights()
 
     def _resume(self) -> None:
         found = self.checkpoints.latest()
         if found is None:
             return
-        self.engine.restore(found.state)
-        self.step, self.results = found.step, found.results
-        self.rows, self.best_epoch, self.best = list(found.rows), found.best_epoch, found.best
-        self.progress.advance(found.step, f"going on after step {found.step}")
+        self.engine.restore(found.engine)
+        self.state = found
+        self.progress.resume(found.step)
+        print(f"going on after step {found.step} of {self.plan.steps}", flush=True)
 
     def _keep(self) -> None:
         """Write a checkpoint if it is time for one, or the last thing to do."""
         stopped = self.stopped()
         if not (stopped or self.checkpoints.due()):
             return
-        state = self.engine.state()
-        self.checkpoints.write(
-            Snapshot(self.step, state, self.results, self.rows, self.best_epoch, self.best)
-        )
+        self.state.engine = self.engine.state()
+        _check_state(self.state)
+        self.checkpoints.write(self.state)
         if stopped:
             raise StoppedError(
-                f"training was told to end after step {self.step} of {self.plan.steps}: run it "
-                "again, and it goes on from there"
+                f"training was told to end after step {self.state.step} of {self.plan.steps}: run "
+                "it again, and it goes on from there"
             )
 
 
@@ -182,10 +185,19 @@ def _check(losses: Floats, before: int) -> None:
     """Raise PipelineError where a loss is not finite; `before` steps were made before the first."""
     wrong = np.flatnonzero(~np.isfinite(losses))
     if len(wrong):
-        raise PipelineError(
-            f"the loss is {losses[wrong[0]]} at step {before + wrong[0] + 1}: training diverged; "
-            "lower train.schedule.peak or raise train.schedule.warmup"
-        )
+        raise _diverged(f"the loss is {losses[wrong[0]]} at step {before + wrong[0] + 1}")
+
+
+def _check_state(state: State) -> None:
+    """Raise PipelineError rather than keep what could never go on."""
+    if not all(np.isfinite(array).all() for array in state.engine):
+        raise _diverged(f"a weight is not a finite number after step {state.step}")
+
+
+def _diverged(found: str) -> PipelineError:
+    return PipelineError(
+        f"{found}: training diverged; lower train.schedule.peak or raise train.schedule.warmup"
+    )
 
 
 def _merit(row: Row) -> float:

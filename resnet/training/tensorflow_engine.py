@@ -14,6 +14,8 @@ from resnet.training.engine import Bytes, Floats
 from resnet.training.fused import FusedBatchNormalization
 from resnet.training.objective import correct, cross_entropy
 
+DRAWN = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
+
 
 class TensorFlowEngine(Base):
     """See `resnet.training.engine.Engine`."""
@@ -25,7 +27,9 @@ class TensorFlowEngine(Base):
         self._images = tf.constant(images_nhwc)
         self._labels = tf.constant(labels_n)
         # No XLA: on CPUs it is slower than the graph with oneDNN's kernels.
-        self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
+        # One graph for any number of steps: no time for another, and no other bits.
+        form = Draws(*[tf.TensorSpec((None, None), dtype) for dtype in DRAWN])
+        self._train = tf.function(self._steps, autograph=False, input_signature=[form])
         self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
 
     def train(self, draws: Draws) -> Floats:

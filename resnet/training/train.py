@@ -1,29 +1,58 @@
 """The train stage: arrays and profile in, the published model, its history and its record out."""
 
 import csv
+import hashlib
 import importlib.metadata
+import json
 import math
-import os
 import platform
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from resnet import backend, files
-from resnet.data import arrays
-from resnet.errors import PipelineError
+from resnet.data import arrays, disk
+from resnet.errors import PipelineError, StoppedError
 from resnet.params import Net, Paths, Runtime, Train
 from resnet.progress import Progress
 from resnet.training.checkpoint import Checkpoints
 from resnet.training.listener import Listener, Silence
 from resnet.training.loop import COLUMNS, Outcome, Row, Trainer, plan
 from resnet.training.schedule import rates
+from resnet.training.stop import Stop
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is trained on, in memory: what becomes of the files later does not matter."""
+
+    images: arrays.Split
+    validation: arrays.Split
+    mean: Sequence[float]  # of the training images, three floats in units of 0..255
+    deviation: Sequence[float]
+
+    @classmethod
+    def read(cls, paths: Paths) -> Self:
+        """Raises PipelineError where something is missing or damaged."""
+        mean, deviation = _standard(paths.profile)
+        images, validation = (arrays.load(paths.arrays, name) for name in ("train", "validation"))
+        return cls(images, validation, mean, deviation)
+
+    def hash(self, key: str) -> str:
+        """SHA-256, hex, of all of it and of `key`."""
+        state = hashlib.sha256(json.dumps([key, self.mean, self.deviation]).encode())
+        for split in (self.images, self.validation):
+            for array in (split.images_nhwc, split.labels_n):
+                state.update(f"{array.shape}".encode())
+                state.update(np.ascontiguousarray(array).data)
+        return state.hexdigest()
 
 
 def train(
@@ -32,57 +61,69 @@ def train(
     paths: Paths,
     runtime: Runtime,
     checkpoints: Path,
+    key: str,
     listener: Listener | None,
 ) -> None:
     """Train `net` on the arrays, and write paths.model, paths.history and paths.training.
 
-    `checkpoints` is the folder for this training's state: one of its own for each combination of
-    data, parameters and code. It is empty at first and removed at the end; a training that was
-    interrupted goes on from it.
+    Its state is kept below `checkpoints`, in a folder of its own for each combination of inputs
+    and `key`, which stands for the parameters and the code. The folder is removed at the end; a
+    training that was interrupted goes on from it.
 
-    Raises PipelineError where there is no such device, the data do not fit or the loss is not
-    finite, and StoppedError where SIGTERM or SIGINT came, or the parent process has ended;
-    `listener` is then told that it failed, and nothing is written but a checkpoint.
+    Raises PipelineError where there is no such device, the data do not fit or training diverges,
+    and StoppedError where SIGTERM or SIGINT came, or the parent process has ended; `listener` is
+    then told, and nothing is written but a checkpoint.
     """
-    device = backend.select(train.backend, train.device)
     listener = listener or Silence()
-    kept = Checkpoints(checkpoints, runtime.checkpoint_seconds)
-    with kept.held(runtime.lock_seconds):
-        try:
-            with _told_to_end() as told:
-                model, outcome = _run(net, train, paths, runtime, kept, listener, told)
-            name = _write(model, outcome, device, paths)
-        except BaseException as error:
-            listener.failed(str(error) or type(error).__name__)
-            raise
-        listener.finished(name)
-        kept.clear()
+    with Stop() as stop:
+        inputs = Inputs.read(paths)
+        device = backend.select(train.backend, train.device, train.deterministic)
+        kept = Checkpoints(checkpoints / inputs.hash(key), runtime.checkpoint_seconds)
+        with kept.held(runtime.lock_seconds), _ending(listener):
+            model, outcome = _run(net, train, runtime, inputs, kept, listener, stop)
+            with disk.writing(paths.model):
+                name = _write(model, outcome, device, paths)
+            listener.finished(name)
+            kept.clear()
+
+
+@contextmanager
+def _ending(listener: Listener) -> Iterator[None]:
+    """Tell the listener where the block raises."""
+    try:
+        yield
+    except StoppedError as error:
+        listener.stopped(str(error))
+        raise
+    except BaseException as error:
+        listener.failed(str(error) or type(error).__name__)
+        raise
 
 
 def _run(
     net: Net,
     train: Train,
-    paths: Paths,
     runtime: Runtime,
+    inputs: Inputs,
     checkpoints: Checkpoints,
     listener: Listener,
-    told: Callable[[], bool],
+    stop: Stop,
 ) -> "tuple[keras.Model, Outcome]":
     """Train, and give the best epoch's model in its published form."""
     from resnet.nets.build import published
     from resnet.training import engine
 
-    mean, deviation = _standard(paths.profile)
-    images = arrays.load(paths.arrays, "train")
-    validation = arrays.load(paths.arrays, "validation")
+    images, validation = inputs.images, inputs.validation
+    standard = inputs.mean, inputs.deviation
     steps = plan(train, len(images.labels_n), len(validation.labels_n))
     table = rates(train.schedule, steps.steps)
-    chosen = engine.create(net, train, mean, deviation, table, images.images_nhwc, images.labels_n)
-    with Progress("train", steps.steps, "steps", runtime.progress_seconds) as progress:
+    chosen = engine.create(net, train, *standard, table, images.images_nhwc, images.labels_n)
+    stop.defer()
+    with Progress("train", steps.steps, "steps", runtime.progress_seconds) as bar:
         outcome = Trainer(
-            chosen, steps, train, table, validation, listener, progress, checkpoints, told
+            chosen, steps, train, table, validation, listener, bar, checkpoints, stop.asked
         ).fit()
-    return published(net, mean, deviation, outcome.weights), outcome
+    return published(net, *standard, outcome.weights), outcome
 
 
 def _write(model: "keras.Model", outcome: Outcome, device: backend.Device, paths: Paths) -> str:
@@ -144,22 +185,3 @@ def _versions(chosen: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {
         package: importlib.metadata.version(package) for package in packages
     }
-
-
-@contextmanager
-def _told_to_end() -> Iterator[Callable[[], bool]]:
-    """A function that says whether training shall end: SIGTERM, SIGINT, or the parent is gone.
-
-    Only a main thread can take signals; elsewhere they are not seen.
-    """
-    told = threading.Event()
-    parent = os.getppid()
-    taken = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            taken[number] = signal.signal(number, lambda *_: told.set())
-    try:
-        yield lambda: told.is_set() or os.getppid() != parent
-    finally:
-        for number, before in taken.items():
-            signal.signal(number, before)

@@ -156,7 +156,7 @@ def test_publishing_completes_the_run_that_training_opened(
 ) -> None:
     model_hash = write_outputs(local, chosen)
     live = LiveRun(local, chosen)
-    live.started(20, 0)
+    live.started(20, local)
     live.epoch({"epoch": 1, "step": 10, "learning_rate": 0.1, "train_loss": 2.0})
     live.finished(model_hash)
     version = publish(chosen, local)

@@ -1,0 +1,243 @@
+"""Whatever ends a training, it goes on when it is started again, and ends with the same bits."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from resnet import cli, params
+from resnet.errors import PipelineError, StoppedError
+from resnet.params import Params
+from resnet.training import loop
+from resnet.training.listener import Listener, Silence
+from resnet.training.train import train
+
+Settings = Callable[..., Params]
+
+REPOSITORY = Path(__file__).parents[2]
+KILLED_WRITING = """
+import os, runpy, signal, sys
+from pathlib import Path
+calls = iter(range(3))
+rename = Path.rename
+def last(path, target):
+    return rename(path, target) if next(calls) < 2 else os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = last
+sys.argv = ["resnet", "train"]
+runpy.run_module("resnet", run_name="__main__")
+"""
+
+
+class AtEpoch(Silence):
+    """Does something at the end of one epoch."""
+
+    def __init__(self, number: int, action: Callable[[], object]) -> None:
+        self.number, self.action = number, action
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        if row["epoch"] == self.number:
+            self.action()
+
+
+def run(p: Params, listener: Listener | None = None) -> None:
+    folder = p.paths.model.parent / "checkpoints"
+    train(p.net, p.train, p.paths, p.runtime, folder, "key", listener)
+
+
+def outputs(p: Params) -> tuple[bytes, bytes]:
+    return p.paths.model.read_bytes(), p.paths.history.read_bytes()
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    return sorted(int(path.name[:9]) for path in folder.glob("*/*.npz"))
+
+
+def stop_at(epoch: int) -> Listener:
+    return AtEpoch(epoch, lambda: signal.raise_signal(signal.SIGTERM))
+
+
+# In this process.
+
+
+def test_the_bits_do_not_depend_on_how_many_steps_are_made_at_a_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = settings("train.steps=30")
+    made = []
+    for seconds in (0.0, 0.03, 1e9):
+        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
+        run(p)
+        made.append(outputs(p))
+    assert made[0] == made[1] == made[2]
+
+
+def test_a_resumed_training_makes_the_same_choices(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    p = settings("train.early_stop=2", "train.steps=200", "train.schedule.peak=0.5")
+    run(p)
+    undisturbed, record = outputs(p), json.loads(p.paths.training.read_text())
+    assert record["best_epoch"] == record["epochs"] - 2 < 18
+    best = record["best_epoch"]
+    for end in (best, best + 1):
+        with pytest.raises(StoppedError, match=f"after step {10 * end} of 200"):
+            run(p, stop_at(end))
+    run(p)
+    assert f"going on after step {10 * (best + 1)} of 200" in capsys.readouterr().out
+    assert outputs(p) == undisturbed
+    assert json.loads(p.paths.training.read_text())["best_epoch"] == record["best_epoch"]
+
+
+def test_nothing_is_taken_up_on_other_images(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    p = settings("train.steps=30")
+    with pytest.raises(StoppedError):
+        run(p, stop_at(1))
+    path = p.paths.arrays / "train_images.npy"
+    images = np.load(path)
+    images[17, 3, 2, 1] ^= 1
+    np.save(path, images)
+    run(p)
+    assert "going on" not in capsys.readouterr().out
+
+
+def test_training_does_not_care_about_files_that_are_cut_off_under_way(settings: Settings) -> None:
+    p = settings("train.steps=30")
+    run(p)
+    undisturbed = outputs(p)
+
+    def cut() -> None:
+        for path in p.paths.arrays.iterdir():
+            os.truncate(path, 200)
+
+    run(p, AtEpoch(1, cut))
+    assert outputs(p) == undisturbed
+    with pytest.raises(PipelineError, match="train_images.npy is damaged"):
+        run(p)
+
+
+def test_a_training_that_diverges_keeps_a_checkpoint_from_before(settings: Settings) -> None:
+    p = settings(
+        "runtime.checkpoint_seconds=0",
+        "train.steps=20",
+        "train.schedule.name=piecewise",
+        "train.schedule.boundaries=[0.5]",
+        "train.schedule.factor=1.0e-30",
+    )
+    for _ in range(2):  # the second time it goes on from there, and finds the same
+        with pytest.raises(PipelineError, match=r"at? step 1[12].* training diverged; lower"):
+            run(p)
+        assert checkpoint_steps(p.paths.model.parent / "checkpoints")[-1] in (10, 11)
+
+
+# Real processes.
+
+
+class Started:
+    """`resnet train` in a checkout of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.checkpoints = root / ".state" / "checkpoints"
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(
+            words or (sys.executable, "-m", "resnet", "train"),
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for_step(self, process: "subprocess.Popen[str]", above: int) -> int:
+        """The newest checkpoint's step once that is `above` or more."""
+        while process.poll() is None:
+            if (found := checkpoint_steps(self.checkpoints)) and found[-1] >= above:
+                return found[-1]
+            time.sleep(0.01)
+        raise AssertionError(f"it ended first: {process.communicate()[0]}")
+
+
+@pytest.fixture
+def started(tmp_path: Path, settings: Settings) -> Started:
+    root = tmp_path / "checkout"
+    root.mkdir()
+    files = [f"paths.{name}={root / name}.keras" for name in ("model", "history", "training")]
+    p = settings(*files, "train.steps=700", "runtime.checkpoint_seconds=0.05")
+    (root / "params.yaml").write_text(params.dump(p.model_dump(mode="json")))
+    (root / "dvc.yaml").touch()
+    return Started(root)
+
+
+def test_a_training_ended_in_every_way_ends_as_an_undisturbed_one(
+    started: Started,
+) -> None:
+    p = params.load(started.root)
+    run(p)
+    undisturbed = outputs(p)
+    for path in (p.paths.model, p.paths.history):
+        path.unlink()
+
+    writing = started.start(sys.executable, "-c", KILLED_WRITING)
+    assert writing.wait() == -signal.SIGKILL
+    (_, step) = checkpoint_steps(started.checkpoints)
+    assert len(list(started.checkpoints.glob("*/*.part"))) == 1
+
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75)):
+        training = started.start()
+        step = started.wait_for_step(training, step + 1)
+        training.send_signal(number)
+        output, _ = training.communicate()
+        assert training.returncode == code, output
+        assert "going on after step" in output
+        step = checkpoint_steps(started.checkpoints)[-1]
+        assert (last_step(output) == step) == (code == cli.STOPPED)
+
+    shell = started.start("sh", "-c", f"{sys.executable} -m resnet train; true")
+    step = started.wait_for_step(shell, step + 1)
+    (orphan,) = psutil.Process(shell.pid).children()
+    shell.kill()
+    output, _ = shell.communicate()  # until the orphan has closed it too
+    assert "told to end" in output
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+    last = started.start()
+    output, _ = last.communicate()
+    assert last.returncode == 0, output
+    assert outputs(p) == undisturbed
+    assert list(started.checkpoints.iterdir()) == []
+
+
+def test_who_starts_the_same_at_once_waits_and_goes_on(started: Started) -> None:
+    first = started.start()
+    started.wait_for_step(first, 1)
+    second = started.start()
+    for line in second.stdout or ():
+        if "waiting for it" in line:
+            break
+    first.terminate()
+    step = last_step(first.communicate()[0])
+    for line in second.stdout or ():
+        if "going on" in line:
+            break
+    assert line == f"going on after step {step} of 700\n"
+    second.kill()
+    second.communicate()
+
+
+def last_step(output: str) -> int | None:
+    """The step after which a training says that it was told to end."""
+    found = re.search(r"error: training was told to end after step (\d+) of 700: run it", output)
+    return int(found[1]) if found else None
