@@ -1,8 +1,10 @@
 # `make run` and `make test` are all that a new machine with Python 3.11+, git and make needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test check ui worker deploy bench lock clean
+.PHONY: help run test soak check ui worker deploy bench lock clean
 
 PYTHON ?= python3
+KILLS ?= 40
+SEED ?= 0
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 export DO_NOT_TRACK ?= 1
@@ -15,6 +17,9 @@ run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
 
 test: .venv/installed  ## the tests
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+soak: .venv/installed  ## kill trainings at random, KILLS times; each must end with the same bits
+	@$(BIN)/pytest tests/end_to_end/soak.py --kills $(KILLS) --seed $(SEED)
 
 check: .venv/installed  ## formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .

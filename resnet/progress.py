@@ -26,6 +26,7 @@ class Progress:
         self.name, self.total, self.unit, self.seconds = name, total, unit, seconds
         self.done = self._before = 0
         self.note = ""
+        self.unread = False  # whoever read the lines is gone
         self._started = self._said = time.monotonic()
         self._bar = (
             tqdm(total=total, desc=name, unit=unit, unit_scale=total > 100_000, leave=True)
@@ -54,12 +55,15 @@ class Progress:
         passed = self._said - self._started
         made = self.done - self._before
         left = passed * (self.total - self.done) / made if made else float("nan")
-        print(
-            f"{self.name}: {100 * self.done // max(self.total, 1):3d} % "
-            f"({self.done} of {self.total} {self.unit}), {passed:.0f} s, {left:.0f} s left"
-            + (f", {self.note}" if self.note else ""),
-            flush=True,
-        )
+        try:
+            print(
+                f"{self.name}: {100 * self.done // max(self.total, 1):3d} % "
+                f"({self.done} of {self.total} {self.unit}), {passed:.0f} s, {left:.0f} s left"
+                + (f", {self.note}" if self.note else ""),
+                flush=True,
+            )
+        except BrokenPipeError:
+            self.unread = True
 
     def __enter__(self) -> Self:
         return self

@@ -11,3 +11,8 @@ for name in [name for name in os.environ if name.startswith(THE_USERS)]:
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=40, help="how many trainings `make soak` ends")
+    parser.addoption("--seed", type=int, default=0, help="decides which and when")

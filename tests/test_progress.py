@@ -1,5 +1,8 @@
 """What a long job prints in a log can be read back."""
 
+import contextlib
+import os
+
 from resnet.progress import Progress, fraction
 
 
@@ -26,3 +29,27 @@ def test_a_job_that_fails_does_not_say_it_is_done(capsys):
 def test_other_lines_are_not_progress():
     assert fraction("train: the loss is NaN") is None
     assert fraction("error: train: 3 %") is None
+
+
+def test_time_left_is_reckoned_from_what_this_process_did(capsys, monkeypatch):
+    now = iter([0.0, 10.0, 10.0, 10.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    progress = Progress("train", total=100, unit="steps", seconds=0)
+    progress.resume(50)
+    progress.advance(10)
+    assert capsys.readouterr().out == "train:  60 % (60 of 100 steps), 10 s, 40 s left\n"
+
+
+def test_a_reader_who_is_gone_is_noticed(monkeypatch):
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        progress = Progress("train", total=8, unit="steps", seconds=0)
+        progress.advance(1)
+        assert not progress.unread
+        os.close(reader)
+        progress.advance(1)
+        assert progress.unread
+        monkeypatch.undo()
+        with contextlib.suppress(BrokenPipeError):
+            pipe.flush()

@@ -71,8 +71,8 @@ def train(
     training that was interrupted goes on from it.
 
     Raises PipelineError where there is no such device, the data do not fit or training diverges,
-    and StoppedError where SIGTERM or SIGINT came, or the parent process has ended; `listener` is
-    then told, and nothing is written but a checkpoint.
+    and StoppedError where SIGTERM or SIGINT came, or the parent process or the one that reads the
+    output has ended; `listener` is then told, and nothing is written but a checkpoint.
     """
     listener = listener or Silence()
     with Stop() as stop:
@@ -120,8 +120,12 @@ def _run(
     chosen = engine.create(net, train, *standard, table, images.images_nhwc, images.labels_n)
     stop.defer()
     with Progress("train", steps.steps, "steps", runtime.progress_seconds) as bar:
+
+        def stopped() -> bool:
+            return stop.asked() or bar.unread
+
         outcome = Trainer(
-            chosen, steps, train, table, validation, listener, bar, checkpoints, stop.asked
+            chosen, steps, train, table, validation, listener, bar, checkpoints, stopped
         ).fit()
     return published(net, *standard, outcome.weights), outcome
 

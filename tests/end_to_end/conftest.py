@@ -59,6 +59,10 @@ class Checkout:
             processes.end(started.pid)
             started.wait()
 
+    def checkpoints(self, pattern: str) -> set[Path]:
+        """Files in the folders where trainings under way, or ended before their time, keep some."""
+        return set((self.root / project.STATE / "checkpoints").glob(f"*/{pattern}"))
+
     def training(self) -> list[psutil.Process]:
         """Living processes that train in this checkout or in one of its working trees."""
         found = []

@@ -39,7 +39,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
             and lines
         )
     )
-    assert "> python -m resnet train" in log
+    assert "> exec python -m resnet train" in log
     assert any(line.startswith("train: 100 % (50 of 50 steps)") for line in log)
     assert any(line.startswith("train: ran in") and "train.steps 60 → 50" in line for line in log)
 
@@ -65,9 +65,11 @@ def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
 
     prefect.wait(other, "RUNNING")
     wait_for(lambda: checkout.training())
+    wait_for(lambda: checkout.checkpoints("mlflow-run"))  # at its first step
     prefect.post(f"flow_runs/{other}/set_state", state={"type": "CANCELLING"})
     prefect.wait(other, "CANCELLED")
     wait_for(lambda: not checkout.training(), seconds=30)
+    assert checkout.checkpoints("*.npz")
 
 
 def test_the_other_deployments_score_promote_and_roll_back(

@@ -137,13 +137,64 @@ def test_a_dvc_repro_in_a_shell_is_registered_by_the_next_run(checkout, first_ru
         checkout.run("dvc", "checkout", "--force")
 
 
-def test_a_terminated_run_leaves_no_training_behind(checkout, first_run, wait_for):
-    words = ["resnet", "run", "--set", "train.steps=100000", "--promote", "never"]
+def test_a_terminated_run_leaves_no_training_behind_and_the_next_takes_it_up(
+    checkout, first_run, registry, wait_for
+):
+    words = ["resnet", "run", "--set", "train.steps=600", "--promote", "never"]
+    before = checkout.checkpoints("*")
     with checkout.start(*words) as run:
-        wait_for(checkout.training)
+        wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
         run.terminate()
         run.wait(timeout=60)
     assert checkout.training() == []
+    assert len(checkout.checkpoints("*.npz") - before) == 1
+    (killed,) = [run for run in runs(registry) if run.data.params.get("train.steps") == "600"]
+    assert killed.info.status == "KILLED"
+
+    assert "going on after step" in checkout.run(*words).stderr
+    assert checkout.checkpoints("*") == before
+    version = versions.latest(registry, NAME)
+    assert version.run_id == killed.info.run_id
+    curve = registry.get_metric_history(version.run_id, "train_loss")
+    assert [point.step for point in curve] == sorted({point.step for point in curve})
+    assert curve[-1].step == 600
+
+
+def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_training(
+    checkout, first_run, wait_for
+):
+    files = [checkout.root / name for name in ("params.yaml", "dvc.lock")]
+    saved = [path.read_bytes() for path in files]
+    outputs = [checkout.root / name for name in ("models/model.keras", "reports/history.csv")]
+    words = ["dvc", "repro", "--single-item", "train"]
+    longer = ["train.steps=900", "runtime.checkpoint_seconds=0.2"]
+    before = checkout.checkpoints("*")
+
+    def trained_past(step):
+        found = (int(path.name[:9]) for path in checkout.checkpoints("*.npz") - before)
+        return max(found, default=0) > step
+
+    try:
+        values = params.merge(params.read(checkout.root), checkout.root, None, longer)
+        files[0].write_text(params.dump(values))
+        checkout.run("resnet", "train")
+        undisturbed = [path.read_bytes() for path in outputs]
+
+        with checkout.start(*words) as dvc:
+            wait_for(lambda: trained_past(0))
+            checkout.training()[0].kill()
+            assert dvc.wait(timeout=60) == 255
+        with checkout.start(*words) as dvc:
+            wait_for(lambda: trained_past(200))
+            dvc.kill()  # its stage lives on for a moment
+            dvc.wait()
+            last = checkout.run(*words)
+        assert "going on after step" in last.stdout
+        assert [path.read_bytes() for path in outputs] == undisturbed
+    finally:
+        for path, content in zip(files, saved, strict=True):
+            path.write_bytes(content)
+        checkout.run("dvc", "checkout", "--force")
 
 
 def test_ctrl_c_ends_a_run_and_its_own_server(checkout, first_run, wait_for):
