@@ -42,14 +42,13 @@ def test_time_left_is_reckoned_from_what_this_process_did(capsys, monkeypatch):
 
 def test_a_reader_who_is_gone_is_noticed(monkeypatch):
     reader, writer = os.pipe()
-    with os.fdopen(writer, "w") as pipe:
-        monkeypatch.setattr("sys.stdout", pipe)
-        progress = Progress("train", total=8, unit="steps", seconds=0)
-        progress.advance(1)
-        assert not progress.unread
-        os.close(reader)
-        progress.advance(1)
-        assert progress.unread
-        monkeypatch.undo()
-        with contextlib.suppress(BrokenPipeError):
-            pipe.flush()
+    pipe = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stdout", pipe)
+    progress = Progress("train", total=8, unit="steps", seconds=0)
+    progress.advance(1)
+    assert not progress.unread
+    os.close(reader)
+    progress.advance(1)
+    assert progress.unread
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
