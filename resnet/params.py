@@ -30,25 +30,41 @@ class Data(Section):
 
 
 class Net(Section):
-    block: Literal["basic", "preactivation"]
+    block: Literal["basic", "preactivation", "pooled"]
     shortcut: Literal["A", "B", "none"]
     depth: PositiveInt
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    stem: Literal["convolution", "whitening"]
     stem_stride: Literal[1, 2]
+    activation: Literal["relu", "silu", "gelu"]
 
     @property
     def blocks(self) -> int:
-        """Blocks in each group: n in He et al.'s depth 6n + 2."""
-        return (self.depth - 2) // (2 * len(self.widths))
+        """Blocks in each group: n in He et al.'s depth 6n + 2, or 2n - 1 pooled ones.
+
+        A pooled group begins with a convolution of its own, and its blocks have one each.
+        """
+        pairs = (self.depth - 2) // (2 * len(self.widths))
+        return 2 * pairs - 1 if self.block == "pooled" else pairs
 
     @model_validator(mode="after")
     def depth_is_whole_blocks(self) -> Self:
         unit = 2 * len(self.widths)
         if self.blocks < 1 or (self.depth - 2) % unit:
-            nearest = [unit * (max(1, self.blocks) + k) + 2 for k in (0, 1)]
+            pairs = max(1, (self.depth - 2) // unit)
+            nearest = [unit * (pairs + k) + 2 for k in (0, 1)]
             raise ValueError(
-                f"depth is {self.depth}; {len(self.widths)} groups of two-convolution blocks make "
+                f"depth is {self.depth}; {len(self.widths)} groups of paired convolutions make "
                 f"{unit}n + 2 layers: take {nearest[0]} or {nearest[1]}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def pooled_blocks_keep_their_shape(self) -> Self:
+        if self.block == "pooled" and self.shortcut == "B":
+            raise ValueError(
+                "shortcut is B, but pooled blocks keep their shape and need no projection: "
+                "take A, the identity there, or none"
             )
         return self
 
@@ -69,7 +85,7 @@ class Schedule(Section):
 
 
 class Augment(Section):
-    flip: bool
+    flip: Literal["none", "random", "alternating"]
     pad: Annotated[int, Field(ge=0, le=16)]
     fill: Literal["reflect", "mean"]
 

@@ -12,7 +12,15 @@ from resnet.errors import PipelineError
 from resnet.nets.build import build, published
 from resnet.params import Net
 
-NET = Net(block="basic", shortcut="A", depth=6, widths=(4, 8), stem_stride=2)
+NET = Net(
+    block="basic",
+    shortcut="A",
+    depth=6,
+    widths=(4, 8),
+    stem="convolution",
+    stem_stride=2,
+    activation="relu",
+)
 MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from resnet.params import Augment
 
-ORDER, CROP = 0, 1  # separate streams of one seed
+ORDER, CROP, FLIP = 0, 1, 2  # separate streams of one seed
 
 
 class Draws(NamedTuple):
@@ -28,7 +28,8 @@ def draw(seed: int, epoch: int, batches: range, images: int, batch: int, augment
     """The draws for `batches` of an epoch over `images` images, `batch` of them a step.
 
     What is left at the epoch's end and makes no whole batch goes unused; the next epoch's order is
-    another one.
+    another one. With alternating flips an image that is mirrored in one epoch is not in the next,
+    so that two epochs show both of its sides (Jordan 2024, section 3.6).
     """
     order = _random(seed, ORDER, epoch, 0).permutation(images).astype(np.int32)
     index = order[batches.start * batch : batches.stop * batch].reshape(len(batches), batch)
@@ -38,8 +39,11 @@ def draw(seed: int, epoch: int, batches: range, images: int, batch: int, augment
         random = _random(seed, CROP, epoch, number)
         places = random.integers(0, 2 * augment.pad, (2, batch), np.int32, endpoint=True)
         top[row], left[row] = places
-        if augment.flip:
+        if augment.flip == "random":
             flip[row] = random.integers(0, 2, batch, np.int32)
+    if augment.flip == "alternating":
+        first_n = _random(seed, FLIP, 0, 0).integers(0, 2, images, np.int32)
+        flip = (first_n[index] + epoch) % 2 == 1
     return Draws(index, top, left, flip)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.errors import PipelineError
-from resnet.nets.blocks import block
-from resnet.nets.layers import Normalization, convolution, normalized, rectified
+from resnet.nets import whitening
+from resnet.nets.blocks import group
+from resnet.nets.layers import Maps, Normalization, activated, convolution, normalized
 from resnet.params import Net
 
 SIDE, CHANNELS, CLASSES = 32, 3, 10  # of CIFAR-10
@@ -32,7 +33,7 @@ def build(
     makes the batch normalisation layers. Raises PipelineError where the maps would have less than
     one pixel.
     """
-    halvings = len(net.widths) - 1 + (net.stem_stride == 2)
+    halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
     if 2**halvings > SIDE:
         raise PipelineError(
             f"net.widths has {len(net.widths)} groups and net.stem_stride is {net.stem_stride}: "
@@ -42,23 +43,50 @@ def build(
     variance = [value**2 for value in deviation]
     x = keras.layers.Normalization(mean=list(mean), variance=variance, name="standardize")(images)
 
-    x = convolution(x, net.widths[0], 3, net.stem_stride, "stem_conv")
-    if net.block == "basic":
-        x = rectified(normalized(x, normalization, "stem_norm"), "stem_relu")
-
-    for group, width in enumerate(net.widths, start=1):
-        for number in range(1, net.blocks + 1):
-            stride = 2 if group > 1 and number == 1 else 1
-            x = block(x, net, width, stride, normalization, f"group{group}_block{number}")
-
-    if net.block == "preactivation":
-        x = rectified(normalized(x, normalization, "head_norm"), "head_relu")
-    x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
-    logits = keras.layers.Dense(CLASSES, name="logits")(x)
+    x = stem(x, net, normalization)
+    for number in range(1, len(net.widths) + 1):
+        x = group(x, net, number, normalization)
+    logits = head(x, net, normalization)
 
     model = keras.Model(images, logits, name="resnet")
-    initialize(model, seed)
+    initialize(model, net, seed)
     return model
+
+
+def stem(x: Maps, net: Net, normalization: Normalization) -> Maps:
+    """The first convolution: standardised images (N, H, W, 3) → maps (N, H', W', channels).
+
+    A whitening stem is frozen: its kernel comes from the training images (`whitened`).
+    """
+    if net.stem == "whitening":
+        layer = keras.layers.Conv2D(
+            whitening.WIDTH,
+            whitening.SIDE,
+            strides=net.stem_stride,
+            use_bias=False,
+            trainable=False,
+            name="stem_whitening",
+        )
+        return activated(layer(x), net, "stem_activation")
+    x = convolution(x, net.widths[0], 3, net.stem_stride, "stem_conv")
+    if net.block == "preactivation":
+        return x
+    return activated(normalized(x, normalization, "stem_norm"), net, "stem_activation")
+
+
+def head(x: Maps, net: Net, normalization: Normalization) -> Maps:
+    """Maps (N, H, W, C) → logits (N, 10): what is in the maps wherever it is, weighed.
+
+    He et al. average the maps; the pooled family takes their greatest values.
+    """
+    if net.block == "preactivation":
+        x = activated(normalized(x, normalization, "head_norm"), net, "head_activation")
+    pool = (
+        keras.layers.GlobalMaxPooling2D
+        if net.block == "pooled"
+        else keras.layers.GlobalAveragePooling2D
+    )
+    return keras.layers.Dense(CLASSES, name="logits")(pool(name="head_pool")(x))
 
 
 def published(
@@ -78,16 +106,43 @@ def published(
     return keras.Model(model.input, probabilities, name="resnet")
 
 
-def initialize(model: keras.Model, seed: int) -> None:
+def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:
+    """Give a whitening stem its kernel, from uint8 training images (N, 32, 32, 3)."""
+    standardize, stem = model.get_layer("standardize"), model.get_layer("stem_whitening")
+    mean, variance = (np.ravel(values) for values in (standardize.mean, standardize.variance))
+    stem.set_weights([whitening.kernel(images_nhwc, mean, np.sqrt(variance))])
+
+
+def initialize(model: keras.Model, net: Net, seed: int) -> None:
     """Draw every kernel from a normal distribution of variance 2 / inputs (He et al. 2015b).
 
     "Delving Deep into Rectifiers", equation 10. Kernel k's numbers are a function of (seed, k)
     drawn by numpy, so that every backend begins with the same weights. Other weights stay as
     Keras makes them: scales one, offsets and biases zero.
+
+    In the pooled family the convolutions hand their inputs on at first, and the logits are small
+    (Jordan 2024, section 3.3; Xiao et al. 2018).
     """
-    kernels = [weight for weight in model.weights if weight.path.endswith("/kernel")]
+    kernels = [weight for weight in model.trainable_variables if weight.path.endswith("/kernel")]
     for number, kernel in enumerate(kernels):
         inputs = int(np.prod(kernel.shape[:-1]))
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number])))
         values = random.standard_normal(kernel.shape, dtype=np.float32)
-        kernel.assign(values * np.float32(np.sqrt(2 / inputs)))
+        if net.block == "pooled" and len(kernel.shape) == 2:
+            kernel.assign(values / np.float32(inputs))
+            continue
+        values *= np.float32(np.sqrt(2 / inputs))
+        if net.block == "pooled":
+            hand_on(values)
+        kernel.assign(values)
+
+
+def hand_on(kernel: npt.NDArray[np.float32]) -> None:
+    """Change a kernel (k, k, inputs, outputs) so that output c is input c, as far as there is one.
+
+    The outputs beyond the inputs keep what they had. Known as Dirac initialisation.
+    """
+    side, _, inputs, outputs = kernel.shape
+    handed = range(min(inputs, outputs))
+    kernel[:, :, :, handed] = 0
+    kernel[side // 2, side // 2, handed, handed] = 1

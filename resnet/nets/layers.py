@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from resnet.params import Net
+
 Maps = Any  # a keras.KerasTensor of shape (N, H, W, C)
 Normalization = Callable[..., Any]  # keras.layers.BatchNormalization, or a faster one of its form
 
@@ -39,8 +41,13 @@ def normalized(x: Maps, normalization: Normalization, name: str) -> Maps:
     return normalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
 
 
-def rectified(x: Maps, name: str) -> Maps:
-    return keras.layers.ReLU(name=name)(x)
+def activated(x: Maps, net: Net, name: str) -> Maps:
+    return keras.layers.Activation(net.activation, name=name)(x)
+
+
+def halved(x: Maps, name: str) -> Maps:
+    """The greatest of each 2 × 2 pixels, channel by channel."""
+    return keras.layers.MaxPooling2D(2, name=name)(x)
 
 
 def subsampled(x: Maps, stride: int, name: str) -> Maps:

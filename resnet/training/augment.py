@@ -23,7 +23,7 @@ def augment(
     true where it is mirrored. Padding with the mean uses the nearest grey levels to `mean`, three
     floats in units of 0..255, and so is zero after normalisation but for 0.01 deviations.
     """
-    if not (how.pad or how.flip):
+    if not how.pad and how.flip == "none":
         return images_nhwc
     side = images_nhwc.shape[1]
     ahead = ops.arange(side, dtype="int32")[None, :]

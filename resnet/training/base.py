@@ -7,7 +7,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from resnet.nets.build import build
+from resnet.nets.build import build, whiten
 from resnet.nets.layers import Normalization
 from resnet.params import Net, Train
 from resnet.training import optimizer
@@ -34,6 +34,8 @@ class Base(ABC):
         """See `resnet.training.engine.create`."""
         self._params, self._mean = train, mean
         self._model = build(net, mean, deviation, seed=train.seed, normalization=self.normalization)
+        if net.stem == "whitening":
+            whiten(self._model, images_nhwc)
         self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
         self._prepare(images_nhwc, labels_n)
 

@@ -4,8 +4,9 @@ import pytest
 from resnet.data.batches import Draws, draw
 from resnet.params import Augment
 
-CROPS = Augment(flip=True, pad=4, fill="reflect")
-STILL = Augment(flip=False, pad=0, fill="reflect")
+CROPS = Augment(flip="random", pad=4, fill="reflect")
+ALTERNATING = Augment(flip="alternating", pad=4, fill="reflect")
+STILL = Augment(flip="none", pad=0, fill="reflect")
 
 
 def equal(one: Draws, other: Draws) -> bool:
@@ -56,3 +57,18 @@ def test_every_place_of_the_crop_is_as_likely_and_half_the_images_are_mirrored()
 def test_without_augmentation_nothing_is_moved_or_mirrored() -> None:
     rows = draw(0, 1, range(3), 100, 32, STILL)
     assert not any(places.any() for places in (rows.top_kb, rows.left_kb, rows.flip_kb))
+
+
+def test_alternating_flips_mirror_half_the_images_and_in_the_next_epoch_the_other_half() -> None:
+    mirrored = []
+    for epoch in (1, 2, 3):
+        rows = draw(0, epoch, range(10), 1000, 100, ALTERNATING)
+        mirrored.append(set(rows.index_kb[rows.flip_kb]))
+    assert mirrored[0] == mirrored[2] == set(range(1000)) - mirrored[1]
+    assert len(mirrored[0]) == pytest.approx(500, abs=60)
+
+
+def test_an_alternating_flip_is_the_same_whichever_batches_were_drawn_before_it() -> None:
+    together = draw(7, 3, range(10), 1000, 100, ALTERNATING)
+    alone = draw(7, 3, range(6, 8), 1000, 100, ALTERNATING)
+    assert equal(Draws(*(rows[6:8] for rows in together)), alone)

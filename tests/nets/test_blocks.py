@@ -4,23 +4,37 @@ import keras
 import numpy as np
 import pytest
 
-from resnet.nets.blocks import block
+from resnet.nets.blocks import block, group
 from resnet.params import Net
 
-Kind = Literal["basic", "preactivation"]
+Kind = Literal["basic", "preactivation", "pooled"]
+NORMALIZATION = keras.layers.BatchNormalization
 
 
 def block_model(kind: Kind, shortcut: Literal["A", "B", "none"], width: int, stride: int) -> Any:
     """One block as a model on maps of 8 × 8 pixels and 4 channels."""
-    net = Net(block=kind, shortcut=shortcut, depth=4, widths=(4,), stem_stride=1)
     x = keras.Input((8, 8, 4))
-    return keras.Model(x, block(x, net, width, stride, keras.layers.BatchNormalization, "block"))
+    return keras.Model(x, block(x, net(kind, shortcut), width, stride, NORMALIZATION, "block"))
+
+
+def net(kind: Kind, shortcut: Literal["A", "B", "none"], depth: int = 4) -> Net:
+    """One group of 4 channels."""
+    return Net(
+        block=kind,
+        shortcut=shortcut,
+        depth=depth,
+        widths=(4,),
+        stem="convolution",
+        stem_stride=1,
+        activation="relu",
+    )
 
 
 def silence(model: Any) -> None:
-    """Make G = 0: its second convolution, or the normalisation after it, gives zeros."""
+    """Make G = 0: its last convolution, or the normalisation after it, gives zeros."""
+    last = ("block_conv2", "block_norm2", "block_conv/", "block_norm/")
     for weight in model.weights:
-        if weight.path.startswith(("block_conv2", "block_norm2")):
+        if weight.path.startswith(last):
             weight.assign(np.zeros(weight.shape) if "variance" not in weight.path else weight)
 
 
@@ -28,7 +42,7 @@ def maps() -> Any:
     return np.random.default_rng(0).standard_normal((2, 8, 8, 4)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", ["basic", "preactivation"])
+@pytest.mark.parametrize("kind", ["basic", "preactivation", "pooled"])
 def test_with_g_zero_a_block_is_its_identity_shortcut(kind: Kind) -> None:
     model = block_model(kind, "A", width=4, stride=1)
     x = maps()
@@ -56,8 +70,9 @@ def test_with_g_zero_option_b_is_a_projection_of_every_second_pixel() -> None:
     np.testing.assert_allclose(model(x), x[:, ::2, ::2] @ kernel, atol=1e-5)
 
 
-def test_with_g_zero_the_plain_twin_gives_zeros() -> None:
-    model = block_model("preactivation", "none", width=4, stride=1)
+@pytest.mark.parametrize("kind", ["basic", "preactivation", "pooled"])
+def test_with_g_zero_the_plain_twin_gives_zeros(kind: Kind) -> None:
+    model = block_model(kind, "none", width=4, stride=1)
     silence(model)
     np.testing.assert_array_equal(model(maps()), 0)
 
@@ -69,5 +84,15 @@ def test_a_window_of_stride_two_is_centred_on_the_pixel_that_the_shortcut_keeps(
     kernel[1, 1] = np.eye(4)
     first.set_weights([kernel])
     until = keras.Model(model.input, first.output)
-    rectified = keras.Model(model.input, model.get_layer("block_relu1").output)
-    np.testing.assert_allclose(until(maps()), np.asarray(rectified(maps()))[:, ::2, ::2], atol=1e-6)
+    before = keras.Model(model.input, model.get_layer("block_activation1").output)
+    np.testing.assert_allclose(until(maps()), np.asarray(before(maps()))[:, ::2, ::2], atol=1e-6)
+
+
+def test_a_pooled_group_is_a_transition_that_halves_and_blocks_of_one_convolution() -> None:
+    x = keras.Input((8, 8, 3))
+    model = keras.Model(x, group(x, net("pooled", "A", depth=6), 1, NORMALIZATION))
+    layers = [type(layer).__name__ for layer in model.layers if "Input" not in type(layer).__name__]
+    transition = ["Conv2D", "MaxPooling2D", "BatchNormalization", "Activation"]
+    one_block = ["Conv2D", "BatchNormalization", "Activation", "Add"]
+    assert layers == transition + 3 * one_block
+    assert model.output.shape == (None, 4, 4, 4)

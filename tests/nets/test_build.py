@@ -7,7 +7,8 @@ import pytest
 
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.nets.build import build, published
+from resnet.nets import whitening
+from resnet.nets.build import build, published, whiten
 from resnet.params import Net
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,24 @@ def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
             "shortcut": shortcut,
             "depth": depth,
             "widths": (16, 32, 64),
+            "stem": "convolution",
             "stem_stride": 1,
+            "activation": "relu",
+        }
+    )
+
+
+def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
+    """A small network of the pooled family."""
+    return Net.model_validate(
+        {
+            "block": "pooled",
+            "shortcut": shortcut,
+            "depth": depth,
+            "widths": (32, 40, 48),
+            "stem": stem,
+            "stem_stride": 1,
+            "activation": "silu",
         }
     )
 
@@ -119,6 +137,47 @@ def test_the_published_form_gives_the_softmax_of_the_logits() -> None:
 
 
 def test_more_groups_than_an_image_can_be_halved_are_refused() -> None:
-    net = Net(block="basic", shortcut="A", depth=14, widths=(4,) * 6, stem_stride=2)
+    net = he(20).model_copy(update={"depth": 14, "widths": (4,) * 6, "stem_stride": 2})
     with pytest.raises(PipelineError, match="take fewer groups"):
         build(net, MEAN, DEVIATION)
+
+
+@pytest.mark.parametrize("shortcut", ["A", "none"])
+@pytest.mark.parametrize("stem", ["whitening", "convolution"])
+def test_a_pooled_net_gives_ten_logits(shortcut: str, stem: str) -> None:
+    logits = build(speedy(shortcut, stem), MEAN, DEVIATION)(random_images(2))
+    assert logits.shape == (2, 10)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("depth", [8, 14])
+def test_a_pooled_net_s_depth_counts_its_convolutions_and_its_linear_layer(depth: int) -> None:
+    model = build(speedy(depth=depth), MEAN, DEVIATION)
+    assert len([weight for weight in model.weights if weight.path.endswith("/kernel")]) == depth
+
+
+def test_a_pooled_net_hands_its_inputs_on_at_first() -> None:
+    kernel = build(speedy(), MEAN, DEVIATION).get_layer("group2_transition_conv").get_weights()[0]
+    maps = np.random.default_rng(0).standard_normal((2, 6, 6, 32)).astype(np.float32)
+    handed_on = keras.ops.conv(maps, kernel, padding="same")
+    assert handed_on.shape[-1] == 40
+    np.testing.assert_allclose(handed_on[..., :32], maps, atol=1e-6)
+    assert np.std(kernel[..., 32:]) == pytest.approx(np.sqrt(2 / (9 * 32)), rel=0.1)
+
+
+def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
+    model = build(speedy(), MEAN, DEVIATION)
+    smooth = np.random.default_rng(0).integers(0, 128, (300, 33, 33, 3), np.uint8)
+    images = smooth[:, 1:, 1:] + smooth[:, :-1, :-1]  # neighbours are correlated
+    whiten(model, images)
+    stem = model.get_layer("stem_whitening")
+    assert not stem.trainable_variables
+    patches = np.asarray(stem(model.get_layer("standardize")(images))).reshape(-1, 24)
+    moments = patches.T @ patches / len(patches)
+    np.testing.assert_allclose(moments[:12, :12], np.eye(12), atol=0.05)
+    np.testing.assert_allclose(patches[:, 12:], -patches[:, :12], atol=1e-6)
+
+
+def test_whitening_twice_gives_the_same_kernel() -> None:
+    kernels = [whitening.kernel(random_images(50), MEAN, DEVIATION) for _ in range(2)]
+    np.testing.assert_array_equal(*kernels)

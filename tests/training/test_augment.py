@@ -7,8 +7,8 @@ from resnet.params import Augment
 from resnet.training.augment import augment
 
 MEAN = [125.3, 122.9, 113.8]
-REFLECT = Augment(flip=True, pad=4, fill="reflect")
-FILL = Augment(flip=True, pad=4, fill="mean")
+REFLECT = Augment(flip="random", pad=4, fill="reflect")
+FILL = Augment(flip="random", pad=4, fill="mean")
 
 
 def images(count: int = 3) -> Any:
@@ -52,5 +52,5 @@ def test_augmented_images_are_still_uint8() -> None:
 
 
 def test_without_augmentation_the_images_pass_through() -> None:
-    still = Augment(flip=False, pad=0, fill="mean")
+    still = Augment(flip="none", pad=0, fill="mean")
     np.testing.assert_array_equal(placed(still, [0] * 3, [0] * 3, [False] * 3), images())
