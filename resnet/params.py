@@ -70,10 +70,12 @@ class Net(Section):
 
 
 class Optimizer(Section):
-    name: Literal["sgd", "adam", "adamw"]
+    name: Literal["sgd", "adam", "adamw", "muon"]
     momentum: Share
     nesterov: bool
     weight_decay: NonNegative
+    logits_rate: NonNegative
+    offset_rate: NonNegative
 
 
 class Schedule(Section):

@@ -32,18 +32,22 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self.offset_rate = offset_rate
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the momenta of `variables`, zero."""
+        """Make the momenta of `variables`, zero, and note which rate each variable has."""
         if self.built:
             return
         super().build(variables)
         self._momenta = self.add_optimizer_variables(variables, "momentum")
+        self._multiples = [
+            self.logits_rate if str(one.path).startswith("logits/") else self.offset_rate
+            for one in variables
+        ]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Make one step with one variable."""
+        number = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype)
-        state = self._momenta[self._get_variable_index(variable)]
-        momentum = self.momentum * state + gradient
-        self.assign(state, momentum)
+        momentum = self.momentum * self._momenta[number] + gradient
+        self.assign(self._momenta[number], momentum)
         ahead = gradient + self.momentum * momentum  # Nesterov
         if len(variable.shape) == 4:
             outputs = variable.shape[-1]
@@ -52,8 +56,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
             unit = variable * (outputs**0.5 / norm)
             self.assign(variable, unit - rate * ops.reshape(step, variable.shape))
         else:
-            logits = str(variable.path).startswith("logits/")
-            self.assign_sub(variable, rate * (self.logits_rate if logits else self.offset_rate) * ahead)
+            self.assign_sub(variable, rate * self._multiples[number] * ahead)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` makes the same optimizer of."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.params import Optimizer
+from resnet.training.muon import Muon
 
 
 class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -38,6 +39,10 @@ def create(
         case "adamw":
             made = keras.optimizers.AdamW(schedule, weight_decay=optimizer.weight_decay)
             made.exclude_from_weight_decay([one for one in variables if not is_kernel(one)])
+        case "muon":
+            made = Muon(
+                schedule, optimizer.momentum, optimizer.logits_rate, optimizer.offset_rate
+            )
     made.build(variables)
     return made
 
