@@ -37,6 +37,7 @@ class Net(Section):
     stem: Literal["convolution", "whitening"]
     stem_stride: Literal[1, 2]
     activation: Literal["relu", "silu", "gelu"]
+    mirror: bool
 
     @property
     def blocks(self) -> int:

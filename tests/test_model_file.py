@@ -20,13 +20,17 @@ NET = Net(
     stem="convolution",
     stem_stride=2,
     activation="relu",
+    mirror=False,
+)
+SPEEDY = NET.model_copy(
+    update={"block": "pooled", "stem": "whitening", "activation": "silu", "mirror": True}
 )
 MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
 
 
-def model(seed: int = 0) -> Any:
-    weights = build(NET, MEAN, DEVIATION, seed=seed).get_weights()
-    return published(NET, MEAN, DEVIATION, weights)
+def model(net: Net = NET) -> Any:
+    weights = build(net, MEAN, DEVIATION).get_weights()
+    return published(net, MEAN, DEVIATION, weights)
 
 
 def images() -> Any:
@@ -45,8 +49,11 @@ def test_a_loaded_model_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "other.keras").read_bytes()
 
 
-def test_a_loaded_model_has_the_hash_and_the_outputs_of_the_saved_one(tmp_path: Path) -> None:
-    saved = model()
+@pytest.mark.parametrize("net", [NET, SPEEDY])
+def test_a_loaded_model_has_the_hash_and_the_outputs_of_the_saved_one(
+    net: Net, tmp_path: Path
+) -> None:
+    saved = model(net)
     model_file.save(saved, tmp_path / "model.keras")
     loaded = model_file.load(tmp_path / "model.keras")
     assert model_file.model_hash(loaded) == model_file.model_hash(saved)
@@ -63,8 +70,11 @@ def test_one_changed_weight_or_another_architecture_changes_the_hash() -> None:
     assert len(hashes) == 3
 
 
-def test_a_process_without_this_package_loads_and_scores_the_model(tmp_path: Path) -> None:
-    saved = model()
+@pytest.mark.parametrize("net", [NET, SPEEDY])
+def test_a_process_without_this_package_loads_and_scores_the_model(
+    net: Net, tmp_path: Path
+) -> None:
+    saved = model(net)
     model_file.save(saved, tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", images())
     code = """

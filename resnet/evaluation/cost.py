@@ -25,11 +25,11 @@ def flops(model: Any) -> int:
     """Floating-point operations for one image in convolutions and dense layers.
 
     A multiplication and its addition count as two (He et al. 2015 count them as one). Each kernel
-    entry is used once at every place of the output.
+    entry is used once at every place of the output, and again by each further call of its layer.
     """
     return sum(
-        2 * prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
-        for layer in _layers(model)
+        2 * calls * prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+        for layer, calls in _layers(model)
         if hasattr(layer, "kernel")
     )
 
@@ -57,10 +57,12 @@ def _median_seconds(call: Callable[[], object], calls: int) -> float:
     return median(seconds[WARM_UP:])
 
 
-def _layers(model: Any) -> Iterator[Any]:
-    """The layers of a model and of the models in it."""
+def _layers(model: Any, calls: int = 1) -> Iterator[tuple[Any, int]]:
+    """The layers of a model and of the models in it, and how often each is called for one image."""
+    described = {one["config"]["name"]: one for one in model.get_config()["layers"]}
     for layer in model.layers:
+        own = calls * len(described[layer.name].get("inbound_nodes", [None]))
         if hasattr(layer, "layers"):
-            yield from _layers(layer)
+            yield from _layers(layer, own)
         else:
-            yield layer
+            yield layer, own

@@ -98,12 +98,17 @@ def published(
     """The form that is served: trained weights in Keras's own layers, probabilities out.
 
     uint8 images (N, 32, 32, 3) → float32 probabilities (N, 10). `weights` are in the order of
-    `get_weights` of `build`'s network, whatever made its normalisation.
+    `get_weights` of `build`'s network, whatever made its normalisation. With `net.mirror` the
+    logits are the mean of an image's and its mirror image's.
     """
     model = build(net, mean, deviation)
     model.set_weights(weights)
-    probabilities = keras.layers.Softmax(name="probabilities")(model.output)
-    return keras.Model(model.input, probabilities, name="resnet")
+    images, logits = model.input, model.output
+    if net.mirror:
+        views = [model(images), model(keras.ops.flip(images, axis=2))]
+        logits = keras.layers.Average(name="views")(views)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(images, probabilities, name="resnet")
 
 
 def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:

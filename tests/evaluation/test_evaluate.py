@@ -170,3 +170,9 @@ def test_a_multiplication_and_its_addition_are_two_operations() -> None:
 def test_operations_in_a_nested_model_count() -> None:
     outer = keras.Sequential([keras.layers.Input((32, 32, 3), dtype="uint8"), network()])
     assert cost.flops(outer) == cost.flops(network())
+
+
+def test_operations_of_a_model_that_sees_two_views_count_twice() -> None:
+    images, inner = keras.Input((32, 32, 3), dtype="uint8"), network()
+    views = [inner(images), inner(keras.ops.flip(images, axis=2))]
+    assert cost.flops(keras.Model(images, keras.layers.Average()(views))) == 2 * cost.flops(inner)

@@ -26,6 +26,7 @@ def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
             "stem": "convolution",
             "stem_stride": 1,
             "activation": "relu",
+            "mirror": False,
         }
     )
 
@@ -41,6 +42,7 @@ def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
             "stem": stem,
             "stem_stride": 1,
             "activation": "silu",
+            "mirror": False,
         }
     )
 
@@ -181,3 +183,19 @@ def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
 def test_whitening_twice_gives_the_same_kernel() -> None:
     kernels = [whitening.kernel(random_images(50), MEAN, DEVIATION) for _ in range(2)]
     np.testing.assert_array_equal(*kernels)
+
+
+def test_a_mirrored_model_gives_the_mean_logits_of_both_views_after_softmax() -> None:
+    net = speedy()
+    model = build(net, MEAN, DEVIATION, seed=5)
+    whiten(model, random_images(50))
+    images = random_images(4)
+    mirrored = published(
+        net.model_copy(update={"mirror": True}), MEAN, DEVIATION, model.get_weights()
+    )
+    views = [np.asarray(model(view)) for view in (images, images[:, :, ::-1])]
+    assert not np.allclose(*views, atol=1e-3)
+    wanted = keras.ops.softmax(sum(views) / 2)
+    np.testing.assert_allclose(mirrored(images), wanted, atol=1e-5)
+    np.testing.assert_allclose(mirrored(images[:, :, ::-1]), wanted, atol=1e-5)
+    assert mirrored.count_params() == model.count_params()
