@@ -13,10 +13,17 @@ from resnet.params import Net
 MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
 
 
-def trained(block: str, shortcut: str) -> Any:
+def trained(block: Any, shortcut: Any, mirror: bool = False) -> Any:
     """A published network whose normalisations are not at their first values."""
-    net = Net.model_validate(
-        {"block": block, "shortcut": shortcut, "depth": 10, "widths": (8, 16), "stem_stride": 1}
+    net = Net(
+        block=block,
+        shortcut=shortcut,
+        depth=10,
+        widths=(8, 16),
+        stem="convolution",
+        stem_stride=1,
+        activation="relu",
+        mirror=mirror,
     )
     random = np.random.default_rng(0)
     weights = [
@@ -36,12 +43,21 @@ def images() -> Any:
     return np.random.default_rng(1).integers(0, 256, (16, 32, 32, 3), np.uint8)
 
 
-@pytest.mark.parametrize("block", ["basic", "preactivation"])
-@pytest.mark.parametrize("shortcut", ["A", "B"])
+@pytest.mark.parametrize(
+    ("block", "shortcut", "mirror"),
+    [
+        ("basic", "A", False),
+        ("basic", "B", False),
+        ("preactivation", "A", False),
+        ("preactivation", "B", False),
+        ("pooled", "A", False),
+        ("pooled", "A", True),
+    ],
+)
 def test_folding_changes_probabilities_by_rounding_only(
-    block: str, shortcut: str, images: Any
+    block: str, shortcut: str, mirror: bool, images: Any
 ) -> None:
-    model = trained(block, shortcut)
+    model = trained(block, shortcut, mirror)
     expected = np.asarray(model(images, training=False))
     assert expected.std() > 0.01
     np.testing.assert_allclose(np.asarray(folded(model)(images)), expected, atol=2e-6)
