@@ -18,7 +18,7 @@ from benchmarks.rounds import ROUNDS
 from benchmarks.table import Missing, Row, markdown
 from resnet import backend, files
 
-GROUPS = ("training", "scoring", "serving", "pipeline")
+GROUPS = ("training", "scoring", "serving", "exactness", "pipeline")
 
 
 def main() -> int:

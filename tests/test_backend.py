@@ -61,3 +61,28 @@ def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later() 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["imported"]
+
+
+# TensorFlow refuses to draw without a seed; XLA ends a process with a flag that it does not know.
+DETERMINISTIC = {
+    "tensorflow": """
+import tensorflow as tf
+try:
+    tf.random.normal([])
+except RuntimeError:
+    print("refused")
+""",
+    "jax": """
+import jax, os
+if 1 + jax.numpy.ones([]) == 2 and "deterministic_ops=true" in os.environ["XLA_FLAGS"]:
+    print("refused")
+""",
+}
+
+
+@pytest.mark.parametrize("backend", DETERMINISTIC)
+def test_what_is_not_deterministic_is_refused_where_that_was_asked(backend: str) -> None:
+    code = f"from resnet import backend; backend.select({backend!r}, 'cpu', deterministic=True)\n"
+    command = [sys.executable, "-c", code + DETERMINISTIC[backend]]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "refused\n"
