@@ -140,7 +140,7 @@ def test_a_dvc_repro_in_a_shell_is_registered_by_the_next_run(checkout, first_ru
 def test_a_terminated_run_leaves_no_training_behind_and_the_next_takes_it_up(
     checkout, first_run, registry, wait_for
 ):
-    words = ["resnet", "run", "--set", "train.steps=600", "--promote", "never"]
+    words = ["resnet", "run", "--set", "train.steps=300", "--promote", "never"]
     before = checkout.checkpoints("*")
     with checkout.start(*words) as run:
         wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
@@ -148,7 +148,7 @@ def test_a_terminated_run_leaves_no_training_behind_and_the_next_takes_it_up(
         run.wait(timeout=60)
     assert checkout.training() == []
     assert len(checkout.checkpoints("*.npz") - before) == 1
-    (killed,) = [run for run in runs(registry) if run.data.params.get("train.steps") == "600"]
+    (killed,) = [run for run in runs(registry) if run.data.params.get("train.steps") == "300"]
     assert killed.info.status == "KILLED"
 
     assert "going on after step" in checkout.run(*words).stderr
@@ -157,7 +157,7 @@ def test_a_terminated_run_leaves_no_training_behind_and_the_next_takes_it_up(
     assert version.run_id == killed.info.run_id
     curve = registry.get_metric_history(version.run_id, "train_loss")
     assert [point.step for point in curve] == sorted({point.step for point in curve})
-    assert curve[-1].step == 600
+    assert curve[-1].step == 300
 
 
 def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_training(
@@ -167,7 +167,7 @@ def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_traini
     saved = [path.read_bytes() for path in files]
     outputs = [checkout.root / name for name in ("models/model.keras", "reports/history.csv")]
     words = ["dvc", "repro", "--single-item", "train"]
-    longer = ["train.steps=900", "runtime.checkpoint_seconds=0.2"]
+    longer = ["train.steps=500", "runtime.checkpoint_seconds=0.2"]
     before = checkout.checkpoints("*")
 
     def trained_past(step):
@@ -185,7 +185,7 @@ def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_traini
             checkout.training()[0].kill()
             assert dvc.wait(timeout=60) == 255
         with checkout.start(*words) as dvc:
-            wait_for(lambda: trained_past(200))
+            wait_for(lambda: trained_past(100))
             dvc.kill()  # its stage lives on for a moment
             dvc.wait()
             last = checkout.run(*words)
