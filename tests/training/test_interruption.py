@@ -34,6 +34,12 @@ Path.rename = last
 sys.argv = ["resnet", "train"]
 runpy.run_module("resnet", run_name="__main__")
 """
+POOLED = [
+    "net.block=pooled",
+    "net.stem=whitening",
+    "train.optimizer.name=muon",
+    "train.augment.flip=alternating",
+]
 
 
 class AtEpoch(Silence):
@@ -67,16 +73,19 @@ def stop_at(epoch: int) -> Listener:
 # In this process.
 
 
+@pytest.mark.parametrize("overrides", [[], POOLED])
 def test_the_bits_do_not_depend_on_how_many_steps_are_made_at_a_time(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
 ) -> None:
-    p = settings("train.steps=30")
-    made = []
-    for seconds in (0.0, 0.03, 1e9):
-        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
-        run(p)
-        made.append(outputs(p))
-    assert made[0] == made[1] == made[2]
+    p = settings("train.steps=30", *overrides)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e9)
+    run(p)
+    undisturbed = outputs(p)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0)
+    with pytest.raises(StoppedError):
+        run(p, stop_at(2))
+    run(p)
+    assert outputs(p) == undisturbed
 
 
 def test_a_resumed_training_makes_the_same_choices(
