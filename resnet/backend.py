@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,14 +29,26 @@ class Device:
     backend: str  # tensorflow | jax
     kind: Literal["cpu", "gpu"]
     name: str  # such as "AMD EPYC" or "NVIDIA H200"
+    process: int = 0  # this one's number among those that train together
+    processes: int = 1
 
 
-def select(backend: str, device: str, deterministic: bool = False) -> Device:
+TOGETHER = tuple(
+    f"KERAS_DISTRIBUTION_{what}" for what in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)  # Keras's own variables
+
+
+def select(
+    backend: str, device: str, *, deterministic: bool = False, together: bool = False
+) -> Device:
     """Make Keras use `backend` (tensorflow | jax) on `device` (auto | cpu | gpu).
 
     `auto` is a GPU where there is one. With `deterministic`, only operations are used that give the
-    same bits every time on one machine. Raises PipelineError where the backend is not installed,
-    or where `device` is gpu and the backend sees none.
+    same bits every time on one machine. With `together`, and where the variables `TOGETHER` are
+    set, this process waits for the others that they tell of and becomes one of them.
+
+    Raises PipelineError where the backend is not installed, where `device` is gpu and the backend
+    sees none, and where the other processes cannot be found.
     """
     if "keras" in sys.modules and sys.modules["keras"].config.backend() != backend:
         raise RuntimeError("select() must be called before keras is imported")
@@ -45,11 +57,20 @@ def select(backend: str, device: str, deterministic: bool = False) -> Device:
             f"train.backend is {backend}, which is not installed: install the extra 'bench' "
             "(jax for CPUs) or 'jax-gpu', or set train.backend to tensorflow"
         )
+    together = together and any(os.environ.get(name) for name in TOGETHER)
+    if together and backend != "jax":
+        raise PipelineError(
+            f"{TOGETHER[0]} asks for several processes and train.backend is {backend}: set it to "
+            "jax, or unset the variable"
+        )
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
     with _quiet(), _hidden(name for name in UNUSED if name != backend):
         if deterministic:
             _be_deterministic(backend)
+    if together:
+        _join(device)
+    with _quiet():
         gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
     if device == "gpu" and not gpus:
         raise PipelineError(
@@ -59,7 +80,13 @@ def select(backend: str, device: str, deterministic: bool = False) -> Device:
         )
     with _quiet(), _hidden(name for name in UNUSED if name != backend):
         import keras  # noqa: F401 (here, because TensorFlow's start is noisy)
-    return Device(backend, "gpu", gpus[0]) if gpus else Device(backend, "cpu", cpu_name())
+    kind: Literal["cpu", "gpu"] = "gpu" if gpus else "cpu"
+    where = Device(backend, kind, gpus[0] if gpus else cpu_name())
+    if not together:
+        return where
+    import jax
+
+    return replace(where, process=jax.process_index(), processes=jax.process_count())
 
 
 def cpu_name() -> str:
@@ -98,14 +125,51 @@ def _tensorflow_gpus(device: str) -> list[str]:
 
 
 def _jax_gpus(device: str) -> list[str]:
-    """The names of the GPUs that JAX will use, with memory taken as it is needed."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    import jax
-
+    """The names of the GPUs that JAX will use."""
+    jax = _jax(device)
     if device == "cpu":
-        jax.config.update("jax_platforms", "cpu")
         return []
     return [gpu.device_kind for gpu in jax.devices() if gpu.platform == "gpu"]
+
+
+def _jax(device: str) -> Any:
+    """JAX, told what it must be told before it looks for devices."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # memory as it is needed
+    import jax
+
+    # For the first weights that Keras draws and ours replace: the other way takes seconds to
+    # compile.
+    jax.config.update("jax_threefry_partitionable", False)
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    return jax
+
+
+def _join(device: str) -> None:
+    """Wait for the processes that the variables tell of, which must come before JAX's first step.
+
+    Raises PipelineError where the variables are wrong. Where the others do not come, JAX ends this
+    process after five minutes.
+    """
+    missing = [name for name in TOGETHER if not os.environ.get(name)]
+    if missing:
+        raise PipelineError(
+            f"{', '.join(missing)} must be set too: processes that train together need "
+            f"{TOGETHER[0]} (host:port of process 0), their number and each its own, from 0"
+        )
+    jax = _jax(device)
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is ours to take
+    import keras
+
+    address, number, own = (os.environ[name] for name in TOGETHER)
+    print(f"process {own} of {number} waits for the others at {address}", flush=True)
+    try:
+        keras.distribution.initialize()
+    except (RuntimeError, ValueError) as error:
+        raise PipelineError(
+            f"process {own} of {number} cannot train with others by {address} ({error}): mend "
+            f"{', '.join(TOGETHER)}"
+        ) from error
 
 
 @contextmanager

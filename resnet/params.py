@@ -97,6 +97,8 @@ class Train(Section):
     device: Literal["auto", "cpu", "gpu"]
     backend: Literal["tensorflow", "jax"]
     deterministic: bool
+    devices: PositiveInt | Literal["all"]
+    precision: Literal["float32", "bfloat16"]
     seed: Annotated[int, Field(ge=0)]
     epochs: Annotated[float, Field(gt=0)] | None
     steps: PositiveInt | None
@@ -105,6 +107,7 @@ class Train(Section):
     schedule: Schedule
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     augment: Augment
+    diagnostics: bool
     early_stop: PositiveInt | None
 
     @model_validator(mode="after")
@@ -113,6 +116,16 @@ class Train(Section):
             raise ValueError(
                 f"epochs is {self.epochs}, steps is {self.steps}: give one, set the other to null"
             )
+        return self
+
+    @model_validator(mode="after")
+    def what_only_jax_can(self) -> Self:
+        for key, plain in (("devices", 1), ("precision", "float32")):
+            if self.backend == "tensorflow" and getattr(self, key) != plain:
+                raise ValueError(
+                    f"{key} is {getattr(self, key)} and backend is tensorflow, whose engine knows "
+                    f"only {plain}: set backend to jax, or {key} to {plain}"
+                )
         return self
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from resnet import files, params
-from resnet.data import datasets, disk, download, generate, sources
+from resnet.data import datasets, disk, generate, sources
 from resnet.data.datasets import CHUNK, Archive, Dataset
 from resnet.data.sources import Named
 from resnet.errors import PipelineError
@@ -57,6 +57,8 @@ def _from_named(named: Named, dataset: Dataset, draft: Path) -> None:
 
 
 def _from_address(archive: Archive, dataset: Dataset, draft: Path, runtime: params.Runtime) -> None:
+    from resnet.data import download  # it needs packages that nobody else does
+
     downloads = Path(os.environ.get("RESNET_STATE", ".state")) / "downloads"
     path = downloads / archive.url.rpartition("/")[2]
     download.download(archive.url, path, archive.file, runtime)

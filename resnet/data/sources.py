@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet import params
-from resnet.data import datasets, download
+from resnet.data import datasets
 from resnet.data.datasets import Dataset
 from resnet.errors import PipelineError
 
@@ -71,5 +71,7 @@ def missing(dataset: Dataset, paths: params.Paths) -> str | None:
         return None
     if dataset.holds(paths.raw):
         return None
+    from resnet.data import download  # it needs packages that nobody else does
+
     silence = download.silence(dataset.archive.url)
     return silence and f"{silence}, and {VARIABLE} names no archive or folder"

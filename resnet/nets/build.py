@@ -41,7 +41,10 @@ def build(
         )
     images = keras.Input((SIDE, SIDE, CHANNELS), dtype="uint8", name="images")
     variance = [value**2 for value in deviation]
-    x = keras.layers.Normalization(mean=list(mean), variance=variance, name="standardize")(images)
+    # Float32 whatever the policy: bfloat16 has no grey levels between 121.5 and 122.
+    x = keras.layers.Normalization(
+        mean=list(mean), variance=variance, dtype="float32", name="standardize"
+    )(images)
 
     x = stem(x, net, normalization)
     for number in range(1, len(net.widths) + 1):
@@ -86,7 +89,7 @@ def head(x: Maps, net: Net, normalization: Normalization) -> Maps:
         if net.block == "pooled"
         else keras.layers.GlobalAveragePooling2D
     )
-    return keras.layers.Dense(CLASSES, name="logits")(pool(name="head_pool")(x))
+    return keras.layers.Dense(CLASSES, dtype="float32", name="logits")(pool(name="head_pool")(x))
 
 
 def published(

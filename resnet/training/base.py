@@ -1,7 +1,8 @@
 """What the step engines have in common: the network, its optimizer, and scoring by the batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import keras
@@ -13,13 +14,15 @@ from resnet.params import Net, Train
 from resnet.training import optimizer
 from resnet.training.engine import Bytes, Floats, padded
 
-SCORED = 500  # images a call in `score`
+SCORED = 500  # images a call in `score`, or a few more where devices share them
 
 
 class Base(ABC):
     """The part of `resnet.training.engine.Engine` that is the same on every backend."""
 
     normalization: ClassVar[Normalization] = keras.layers.BatchNormalization
+    devices = 1
+    scored = SCORED
 
     def __init__(
         self,
@@ -33,7 +36,10 @@ class Base(ABC):
     ) -> None:
         """See `resnet.training.engine.create`."""
         self._params, self._mean = train, mean
-        self._model = build(net, mean, deviation, seed=train.seed, normalization=self.normalization)
+        with precision(train.precision):
+            self._model = build(
+                net, mean, deviation, seed=train.seed, normalization=self.normalization
+            )
         if net.stem == "whitening":
             whiten(self._model, images_nhwc)
         self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
@@ -50,9 +56,23 @@ class Base(ABC):
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
         """See `resnet.training.engine.Engine`."""
         totals = np.zeros(2, np.float32)
-        for start in range(0, len(images_nhwc), SCORED):
-            images = images_nhwc[start : start + SCORED]
-            labels = labels_n[start : start + SCORED]
-            counted = padded(np.ones(len(images), np.float32), SCORED)
-            totals += self._totals(padded(images, SCORED), padded(labels, SCORED), counted)
+        for start in range(0, len(images_nhwc), self.scored):
+            images = images_nhwc[start : start + self.scored]
+            labels = labels_n[start : start + self.scored]
+            batch = images, labels, np.ones(len(images), np.float32)
+            totals += self._totals(*(padded(array, self.scored) for array in batch))
         return totals / np.float32(len(images_nhwc))
+
+    def close(self) -> None:  # noqa: B027
+        """See `resnet.training.engine.Engine`."""
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Layers made in the block compute in float32, or in bfloat16 with weights kept in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -17,8 +17,9 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Engine(Protocol):
-    """Network, optimizer and training images on one device."""
+    """Network, optimizer and training images on one device, or on several that share each batch."""
 
+    devices: int
     chunk: int  # the most steps in one call of `train`; fewer give the same bits
 
     def train(self, draws: Draws) -> Floats:
@@ -40,6 +41,9 @@ class Engine(Protocol):
     def weights(self) -> list[npt.NDArray[Any]]:
         """A copy of the network's weights, in the order of Keras's `get_weights`."""
 
+    def close(self) -> None:
+        """No more calls will come."""
+
 
 def create(
     net: Net,
@@ -54,11 +58,15 @@ def create(
 
     `rates` is the learning rate of each step to come, float32 (steps,).
     """
+    job = net, train, mean, deviation, rates, images_nhwc, labels_n
     if train.backend == "jax":
-        from resnet.training.jax_engine import JaxEngine as Chosen
-    else:
-        from resnet.training.tensorflow_engine import TensorFlowEngine as Chosen  # type: ignore
-    return Chosen(net, train, mean, deviation, rates, images_nhwc, labels_n)
+        from resnet.training.jax_engine import JaxEngine
+        from resnet.training.leader import led
+
+        return led(JaxEngine(*job))
+    from resnet.training.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine(*job)
 
 
 def padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:

@@ -1,4 +1,9 @@
-"""The step engine on JAX: the images on the device, a loop over the steps, no copies of state."""
+"""The step engine on JAX: the images on every device, a compiled loop of steps, no copies of state.
+
+Devices that share a training hold the same weights, and each makes its part of every batch: XLA
+sums what they find, so that batch statistics and gradients are those of the whole batch, as one
+device computes them.
+"""
 
 from typing import Any
 
@@ -6,36 +11,53 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from resnet.data.batches import Draws
+from resnet.errors import PipelineError
+from resnet.params import Train
 from resnet.training import optimizer
 from resnet.training.augment import augment
-from resnet.training.base import Base
+from resnet.training.base import SCORED, Base
 from resnet.training.engine import Bytes, Floats, padded
 from resnet.training.objective import correct, cross_entropy
+
+WHOLE = PartitionSpec()
+IMAGES = PartitionSpec("images")  # the axis of a batch's images is divided among the devices
+DRAWS = PartitionSpec(None, "images")
+DRAWN = np.int32, np.int32, np.int32, np.bool_  # of the arrays in Draws
 
 
 class JaxEngine(Base):
     """See `resnet.training.engine.Engine`."""
 
-    chunk = 64
+    chunk = 512
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
+        shared_by = devices(self._params)
+        self.devices = len(shared_by)
+        self.scored = SCORED + -SCORED % self.devices
+        self._mesh = Mesh(np.array(shared_by), ("images",))
         variables = self._model.trainable_variables
+        state = variables, self._model.non_trainable_variables, self._optimizer.variables
         # Copies: the steps donate their state, and the model's own arrays must not go with it.
-        self._state = jax.tree.map(
-            lambda variable: jnp.array(variable.value),
-            (variables, self._model.non_trainable_variables, self._optimizer.variables),
+        self._state = self._put(jax.tree.map(lambda one: np.array(one.value), state), WHOLE)
+        self._data = self._put((images_nhwc, labels_n), WHOLE)
+        self._batch = jax.shard_map(
+            self._augmented, mesh=self._mesh, in_specs=(WHOLE, IMAGES), out_specs=IMAGES
         )
-        self._images = jnp.asarray(images_nhwc)
-        self._labels = jnp.asarray(labels_n)
-        self._train = jax.jit(self._steps, donate_argnums=0)
-        self._score = jax.jit(self._scored)
+        whole = NamedSharding(self._mesh, WHOLE)
+        steps = jax.jit(self._steps, donate_argnums=0, out_shardings=whole)
+        # Compiled now, so that the time of the training loop is that of its steps.
+        self._train = steps.lower(self._state, self._data, self._drawn(), np.int32(0)).compile()
+        self._score = jax.jit(self._scored, out_shardings=whole)
 
     def train(self, draws: Draws) -> Floats:
         count = len(draws.index_kb)
         filled = Draws(*(padded(rows_kb, self.chunk) for rows_kb in draws))
-        self._state, results = self._train(self._state, self._images, self._labels, filled, count)
+        self._state, results = self._train(
+            self._state, self._data, self._put(filled, DRAWS), np.int32(count)
+        )
         return np.asarray(results)[:count]
 
     def weights(self) -> list[npt.NDArray[Any]]:
@@ -55,29 +77,37 @@ class JaxEngine(Base):
 
     def restore(self, state: list[npt.NDArray[Any]]) -> None:
         form = jax.tree.structure(self._state)
-        self._state = jax.tree.unflatten(form, [jnp.asarray(value) for value in state])
+        self._state = self._put(jax.tree.unflatten(form, map(np.array, state)), WHOLE)
 
-    def _steps(self, state: Any, images: Any, labels: Any, draws: Draws, count: Any) -> Any:
-        """The first `count` steps of the draws; what comes after these is not looked at.
+    def _put(self, arrays: Any, spec: PartitionSpec) -> Any:
+        """The arrays on the devices; every process gives the same, and keeps its devices' part."""
+        sharding = NamedSharding(self._mesh, spec)
 
-        A scan over as many steps would be compiled for each number of them, each with bits of its
-        own: training that is taken up in the middle of an epoch would not end as it should.
-        """
+        def put(array: npt.NDArray[Any]) -> Any:
+            return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
 
-        def step(k: Any, made: Any) -> Any:
-            state, results = made
-            of_one_batch = Draws(*(rows_kb[k] for rows_kb in draws))
-            state, result = self._step(state, images, labels, of_one_batch)
+        return jax.tree.map(put, arrays)
+
+    def _drawn(self) -> Draws:
+        """The form of the draws for `chunk` batches."""
+        shape, sharding = (self.chunk, self._params.batch), NamedSharding(self._mesh, DRAWS)
+        return Draws(*(jax.ShapeDtypeStruct(shape, dtype, sharding=sharding) for dtype in DRAWN))
+
+    def _steps(self, state: Any, data: Any, draws: Draws, count: Any) -> Any:
+        """`count` steps. A bound that is data, not form, is compiled once for every length, and so
+        the bits of a step do not depend on how many are made in one call."""
+
+        def step(k: Any, carried: Any) -> Any:
+            state, results = carried
+            state, result = self._step(state, data, Draws(*(rows_kb[k] for rows_kb in draws)))
             return state, results.at[k].set(result)
 
         return jax.lax.fori_loop(0, count, step, (state, jnp.zeros((self.chunk, 2))))
 
-    def _step(self, state: Any, images: Any, labels: Any, draws: Draws) -> Any:
+    def _step(self, state: Any, data: Any, draws: Draws) -> Any:
         params = self._params
         trained, moving, optimizing = state
-        index, top, left, flip = draws
-        batch = augment(images[index], top, left, flip, params.augment, self._mean)
-        truth = labels[index]
+        batch, truth = self._batch(data, draws)
 
         def loss(trained: Any) -> Any:
             logits, new = self._model.stateless_call(trained, moving, batch, training=True)
@@ -89,10 +119,43 @@ class JaxEngine(Base):
         trained, optimizing = self._optimizer.stateless_apply(optimizing, gradients, trained)
         return (trained, moving, optimizing), jnp.stack([value, correct(logits, truth).mean()])
 
+    def _augmented(self, data: Any, draws: Draws) -> Any:
+        """One device's part of a batch, made by itself: nothing travels between devices here."""
+        (images, labels), (index, top, left, flip) = data, draws
+        return augment(images[index], top, left, flip, self._params.augment, self._mean), labels[
+            index
+        ]
+
     def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
-        return np.asarray(self._score(self._state, images_nhwc, labels_n, counted_n))
+        batch = self._put((images_nhwc, labels_n, counted_n), IMAGES)
+        return np.asarray(self._score(self._state, *batch))
 
     def _scored(self, state: Any, images: Any, labels: Any, counted: Any) -> Any:
         trained, moving, _ = state
         logits, _ = self._model.stateless_call(trained, moving, images, training=False)
         return jnp.stack([cross_entropy(logits, labels), correct(logits, labels)]) @ counted
+
+
+def devices(train: Train) -> list[Any]:
+    """The devices that share each batch. Raises PipelineError where they are not there, or cannot.
+
+    Where several processes train together, the devices are those of all of them.
+    """
+    found = jax.devices()
+    count = len(found) if train.devices == "all" else train.devices
+    seen = f"JAX sees {len(found)} ({found[0].platform})"
+    if count > len(found):
+        raise PipelineError(
+            f"train.devices is {count}, but {seen}: set it to {len(found)} or less, or to all"
+        )
+    if jax.process_count() > 1 and count != len(found):
+        raise PipelineError(
+            f"train.devices is {count}, but {jax.process_count()} processes train together and "
+            f"{seen}: set it to all"
+        )
+    if train.batch % count:
+        raise PipelineError(
+            f"train.batch is {train.batch}, which {count} devices cannot share evenly: set it to a "
+            f"multiple of {count}, or train.devices to a divisor of it"
+        )
+    return list(found[:count])

@@ -14,7 +14,7 @@ from resnet.data.batches import draw
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Train
 from resnet.progress import Progress
-from resnet.training.checkpoint import Checkpoints, State
+from resnet.training.checkpoint import Arrays, Checkpoints, State
 from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener
 
@@ -63,6 +63,7 @@ class Outcome:
     weights: list[npt.NDArray[Any]]
     seconds: float  # of the loop, validation included
     images_per_second: float  # of the steps alone
+    devices: int  # that shared each batch
 
 
 def plan(train: Train, images: int, validation: int) -> Plan:
@@ -94,6 +95,7 @@ class Trainer:
     progress: Progress
     checkpoints: Checkpoints
     stopped: Callable[[], bool]  # asked between chunks of steps
+    diagnose: Callable[[Arrays], Row] | None = None  # more columns for an epoch, by its weights
     chunk: int = 1  # steps in the next call of the engine
     state: State = field(default_factory=State)
 
@@ -118,7 +120,9 @@ class Trainer:
             before, clock = clock, time.perf_counter()
             state.seconds += clock - before
         speed = state.step * self.plan.batch / state.stepping
-        return Outcome(state.rows, state.best_epoch, state.best, state.seconds, speed)
+        return Outcome(
+            state.rows, state.best_epoch, state.best, state.seconds, speed, self.engine.devices
+        )
 
     def _ended(self) -> bool:
         epochs, patience = len(self.state.rows), self.train.early_stop
@@ -151,6 +155,8 @@ class Trainer:
         if len(split.labels_n):
             row += self.engine.score(split.images_nhwc, split.labels_n).tolist()
         state.rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
+        if self.diagnose is not None:
+            state.rows[-1] |= self.diagnose(self.engine.weights())
         state.results = state.results[:0]
         self.listener.epoch(state.rows[-1])
         best = state.rows[state.best_epoch - 1]

@@ -7,7 +7,7 @@ import json
 import math
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,14 +19,18 @@ from resnet.data import arrays, disk
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Net, Paths, Runtime, Train
 from resnet.progress import Progress
+from resnet.training import leader
 from resnet.training.checkpoint import Checkpoints
+from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener, Silence
-from resnet.training.loop import COLUMNS, Outcome, Row, Trainer, plan
+from resnet.training.loop import COLUMNS, Outcome, Plan, Row, Trainer, plan
 from resnet.training.schedule import rates
 from resnet.training.stop import Stop
 
 if TYPE_CHECKING:
     import keras
+
+    from resnet.training.diagnostics import Diagnostics
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,17 @@ def train(
     listener = listener or Silence()
     with Stop() as stop:
         inputs = Inputs.read(paths)
-        device = backend.select(train.backend, train.device, train.deterministic)
-        kept = Checkpoints(checkpoints / inputs.hash(key), runtime.checkpoint_seconds)
+        device = backend.select(
+            train.backend, train.device, deterministic=train.deterministic, together=True
+        )
+        fingerprint = inputs.hash(key)
+        if device.processes > 1:
+            leader.agree(fingerprint)
+        if device.process:
+            stop.defer()  # process 0 decides when all of them end
+            leader.follow(_engine(net, train, inputs)[0])
+            return
+        kept = Checkpoints(checkpoints / fingerprint, runtime.checkpoint_seconds)
         with kept.held(runtime.lock_seconds), _ending(listener):
             model, outcome = _run(net, train, runtime, inputs, kept, listener, stop)
             with disk.writing(paths.model):
@@ -111,23 +124,48 @@ def _run(
 ) -> "tuple[keras.Model, Outcome]":
     """Train, and give the best epoch's model in its published form."""
     from resnet.nets.build import published
+
+    chosen, steps, table = _engine(net, train, inputs)
+    diagnose = _diagnostics(net, train, inputs) if train.diagnostics else None
+    stop.defer()
+    with (
+        closing(chosen),
+        Progress("train", steps.steps, "steps", runtime.progress_seconds) as progress,
+    ):
+        outcome = Trainer(
+            engine=chosen,
+            plan=steps,
+            train=train,
+            rates=table,
+            validation=inputs.validation,
+            listener=listener,
+            progress=progress,
+            checkpoints=checkpoints,
+            stopped=lambda: stop.asked() or progress.unread,
+            diagnose=diagnose,
+        ).fit()
+    return published(net, inputs.mean, inputs.deviation, outcome.weights), outcome
+
+
+def _engine(net: Net, train: Train, inputs: Inputs) -> tuple[Engine, Plan, Floats]:
+    """The engine at its first step, the steps to make and the rate of each."""
     from resnet.training import engine
 
-    images, validation = inputs.images, inputs.validation
-    standard = inputs.mean, inputs.deviation
-    steps = plan(train, len(images.labels_n), len(validation.labels_n))
+    images = inputs.images
+    steps = plan(train, len(images.labels_n), len(inputs.validation.labels_n))
     table = rates(train.schedule, steps.steps)
-    chosen = engine.create(net, train, *standard, table, images.images_nhwc, images.labels_n)
-    stop.defer()
-    with Progress("train", steps.steps, "steps", runtime.progress_seconds) as bar:
+    standard = inputs.mean, inputs.deviation
+    made = engine.create(net, train, *standard, table, images.images_nhwc, images.labels_n)
+    return made, steps, table
 
-        def stopped() -> bool:
-            return stop.asked() or bar.unread
 
-        outcome = Trainer(
-            chosen, steps, train, table, validation, listener, bar, checkpoints, stopped
-        ).fit()
-    return published(net, *standard, outcome.weights), outcome
+def _diagnostics(net: Net, train: Train, inputs: Inputs) -> "Diagnostics":
+    """A probe that looks at as many training images as a step, from all over the split."""
+    from resnet.training.diagnostics import Diagnostics
+
+    images, labels = inputs.images.images_nhwc, inputs.images.labels_n
+    chosen = np.linspace(0, len(labels) - 1, train.batch).astype(int)
+    return Diagnostics(net, inputs.mean, inputs.deviation, images[chosen], labels[chosen])
 
 
 def _write(model: "keras.Model", outcome: Outcome, device: backend.Device, paths: Paths) -> str:
@@ -145,6 +183,7 @@ def _write(model: "keras.Model", outcome: Outcome, device: backend.Device, paths
             "backend": device.backend,
             "device": device.kind,
             "device_name": device.name,
+            "devices": outcome.devices,
             "epochs": len(outcome.rows),
             "steps": int(outcome.rows[-1]["step"]),
             "best_epoch": outcome.best_epoch,
@@ -179,7 +218,8 @@ def _standard(profile: Path) -> tuple[Sequence[float], Sequence[float]]:
 def _write_history(rows: Sequence[Row], path: Path) -> None:
     """One line an epoch; numbers have the digits that float32 has, missing ones are empty."""
     with files.replacing(path) as draft, draft.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        columns = dict.fromkeys([*COLUMNS, *rows[0]])  # the common ones, and then diagnostics
+        writer = csv.DictWriter(stream, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: f"{value:.7g}" for name, value in row.items()} for row in rows)
 

@@ -26,13 +26,23 @@ def coloured(count: int, seed: int) -> tuple[Any, Any]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., Params]:
     """A tiny network, 320 training and 70 validation images in tmp_path, and any overrides."""
-    (tmp_path / "arrays").mkdir()
+    return prepared(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def settings_of_module(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Params]:
+    """`settings` for what all tests of a module share."""
+    return prepared(tmp_path_factory.mktemp("module"))
+
+
+def prepared(folder: Path) -> Callable[..., Params]:
+    (folder / "arrays").mkdir()
     for seed, (split, count) in enumerate({"train": 320, "validation": 70}.items()):
         images, labels = coloured(count, seed)
-        np.save(tmp_path / "arrays" / f"{split}_images.npy", images)
-        np.save(tmp_path / "arrays" / f"{split}_labels.npy", labels)
+        np.save(folder / "arrays" / f"{split}_images.npy", images)
+        np.save(folder / "arrays" / f"{split}_labels.npy", labels)
     profile = {"mean": [128.0] * 3, "deviation": [60.0] * 3}
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    (folder / "profile.json").write_text(json.dumps(profile))
 
     def made(*overrides: str) -> Params:
         paths = {
@@ -43,7 +53,7 @@ def settings(tmp_path: Path) -> Callable[..., Params]:
             "training": "training.json",
         }
         small = [
-            *(f"paths.{name}={tmp_path / file}" for name, file in paths.items()),
+            *(f"paths.{name}={folder / file}" for name, file in paths.items()),
             "net.widths=[4, 8]",
             "net.depth=6",
             "train.device=cpu",

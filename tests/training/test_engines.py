@@ -1,6 +1,7 @@
 """Both engines from one seed: TensorFlow's in this process, JAX's in one of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,34 +12,41 @@ import numpy as np
 import pytest
 
 from resnet.data import arrays, batches
+from resnet.errors import PipelineError
+from resnet.nets.build import build
 from resnet.params import Params
 from resnet.training import engine, schedule
+from resnet.training.diagnostics import Diagnostics
 
-STEPS = 12
+Settings = Callable[..., Params]
+
+STEPS = 10
 JAX = """
 import json, sys
 from resnet import backend, params
 backend.select("jax", "cpu")
 sys.path.insert(0, sys.argv[1])
-from test_engines import measured
-print(json.dumps(measured(params.check(json.loads(sys.argv[2])))))
+from test_engines import measured_on_jax
+print(json.dumps(measured_on_jax(params.check(json.loads(sys.argv[2])))))
 """
+STANDARD = [128.0] * 3, [60.0] * 3
+# Two devices, and little time for the compiler, as the network is tiny.
+FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 
 
 def made(p: Params) -> engine.Engine:
     images = arrays.load(p.paths.arrays, "train")
     table = schedule.rates(p.train.schedule, STEPS)
-    standard = [128.0] * 3, [60.0] * 3
-    return engine.create(p.net, p.train, *standard, table, images.images_nhwc, images.labels_n)
+    return engine.create(p.net, p.train, *STANDARD, table, images.images_nhwc, images.labels_n)
 
 
 def drawn(p: Params, chunk: range) -> batches.Draws:
-    return batches.draw(0, 1, chunk, 320, 24, p.train.augment)
+    return batches.draw(0, 1, chunk, 320, p.train.batch, p.train.augment)
 
 
-def measured(p: Params) -> dict[str, Any]:
+def measured(p: Params, chosen: engine.Engine) -> dict[str, Any]:
     """The loss of each step, and the validation scores before and after them."""
-    chosen, split = made(p), arrays.load(p.paths.arrays, "validation")
+    split = arrays.load(p.paths.arrays, "validation")
     before, start = chosen.score(split.images_nhwc, split.labels_n).tolist(), chosen.state()
     losses = chosen.train(drawn(p, range(STEPS)))[:, 0].tolist()
     after = chosen.score(split.images_nhwc, split.labels_n).tolist()
@@ -50,30 +58,116 @@ def measured(p: Params) -> dict[str, Any]:
         "before": before,
         "losses": losses,
         "after": after,
-        "shapes": [list(weight.shape) for weight in weights],
+        "weights": [(str(weight.dtype), list(weight.shape)) for weight in weights],
         "again": all(map(np.array_equal, chosen.weights(), weights)),
     }
 
 
+def diagnosed(p: Params) -> dict[str, float]:
+    """The diagnostics of the network's first weights."""
+    split = arrays.load(p.paths.arrays, "validation")
+    probe = Diagnostics(p.net, *STANDARD, split.images_nhwc, split.labels_n)
+    return probe(build(p.net, *STANDARD).get_weights())
+
+
+def measured_on_jax(p: Params) -> dict[str, Any]:
+    """The same, and what only this engine can, in a process that has two devices."""
+    two, half = (changed(p, devices=2), changed(p, precision="bfloat16"))
+    chosen = made(p)
+    before = jax_leaves(chosen)
+    return {
+        "one": measured(p, chosen),
+        "two": measured(two, made(two)),
+        "half": measured(half, made(half)),
+        "donated": [leaf.is_deleted() for leaf in before],
+        "diagnosed": diagnosed(p),
+        "refused": [refusal(changed(p, devices=3)), refusal(changed(p, devices="all", batch=33))],
+    }
+
+
+def changed(p: Params, **how: Any) -> Params:
+    return p.model_copy(update={"train": p.train.model_copy(update=how)})
+
+
+def jax_leaves(chosen: Any) -> list[Any]:
+    import jax
+
+    return jax.tree.leaves(chosen._state)
+
+
+def refusal(p: Params) -> str:
+    with pytest.raises(PipelineError) as caught:
+        made(p)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def ours(settings_of_module: Settings) -> dict[str, Any]:
+    p = settings_of_module()
+    return measured(p, made(p))
+
+
+@pytest.fixture(scope="module")
+def theirs(settings_of_module: Settings) -> dict[str, Any]:
+    """What a process that runs on JAX, with two CPU devices, has measured."""
+    p = settings_of_module("train.backend=jax").model_dump_json()
+    told = subprocess.run(
+        [sys.executable, "-c", JAX, str(Path(__file__).parent), p],
+        env={**os.environ, "XLA_FLAGS": FLAGS},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return dict(json.loads(told.splitlines()[-1]))
+
+
 def test_jax_and_tensorflow_make_the_same_steps_from_the_same_weights(
-    settings: Callable[..., Params],
+    ours: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
-    ours = measured(settings())
-    theirs_params = settings_json(settings("train.backend=jax"))
-    command = [sys.executable, "-c", JAX, str(Path(__file__).parent), theirs_params]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    theirs = json.loads(told.splitlines()[-1])
-    assert theirs["shapes"] == ours["shapes"]
-    assert ours["again"], "not the same bits from a restored state, in other chunks"
-    assert theirs["again"]
-    assert theirs["before"] == pytest.approx(ours["before"], rel=1e-4)
-    assert theirs["losses"][0] == pytest.approx(ours["losses"][0], rel=1e-5)
-    assert theirs["losses"] == pytest.approx(ours["losses"], rel=1e-2)
-    assert theirs["after"][0] < theirs["before"][0]
+    one = theirs["one"]
+    assert one["weights"] == [[dtype, shape] for dtype, shape in ours["weights"]]
+    assert one["before"] == pytest.approx(ours["before"], rel=1e-4)
+    assert one["losses"][0] == pytest.approx(ours["losses"][0], rel=1e-5)
+    assert one["losses"] == pytest.approx(ours["losses"], rel=1e-2)
+    assert one["after"][0] < one["before"][0]
 
 
-def settings_json(p: Params) -> str:
-    return json.dumps(p.model_dump(mode="json"))
+def test_jax_and_tensorflow_diagnose_alike(
+    settings_of_module: Settings, theirs: dict[str, Any]
+) -> None:
+    assert theirs["diagnosed"] == pytest.approx(diagnosed(settings_of_module()), rel=1e-4)
+
+
+def test_two_devices_that_share_each_batch_make_the_steps_of_one(theirs: dict[str, Any]) -> None:
+    one, two = theirs["one"], theirs["two"]
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert two["after"] == pytest.approx(one["after"], rel=1e-5)
+
+
+def test_from_a_restored_state_steps_in_other_chunks_give_the_same_bits(
+    ours: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    assert ours["again"]
+    assert theirs["one"]["again"]
+    assert theirs["two"]["again"]
+
+
+def test_on_jax_the_steps_make_no_copy_of_the_state(theirs: dict[str, Any]) -> None:
+    assert all(theirs["donated"])
+
+
+def test_bfloat16_is_near_float32_and_keeps_float32_weights(theirs: dict[str, Any]) -> None:
+    half, one = theirs["half"], theirs["one"]
+    assert half["losses"] != one["losses"]
+    assert half["losses"] == pytest.approx(one["losses"], rel=5e-2)
+    assert half["weights"] == one["weights"]
+    assert {dtype for dtype, _ in half["weights"]} == {"float32"}
+
+
+def test_devices_that_are_not_there_or_do_not_fit_are_refused(theirs: dict[str, Any]) -> None:
+    too_many, uneven = theirs["refused"]
+    assert "train.devices is 3, but JAX sees 2 (cpu)" in too_many
+    assert "train.batch is 33, which 2 devices cannot share evenly" in uneven
 
 
 def test_scores_are_means_over_all_images_whatever_the_batch(

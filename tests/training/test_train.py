@@ -85,6 +85,18 @@ def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
     assert set(notes.told[1][1]) == set(COLUMNS)
 
 
+def test_diagnostics_change_no_bit_and_add_columns_to_the_history(settings: Settings) -> None:
+    p = settings("train.diagnostics=true")
+    run(p)
+    diagnosed, weights = history(p), p.paths.model.read_bytes()
+    run(settings())
+    assert p.paths.model.read_bytes() == weights
+    added = [name for name in diagnosed[0] if name not in COLUMNS]
+    assert [{name: row[name] for name in COLUMNS} for row in diagnosed] == history(p)
+    assert "gradient_norm/group1_block1" in added
+    assert all(float(row[name]) > 0 for row in diagnosed for name in added)
+
+
 def test_without_validation_images_the_last_epoch_is_kept(settings: Settings) -> None:
     p, notes = settings(), Notes()
     without_validation(p)

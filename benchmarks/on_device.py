@@ -1,0 +1,122 @@
+"""What the GPU script asks of a device, in a process of its own: one JSON line.
+
+`score FOLDER` gives the test accuracy of what was published there; `roofline FOLDER` what the
+device can do at most, and what a training step of the network asks of it.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnet import params
+
+ROUNDS = 5
+PASSES = 14  # over a convolution's maps in a step, see `least_bytes`
+
+
+def main() -> None:
+    question, folder = sys.argv[1:]
+    print(json.dumps({"score": score, "roofline": roofline}[question](Path(folder))))
+
+
+def score(folder: Path) -> dict[str, Any]:
+    """The share of test images that the published model recognises."""
+    chosen = entered(folder)
+    from resnet import forward, model_file
+    from resnet.data import arrays
+
+    test = arrays.load(chosen.paths.arrays, "test")
+    call = forward.compiled(model_file.load(chosen.paths.model))
+    predicted = forward.in_batches(call, np.asarray(test.images_nhwc), 500).argmax(axis=1)
+    return {"accuracy": float((predicted == test.labels_n).mean())}
+
+
+def roofline(folder: Path) -> dict[str, Any]:
+    """Operations and bytes: a second on the device, and for one image of the network."""
+    chosen = entered(folder)
+    import jax
+
+    from resnet import model_file
+    from resnet.evaluation import cost
+
+    model = model_file.load(chosen.paths.model)
+    gpu = jax.devices()[0].platform == "gpu"
+    net, precision = chosen.net, chosen.train.precision
+    return {
+        "net": f"{net.block} {net.shortcut} {'-'.join(map(str, net.widths))}",
+        "depth": net.depth,
+        "precision": precision,
+        "flops_per_second": matrix_peak(precision, (4096, 8192) if gpu else (1024,)),
+        "bytes_per_second": memory_peak(1 << (28 if gpu else 24)),
+        "flops_per_image": 3 * cost.flops(model),
+        "bytes_per_image": least_bytes(model, {"float32": 4, "bfloat16": 2}[precision]),
+    }
+
+
+def entered(folder: Path) -> params.Params:
+    """The parameters of `folder`, now the working directory; JAX is ready."""
+    from resnet import backend
+
+    os.chdir(folder)
+    chosen = params.load(folder)
+    backend.select("jax", chosen.train.device)
+    return chosen
+
+
+def matrix_peak(precision: str, sides: Sequence[int]) -> float:
+    """Floating-point operations a second in products of square matrices, of the best size."""
+    import jax
+    import jax.numpy as jnp
+
+    product = jax.jit(jnp.matmul)
+    squares = [jnp.ones((side, side), precision) for side in sides]
+    return max(2 * len(a) ** 3 / best_seconds(lambda a=a: product(a, a)) for a in squares)
+
+
+def memory_peak(count: int) -> float:
+    """Bytes a second, read and written, in adding one to each of `count` float32 numbers."""
+    import jax
+    import jax.numpy as jnp
+
+    increased, x = jax.jit(lambda x: x + 1), jnp.zeros(count, jnp.float32)
+    return 8 * count / best_seconds(lambda: increased(x))
+
+
+def best_seconds(work: Callable[[], Any]) -> float:
+    """Of `ROUNDS` calls, after one that compiles."""
+    seconds = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        work().block_until_ready()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def least_bytes(model: Any, itemsize: int) -> int:
+    """Bytes that a training step moves for one image where everything is fused that can be.
+
+    So often are the maps of a convolution with its normalisation and activation passed over.
+    Forward: the convolution reads and writes, the statistics read, the normalisation reads and
+    writes (5). Backward: two sums read the maps and their gradient (2), the normalisation's
+    gradient reads both and writes (3), the convolution's gradient by its input reads and writes
+    (2), that by its kernel reads both (2).
+    """
+    convolutions = [layer for layer in layers(model) if len(getattr(layer, "kernel_size", ())) == 2]
+    return PASSES * itemsize * sum(prod(layer.output.shape[1:]) for layer in convolutions)
+
+
+def layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from layers(layer) if hasattr(layer, "layers") else [layer]
+
+
+if __name__ == "__main__":
+    main()
