@@ -19,7 +19,7 @@ from resnet.errors import PipelineError
 
 # What Keras and TensorFlow import where it is installed, for wrappers and adapters that nothing
 # here uses: half of the seconds that `import keras` takes, and a quarter of a gigabyte.
-UNUSED = ("jax", "matplotlib", "pandas", "sklearn")
+UNUSED = ("jax", "matplotlib", "pandas", "sklearn", "tensorflow")  # but for the backend itself
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,14 @@ def select(
         )
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
-    with _quiet(), _hidden(name for name in UNUSED if name != backend):
+    unused = [name for name in UNUSED if name != backend]
+    with _quiet(), _hidden(unused):
         if deterministic:
             _be_deterministic(backend)
     if together:
-        _join(device)
-    with _quiet():
+        with _hidden(unused):
+            _join(device)
+    with _quiet(), _hidden(unused):
         gpus = _jax_gpus(device) if backend == "jax" else _tensorflow_gpus(device)
     if device == "gpu" and not gpus:
         raise PipelineError(
@@ -78,8 +80,11 @@ def select(
             f"{'jax-gpu' if backend == 'jax' else 'gpu'} and look whether nvidia-smi finds the "
             "GPU, or set train.device to auto or cpu"
         )
-    with _quiet(), _hidden(name for name in UNUSED if name != backend):
-        import keras  # noqa: F401 (here, because TensorFlow's start is noisy)
+    with _quiet(), _hidden(unused):
+        import keras  # here, because TensorFlow's start is noisy
+
+        # Keras asks once, when it first writes an object down, whether TensorFlow is there.
+        keras.saving.serialize_keras_object(keras.DTypePolicy("float32"))
     kind: Literal["cpu", "gpu"] = "gpu" if gpus else "cpu"
     where = Device(backend, kind, gpus[0] if gpus else cpu_name())
     if not together:

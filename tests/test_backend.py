@@ -14,7 +14,11 @@ for device in sys.argv[2:]:
     except PipelineError as error:
         print("PipelineError", error)
 if "keras" in sys.modules:
-    print("Keras runs on", sys.modules["keras"].config.backend())
+    import keras, tempfile
+    print("Keras runs on", keras.config.backend())
+    x = keras.Input((3,))
+    keras.Model(x, x).save(tempfile.mkdtemp() + "/model.keras")
+    print("loaded:", *(name for name in backend.UNUSED if name in sys.modules))
 """
 
 
@@ -37,6 +41,7 @@ def test_keras_runs_on_the_chosen_backend_without_noise(backend: str) -> None:
     done = selected(backend, "gpu", "cpu")
     assert f"Device(backend='{backend}', kind='cpu'" in done.stdout
     assert f"Keras runs on {backend}" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"loaded: {backend}"
     assert done.stderr == ""
 
 
@@ -60,7 +65,7 @@ def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later() 
         "import jax, matplotlib, pandas, sklearn; print('imported')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["imported"]
+    assert done.stdout.split() == ["tensorflow", "imported"]
 
 
 # TensorFlow refuses to draw without a seed; XLA ends a process with a flag that it does not know.
