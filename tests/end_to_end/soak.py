@@ -1,11 +1,12 @@
 """Kill a training at random, again and again: `make soak KILLS=100`. Too long for `make test`."""
 
-import os
 import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 
+import psutil
 import pytest
 
 KILLS = {
@@ -38,12 +39,12 @@ def test_every_training_ends_with_the_bits_of_an_undisturbed_one(
     while done.total() < pytestconfig.getoption("--kills"):
         name, (number, whom) = chance.choice(list(KILLS.items()))
         with checkout.start(*TRAIN) as dvc:
-            _wait_for_a_checkpoint(checkout, dvc)
+            training = _at_work(checkout, dvc)
             time.sleep(chance.uniform(0, 1.5))
-            if dvc.poll() is None:
-                _send(checkout, dvc, number, whom)
+            if training and training.is_running():
+                _send(number, {"the training": [training], "dvc": [dvc]}.get(whom, [dvc, training]))
                 done[name] += 1
-                dvc.wait()
+            dvc.wait()
             if dvc.returncode == 0:
                 whole += 1
                 assert same(), f"after {dict(done)}, seed {seed}"
@@ -57,18 +58,20 @@ def test_every_training_ends_with_the_bits_of_an_undisturbed_one(
             print(f"{count:5} {name}")
 
 
-def _wait_for_a_checkpoint(checkout, dvc) -> None:
-    """Until a training has got further, or has ended."""
+def _at_work(checkout, dvc) -> psutil.Process | None:
+    """The training that this dvc has started, once it has got further; None if it has ended."""
     before = checkout.checkpoints("*.npz")
-    while dvc.poll() is None and not checkout.checkpoints("*.npz") - before:
+    while dvc.poll() is None:
+        own = [training for training in checkout.training() if training.ppid() == dvc.pid]
+        if own and checkout.checkpoints("*.npz") - before:
+            return own[0]
+        if not own:
+            before = checkout.checkpoints("*.npz")
         time.sleep(0.05)
+    return None
 
 
-def _send(checkout, dvc, number: int, whom: str) -> None:
-    if whom == "both":
-        os.killpg(dvc.pid, number)
-    elif whom == "dvc":
-        dvc.send_signal(number)
-    else:
-        for training in checkout.training():
-            training.send_signal(number)
+def _send(number: int, processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
