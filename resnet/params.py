@@ -75,8 +75,7 @@ class Optimizer(Section):
     momentum: Share
     nesterov: bool
     weight_decay: NonNegative
-    logits_rate: NonNegative
-    offset_rate: NonNegative
+    adam_ratio: NonNegative
 
 
 class Schedule(Section):

@@ -58,20 +58,20 @@ def basic(
 ) -> Maps:
     """G of He et al. 2015: convolve, normalise, activate, convolve, normalise."""
     g = convolution(x, width, 3, stride, f"{name}_conv1")
-    g = normalized(g, normalization, f"{name}_norm1")
+    g = normalized(g, net, normalization, f"{name}_norm1")
     g = activated(g, net, f"{name}_activation1")
     g = convolution(g, width, 3, 1, f"{name}_conv2")
-    return normalized(g, normalization, f"{name}_norm2")
+    return normalized(g, net, normalization, f"{name}_norm2")
 
 
 def preactivation(
     x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
 ) -> Maps:
     """G of He et al. 2016: normalise, activate, convolve, and the same again."""
-    g = normalized(x, normalization, f"{name}_norm1")
+    g = normalized(x, net, normalization, f"{name}_norm1")
     g = activated(g, net, f"{name}_activation1")
     g = convolution(g, width, 3, stride, f"{name}_conv1")
-    g = normalized(g, normalization, f"{name}_norm2")
+    g = normalized(g, net, normalization, f"{name}_norm2")
     g = activated(g, net, f"{name}_activation2")
     return convolution(g, width, 3, 1, f"{name}_conv2")
 
@@ -81,7 +81,7 @@ def pooled(
 ) -> Maps:
     """G of a pooled group: convolve, normalise, activate. The stride is 1."""
     g = convolution(x, width, 3, stride, f"{name}_conv")
-    g = normalized(g, normalization, f"{name}_norm")
+    g = normalized(g, net, normalization, f"{name}_norm")
     return activated(g, net, f"{name}_activation")
 
 
@@ -92,7 +92,7 @@ def transition(x: Maps, net: Net, width: int, normalization: Normalization, name
     """
     x = convolution(x, width, 3, 1, f"{name}_conv")
     x = halved(x, f"{name}_pool")
-    x = normalized(x, normalization, f"{name}_norm")
+    x = normalized(x, net, normalization, f"{name}_norm")
     return activated(x, net, f"{name}_activation")
 
 
@@ -112,5 +112,7 @@ def shortcut(
         return widened(x, width, f"{name}_shortcut_channels")
     x = convolution(x, width, 1, stride, f"{name}_shortcut_conv")
     return (
-        x if net.block == "preactivation" else normalized(x, normalization, f"{name}_shortcut_norm")
+        x
+        if net.block == "preactivation"
+        else normalized(x, net, normalization, f"{name}_shortcut_norm")
     )

@@ -74,7 +74,7 @@ def stem(x: Maps, net: Net, normalization: Normalization) -> Maps:
     x = convolution(x, net.widths[0], 3, net.stem_stride, "stem_conv")
     if net.block == "preactivation":
         return x
-    return activated(normalized(x, normalization, "stem_norm"), net, "stem_activation")
+    return activated(normalized(x, net, normalization, "stem_norm"), net, "stem_activation")
 
 
 def head(x: Maps, net: Net, normalization: Normalization) -> Maps:
@@ -83,7 +83,7 @@ def head(x: Maps, net: Net, normalization: Normalization) -> Maps:
     He et al. average the maps; the pooled family takes their greatest values.
     """
     if net.block == "preactivation":
-        x = activated(normalized(x, normalization, "head_norm"), net, "head_activation")
+        x = activated(normalized(x, net, normalization, "head_norm"), net, "head_activation")
     pool = (
         keras.layers.GlobalMaxPooling2D
         if net.block == "pooled"

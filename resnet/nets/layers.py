@@ -36,9 +36,13 @@ def convolution(x: Maps, width: int, kernel: int, stride: int, name: str) -> Map
     )(x)
 
 
-def normalized(x: Maps, normalization: Normalization, name: str) -> Maps:
-    """Batch normalisation (Ioffe and Szegedy 2015)."""
-    return normalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
+def normalized(x: Maps, net: Net, normalization: Normalization, name: str) -> Maps:
+    """Batch normalisation (Ioffe and Szegedy 2015).
+
+    The pooled family learns offsets alone: a scale of one is as good there.
+    """
+    scale = net.block != "pooled"
+    return normalization(momentum=MOMENTUM, epsilon=EPSILON, scale=scale, name=name)(x)
 
 
 def activated(x: Maps, net: Net, name: str) -> Maps:

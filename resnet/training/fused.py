@@ -28,7 +28,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     def _fused(self, inputs: Any, mean: Any, variance: Any, training: bool) -> Any:
         return tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma,
+            scale=self.gamma if self.scale else tf.ones_like(self.beta),
             offset=self.beta,
             mean=mean,
             variance=variance,

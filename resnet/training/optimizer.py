@@ -40,7 +40,7 @@ def create(
             made = keras.optimizers.AdamW(schedule, weight_decay=optimizer.weight_decay)
             made.exclude_from_weight_decay([one for one in variables if not is_kernel(one)])
         case "muon":
-            made = Muon(schedule, optimizer.momentum, optimizer.logits_rate, optimizer.offset_rate)
+            made = Muon(schedule, optimizer.momentum, optimizer.adam_ratio)
     made.build(variables)
     return made
 

@@ -13,11 +13,12 @@ def maps(seed: int = 0) -> Any:
     return 3 + 2 * np.random.default_rng(seed).standard_normal((4, 6, 6, 5)).astype(np.float32)
 
 
-def layers() -> tuple[Any, Any]:
+def layers(scale: bool = True) -> tuple[Any, Any]:
     """The fused layer and Keras's own, with the same weights of no special values."""
-    fused, stock = FusedBatchNormalization(**HOW), keras.layers.BatchNormalization(**HOW)
+    how = {**HOW, "scale": scale}
+    fused, stock = FusedBatchNormalization(**how), keras.layers.BatchNormalization(**how)
     random = np.random.default_rng(1)
-    weights = [random.uniform(0.5, 2, 5).astype(np.float32) for _ in range(4)]
+    weights = [random.uniform(0.5, 2, 5).astype(np.float32) for _ in range(3 + scale)]
     for layer in (fused, stock):
         layer.build((None, 6, 6, 5))
         layer.set_weights(weights)
@@ -25,8 +26,9 @@ def layers() -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_fused_layer_gives_what_keras_gives(training: bool) -> None:
-    fused, stock = layers()
+@pytest.mark.parametrize("scale", [True, False])
+def test_the_fused_layer_gives_what_keras_gives(training: bool, scale: bool) -> None:
+    fused, stock = layers(scale)
     np.testing.assert_allclose(
         fused(maps(), training=training), stock(maps(), training=training), rtol=1e-4, atol=1e-5
     )

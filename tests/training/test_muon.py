@@ -14,8 +14,7 @@ HOW = Optimizer(
     momentum=0.5,
     nesterov=True,
     weight_decay=0.0,
-    logits_rate=0.5,
-    offset_rate=2.0,
+    adam_ratio=0.2,
 )
 
 
@@ -79,16 +78,14 @@ def test_a_kernel_s_step_does_not_depend_on_its_gradient_s_scale() -> None:
     np.testing.assert_allclose(one[0], other[0], atol=1e-5)
 
 
-def test_offsets_and_logits_follow_nesterov_at_rates_of_their_own() -> None:
-    given = gradients()
-    before, after = stepped(given, steps=2)
-    ahead = (1 + 0.5) + (1 + 0.5 * (1 + 0.5))  # of two steps with momentum 0.5
-    np.testing.assert_allclose(before[1] - after[1], 0.1 * 2.0 * ahead * given[1], rtol=1e-5)
-    np.testing.assert_allclose(before[2] - after[2], 0.1 * 0.5 * ahead * given[2], rtol=1e-4)
+def test_offsets_follow_adam_and_logits_a_share_for_each_input() -> None:
+    before, after = stepped(gradients(), steps=2)
+    for number, inputs in ((1, 1), (2, 8)):
+        step = 2 * 0.1 * 0.2 / inputs * np.sign(gradients()[number])
+        np.testing.assert_allclose(before[number] - after[number], step, rtol=1e-3)
 
 
 def test_the_state_is_in_the_optimizer_s_variables() -> None:
     made = optimizer.create(HOW, RATES, network().trainable_variables)
-    assert sorted(tuple(one.shape) for one in made.variables if len(one.shape)) == sorted(
-        [(3, 3, 3, 8), (8,), (8, 2)]
-    )
+    shapes = [tuple(one.shape) for one in made.variables if len(one.shape)]
+    assert sorted(shapes) == sorted([(3, 3, 3, 8), (8,), (8,), (8, 2), (8, 2)])

@@ -12,7 +12,7 @@ RATES = np.array([0.1, 0.01, 0.001], np.float32)
 
 def settings(**changes: Any) -> Optimizer:
     base = {"name": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.5}
-    base |= {"logits_rate": 1.0, "offset_rate": 1.0}  # of Muon
+    base["adam_ratio"] = 1.0  # of Muon
     return Optimizer.model_validate(base | changes)
 
 
