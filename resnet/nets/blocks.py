@@ -88,9 +88,10 @@ def pooled(
 def transition(x: Maps, net: Net, width: int, normalization: Normalization, name: str) -> Maps:
     """What a pooled group begins with: (N, H, W, C) → (N, H // 2, W // 2, width).
 
-    Pooling comes before normalisation and activation, which then cost a quarter.
+    Pooling comes before normalisation and activation, which then cost a quarter. Of an odd number
+    of rows and columns it leaves out the last; the convolution does not make them.
     """
-    x = convolution(x, width, 3, 1, f"{name}_conv")
+    x = convolution(x, width, 3, 1, f"{name}_conv", even=True)
     x = halved(x, f"{name}_pool")
     x = normalized(x, net, normalization, f"{name}_norm")
     return activated(x, net, f"{name}_activation")

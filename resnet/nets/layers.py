@@ -18,21 +18,21 @@ MOMENTUM = 0.9  # of the moving mean and variance: training may last a few hundr
 EPSILON = 1e-5
 
 
-def convolution(x: Maps, width: int, kernel: int, stride: int, name: str) -> Maps:
+def convolution(
+    x: Maps, width: int, kernel: int, stride: int, name: str, *, even: bool = False
+) -> Maps:
     """A convolution without bias, "same" size divided by the stride.
 
     With stride 2 the 3 × 3 window is centred on the even pixels, those that `subsampled` keeps;
-    Keras's own "same" padding would centre it on the odd ones.
+    Keras's own "same" padding would centre it on the odd ones. `even` leaves out the last row and
+    column of what a 3 × 3 window would make of maps with an odd number of them.
     """
-    if stride == 2 and kernel == 3:
+    padding = "same" if stride == 1 else "valid"
+    if kernel == 3 and (stride == 2 or (even and x.shape[1] % 2)):
         x = keras.layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
+        padding = "valid"
     return keras.layers.Conv2D(
-        width,
-        kernel,
-        strides=stride,
-        padding="same" if stride == 1 else "valid",
-        use_bias=False,
-        name=name,
+        width, kernel, strides=stride, padding=padding, use_bias=False, name=name
     )(x)
 
 
