@@ -60,7 +60,7 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
 
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["train.optimizer.name"] == "sgd"
+    assert run.data.params["train.optimizer.name"] == chosen.train.optimizer.name
     assert run.data.metrics["accuracy"] == 0.8
     steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
     assert steps == [10, 20]

@@ -10,11 +10,12 @@ from resnet.params import Params
 from resnet.training.diagnostics import Diagnostics, block
 
 STANDARD = [128.0] * 3, [60.0] * 3
+HE = ["net.block=basic", "net.stem=convolution"]
 
 
 @pytest.fixture(scope="module")
 def network(settings_of_module: Callable[..., Params]) -> Any:
-    return build(settings_of_module().net, *STANDARD)
+    return build(settings_of_module(*HE).net, *STANDARD)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def batch() -> tuple[Any, Any]:
 def measured(
     settings_of_module: Callable[..., Params], network: Any, batch: tuple[Any, Any]
 ) -> dict[str, float]:
-    probe = Diagnostics(settings_of_module().net, *STANDARD, *batch)
+    probe = Diagnostics(settings_of_module(*HE).net, *STANDARD, *batch)
     first = probe(network.get_weights())
     assert probe(network.get_weights()) == first
     return first

@@ -13,7 +13,7 @@ import pytest
 
 from resnet.data import arrays, batches
 from resnet.errors import PipelineError
-from resnet.nets.build import build
+from resnet.nets.build import build, whiten
 from resnet.params import Params
 from resnet.training import engine, schedule
 from resnet.training.diagnostics import Diagnostics
@@ -67,7 +67,9 @@ def diagnosed(p: Params) -> dict[str, float]:
     """The diagnostics of the network's first weights."""
     split = arrays.load(p.paths.arrays, "validation")
     probe = Diagnostics(p.net, *STANDARD, split.images_nhwc, split.labels_n)
-    return probe(build(p.net, *STANDARD).get_weights())
+    network = build(p.net, *STANDARD)
+    whiten(network, split.images_nhwc)
+    return probe(network.get_weights())
 
 
 def measured_on_jax(p: Params) -> dict[str, Any]:
