@@ -3,13 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
 
 import keras
 import numpy as np
 
 from resnet.nets.build import build, whiten
-from resnet.nets.layers import Normalization
 from resnet.params import Net, Train
 from resnet.training import optimizer
 from resnet.training.engine import Bytes, Floats, padded
@@ -20,7 +18,6 @@ SCORED = 500  # images a call in `score`, or a few more where devices share them
 class Base(ABC):
     """The part of `resnet.training.engine.Engine` that is the same on every backend."""
 
-    normalization: ClassVar[Normalization] = keras.layers.BatchNormalization
     devices = 1
     scored = SCORED
 
@@ -37,13 +34,16 @@ class Base(ABC):
         """See `resnet.training.engine.create`."""
         self._params, self._mean = train, mean
         with precision(train.precision):
-            self._model = build(
-                net, mean, deviation, seed=train.seed, normalization=self.normalization
-            )
+            model = build(net, mean, deviation, seed=train.seed)
         if net.stem == "whitening":
-            whiten(self._model, images_nhwc)
+            whiten(model, images_nhwc)
+        self._model = self._quicker(model)
         self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
         self._prepare(images_nhwc, labels_n)
+
+    def _quicker(self, model: keras.Model) -> keras.Model:
+        """The model in layers that suit the backend better; weights and outputs stay."""
+        return model
 
     @abstractmethod
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
