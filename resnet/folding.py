@@ -14,14 +14,17 @@ import numpy as np
 def folded(model: keras.Model) -> keras.Model:
     """A model of the same outputs in inference, up to rounding; `model` stays as it is.
 
-    Only a normalisation that alone takes what a convolution gives is folded. The new model shares
-    no weight with `model`, and is not for training.
+    Only a normalisation that alone takes what a convolution gives is folded, in models within the
+    model too. The new model shares no weight with `model`, and is not for training.
     """
-    model = keras.Model(model.inputs, model.outputs)  # a Sequential one cannot be called anew
+    # A Sequential model cannot be called layer by layer; what is made of its ends can.
+    model = keras.Model(model.inputs, model.outputs, name=model.name)
     convolution_of = _foldable(model)
     norm_of = {convolution.name: name for name, convolution in convolution_of.items()}
 
     def clone(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return folded(layer)
         more = {"use_bias": True} if layer.name in norm_of else {}
         return type(layer).from_config({**layer.get_config(), **more})
 
@@ -29,7 +32,9 @@ def folded(model: keras.Model) -> keras.Model:
         return args[0] if layer.name in convolution_of else layer(*args, **kwargs)
 
     made = keras.models.clone_model(model, clone_function=clone, call_function=call)
-    for layer in (one for one in made.layers if one.weights):
+    for layer in made.layers:
+        if not layer.weights or isinstance(layer, keras.Model):
+            continue
         old = model.get_layer(layer.name)
         norm = norm_of.get(layer.name)
         layer.set_weights(_merged(old, model.get_layer(norm)) if norm else old.get_weights())
@@ -38,7 +43,8 @@ def folded(model: keras.Model) -> keras.Model:
 
 def _foldable(model: keras.Model) -> dict[str, Any]:
     """Name of each normalisation that can be folded → the convolution before it."""
-    layers = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer)]
+    no_maps = (keras.layers.InputLayer, keras.Model)
+    layers = [one for one in model.layers if not isinstance(one, no_maps)]
     taken = [maps for layer in layers for maps in keras.tree.flatten(layer.input)]
     takers = Counter(map(id, taken + model.outputs))
     convolutions = {

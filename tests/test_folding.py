@@ -67,6 +67,11 @@ def test_no_normalisation_is_left_in_the_basic_network() -> None:
     assert normalisations(folded(trained("basic", "B"))) == []
 
 
+def test_a_network_within_a_model_is_folded_too() -> None:
+    inner = folded(trained("basic", "A", mirror=True)).get_layer("resnet")
+    assert normalisations(inner) == []
+
+
 def test_a_normalisation_of_a_sum_stays() -> None:
     left = normalisations(folded(trained("preactivation", "A")))
     assert "head_norm" in left

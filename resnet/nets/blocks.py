@@ -10,7 +10,6 @@ import keras
 
 from resnet.nets.layers import (
     Maps,
-    Normalization,
     activated,
     convolution,
     halved,
@@ -21,7 +20,7 @@ from resnet.nets.layers import (
 from resnet.params import Net
 
 
-def group(x: Maps, net: Net, number: int, normalization: Normalization) -> Maps:
+def group(x: Maps, net: Net, number: int) -> Maps:
     """Group `number` of `net`'s blocks, counted from 1: (N, H, W, C) → (N, H', W', width).
 
     The first block of each group after the first halves the maps. Pooled blocks keep their shape:
@@ -29,63 +28,55 @@ def group(x: Maps, net: Net, number: int, normalization: Normalization) -> Maps:
     """
     width, name = net.widths[number - 1], f"group{number}"
     if net.block == "pooled":
-        x = transition(x, net, width, normalization, f"{name}_transition")
+        x = transition(x, net, width, f"{name}_transition")
     for k in range(1, net.blocks + 1):
         stride = 2 if net.block != "pooled" and number > 1 and k == 1 else 1
-        x = block(x, net, width, stride, normalization, f"{name}_block{k}")
+        x = block(x, net, width, stride, f"{name}_block{k}")
     return x
 
 
-def block(
-    x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
-) -> Maps:
+def block(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
     """One block of `net`: maps (N, H, W, C) → (N, H / stride, W / stride, width).
 
     y = x + G(x); the plain twin of a residual network lacks the shortcut: y = G(x).
     """
     residual = {"basic": basic, "preactivation": preactivation, "pooled": pooled}[net.block]
-    g = residual(x, net, width, stride, normalization, name)
+    g = residual(x, net, width, stride, name)
     if net.shortcut == "none":
         y = g
     else:
-        x = shortcut(x, net, width, stride, normalization, name)
+        x = shortcut(x, net, width, stride, name)
         y = keras.layers.Add(name=f"{name}_add")([x, g])
     return activated(y, net, f"{name}_activation") if net.block == "basic" else y
 
 
-def basic(
-    x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
-) -> Maps:
+def basic(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
     """G of He et al. 2015: convolve, normalise, activate, convolve, normalise."""
     g = convolution(x, width, 3, stride, f"{name}_conv1")
-    g = normalized(g, net, normalization, f"{name}_norm1")
+    g = normalized(g, net, f"{name}_norm1")
     g = activated(g, net, f"{name}_activation1")
     g = convolution(g, width, 3, 1, f"{name}_conv2")
-    return normalized(g, net, normalization, f"{name}_norm2")
+    return normalized(g, net, f"{name}_norm2")
 
 
-def preactivation(
-    x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
-) -> Maps:
+def preactivation(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
     """G of He et al. 2016: normalise, activate, convolve, and the same again."""
-    g = normalized(x, net, normalization, f"{name}_norm1")
+    g = normalized(x, net, f"{name}_norm1")
     g = activated(g, net, f"{name}_activation1")
     g = convolution(g, width, 3, stride, f"{name}_conv1")
-    g = normalized(g, net, normalization, f"{name}_norm2")
+    g = normalized(g, net, f"{name}_norm2")
     g = activated(g, net, f"{name}_activation2")
     return convolution(g, width, 3, 1, f"{name}_conv2")
 
 
-def pooled(
-    x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
-) -> Maps:
+def pooled(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
     """G of a pooled group: convolve, normalise, activate. The stride is 1."""
     g = convolution(x, width, 3, stride, f"{name}_conv")
-    g = normalized(g, net, normalization, f"{name}_norm")
+    g = normalized(g, net, f"{name}_norm")
     return activated(g, net, f"{name}_activation")
 
 
-def transition(x: Maps, net: Net, width: int, normalization: Normalization, name: str) -> Maps:
+def transition(x: Maps, net: Net, width: int, name: str) -> Maps:
     """What a pooled group begins with: (N, H, W, C) → (N, H // 2, W // 2, width).
 
     Pooling comes before normalisation and activation, which then cost a quarter. Of an odd number
@@ -93,13 +84,11 @@ def transition(x: Maps, net: Net, width: int, normalization: Normalization, name
     """
     x = convolution(x, width, 3, 1, f"{name}_conv", even=True)
     x = halved(x, f"{name}_pool")
-    x = normalized(x, net, normalization, f"{name}_norm")
+    x = normalized(x, net, f"{name}_norm")
     return activated(x, net, f"{name}_activation")
 
 
-def shortcut(
-    x: Maps, net: Net, width: int, stride: int, normalization: Normalization, name: str
-) -> Maps:
+def shortcut(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
     """x itself where the block keeps its shape, otherwise x brought to the shape of G(x).
 
     Option A keeps every second pixel and adds zero channels: no parameters. Option B is a learnt
@@ -112,8 +101,4 @@ def shortcut(
         x = subsampled(x, stride, f"{name}_shortcut_pixels")
         return widened(x, width, f"{name}_shortcut_channels")
     x = convolution(x, width, 1, stride, f"{name}_shortcut_conv")
-    return (
-        x
-        if net.block == "preactivation"
-        else normalized(x, net, normalization, f"{name}_shortcut_norm")
-    )
+    return x if net.block == "preactivation" else normalized(x, net, f"{name}_shortcut_norm")

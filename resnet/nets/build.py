@@ -13,7 +13,7 @@ import numpy.typing as npt
 from resnet.errors import PipelineError
 from resnet.nets import whitening
 from resnet.nets.blocks import group
-from resnet.nets.layers import Maps, Normalization, activated, convolution, normalized
+from resnet.nets.layers import Maps, activated, convolution, normalized
 from resnet.params import Net
 
 SIDE, CHANNELS, CLASSES = 32, 3, 10  # of CIFAR-10
@@ -25,13 +25,11 @@ def build(
     deviation: Sequence[float],
     *,
     seed: int = 0,
-    normalization: Normalization = keras.layers.BatchNormalization,
 ) -> keras.Model:
     """The network: uint8 images (N, 32, 32, 3) → float32 logits (N, 10), weights as He et al. draw.
 
-    `mean` and `deviation` are three floats each, per channel, in units of 0..255. `normalization`
-    makes the batch normalisation layers. Raises PipelineError where the maps would have less than
-    one pixel.
+    `mean` and `deviation` are three floats each, per channel, in units of 0..255. Raises
+    PipelineError where the maps would have less than one pixel.
     """
     halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
     if 2**halvings > SIDE:
@@ -46,17 +44,17 @@ def build(
         mean=list(mean), variance=variance, dtype="float32", name="standardize"
     )(images)
 
-    x = stem(x, net, normalization)
+    x = stem(x, net)
     for number in range(1, len(net.widths) + 1):
-        x = group(x, net, number, normalization)
-    logits = head(x, net, normalization)
+        x = group(x, net, number)
+    logits = head(x, net)
 
     model = keras.Model(images, logits, name="resnet")
     initialize(model, net, seed)
     return model
 
 
-def stem(x: Maps, net: Net, normalization: Normalization) -> Maps:
+def stem(x: Maps, net: Net) -> Maps:
     """The first convolution: standardised images (N, H, W, 3) → maps (N, H', W', channels).
 
     A whitening stem is frozen: its kernel comes from the training images (`whitened`).
@@ -74,16 +72,16 @@ def stem(x: Maps, net: Net, normalization: Normalization) -> Maps:
     x = convolution(x, net.widths[0], 3, net.stem_stride, "stem_conv")
     if net.block == "preactivation":
         return x
-    return activated(normalized(x, net, normalization, "stem_norm"), net, "stem_activation")
+    return activated(normalized(x, net, "stem_norm"), net, "stem_activation")
 
 
-def head(x: Maps, net: Net, normalization: Normalization) -> Maps:
+def head(x: Maps, net: Net) -> Maps:
     """Maps (N, H, W, C) → logits (N, 10): what is in the maps wherever it is, weighed.
 
     He et al. average the maps; the pooled family takes their greatest values.
     """
     if net.block == "preactivation":
-        x = activated(normalized(x, net, normalization, "head_norm"), net, "head_activation")
+        x = activated(normalized(x, net, "head_norm"), net, "head_activation")
     pool = (
         keras.layers.GlobalMaxPooling2D
         if net.block == "pooled"
@@ -101,7 +99,7 @@ def published(
     """The form that is served: trained weights in Keras's own layers, probabilities out.
 
     uint8 images (N, 32, 32, 3) → float32 probabilities (N, 10). `weights` are in the order of
-    `get_weights` of `build`'s network, whatever made its normalisation. With `net.mirror` the
+    `get_weights` of `build`'s network, whatever layers made them. With `net.mirror` the
     logits are the mean of an image's and its mirror image's.
     """
     model = build(net, mean, deviation)

@@ -4,7 +4,6 @@ Feature maps are NHWC float32. Every layer is one of Keras's own and is named by
 prefix, so that two builds of one network give the same architecture, name for name.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +11,6 @@ import keras
 from resnet.params import Net
 
 Maps = Any  # a keras.KerasTensor of shape (N, H, W, C)
-Normalization = Callable[..., Any]  # keras.layers.BatchNormalization, or a faster one of its form
 
 MOMENTUM = 0.9  # of the moving mean and variance: training may last a few hundred steps only
 EPSILON = 1e-5
@@ -36,13 +34,15 @@ def convolution(
     )(x)
 
 
-def normalized(x: Maps, net: Net, normalization: Normalization, name: str) -> Maps:
+def normalized(x: Maps, net: Net, name: str) -> Maps:
     """Batch normalisation (Ioffe and Szegedy 2015).
 
     The pooled family learns offsets alone: a scale of one is as good there.
     """
     scale = net.block != "pooled"
-    return normalization(momentum=MOMENTUM, epsilon=EPSILON, scale=scale, name=name)(x)
+    return keras.layers.BatchNormalization(
+        momentum=MOMENTUM, epsilon=EPSILON, scale=scale, name=name
+    )(x)
 
 
 def activated(x: Maps, net: Net, name: str) -> Maps:

@@ -47,11 +47,13 @@ compiled = partial(tf.function, jit_compile=True, autograph=False)
 
 
 class WinogradConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """`keras.layers.Conv2D` of 3 × 3, stride 1, "same", no bias, float32: quicker in training."""
+    """`keras.layers.Conv2D` of 3 × 3, stride 1, no bias, float32: quicker in training."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Maps (N, S, S, C) → maps (N, S, S, width)."""
-        return convolution(inputs, self.kernel.value) if training else super().call(inputs)
+        """Maps (N, S, S, C) → maps (N, S, S, width), two rows and columns less if "valid"."""
+        if not training:
+            return super().call(inputs)
+        return convolution(inputs, self.kernel.value, int(self.padding == "same"))
 
     @staticmethod
     def pays_for(layer: Any) -> bool:
@@ -60,7 +62,6 @@ class WinogradConv2D(keras.layers.Conv2D):  # type: ignore[misc]
             type(layer) is keras.layers.Conv2D
             and layer.kernel_size == (3, 3)
             and layer.strides == layer.dilation_rate == (1, 1)
-            and layer.padding == "same"
             and layer.groups == 1
             and not layer.use_bias
             and layer.compute_dtype == "float32"
@@ -74,30 +75,38 @@ def _is_large(maps: Sequence[int], filters: int) -> bool:
     return height == width and min(channels, filters) >= LEAST_CHANNELS and work >= LEAST_WORK
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def convolution(x_nhwc: tf.Tensor, kernel: tf.Tensor) -> Any:
-    """float32 maps (N, S, S, C) and a kernel (3, 3, C, K) → maps (N, S, S, K)."""
+def convolution(x_nhwc: tf.Tensor, kernel: tf.Tensor, padding: int) -> tf.Tensor:
+    """float32 maps (N, S, S, C) and a kernel (3, 3, C, K) → maps (N, R, R, K).
 
-    def gradient(dy_nhwc: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
-        return _convolved(dy_nhwc, turned), _kernel_gradient(x_nhwc, dy_nhwc)
+    R = S - 2 + 2 × `padding`, the zeros added at each edge: 1 for "same", 0 for "valid".
+    """
 
-    return _convolved(x_nhwc, kernel), gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def differentiable(x_nhwc: tf.Tensor, kernel: tf.Tensor) -> Any:
+        def gradient(dy_nhwc: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
+            of_x = _convolved(dy_nhwc, turned, 2 - padding)
+            return of_x, _kernel_gradient(x_nhwc, dy_nhwc, padding)
+
+        return _convolved(x_nhwc, kernel, padding), gradient
+
+    return differentiable(x_nhwc, kernel)
 
 
-def _convolved(x_nhwc: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    windows = _window_columns(_window_rows(x_nhwc))
+def _convolved(x_nhwc: tf.Tensor, kernel: tf.Tensor, padding: int) -> tf.Tensor:
+    side = x_nhwc.shape[1] - 2 + 2 * padding
+    tiles = -(-side // TILE)
+    windows = _window_columns(_window_rows(x_nhwc, padding, tiles))
     kernels = tf.unstack(tf.reshape(tf.einsum("ai,bj,ijck->abck", G, G, kernel), _places(kernel)))
     products = [tf.matmul(*pair) for pair in zip(windows, kernels, strict=True)]
-    tiles = -(-x_nhwc.shape[1] // TILE)
-    return _tile_rows(_tile_columns(products, tiles), x_nhwc.shape[1])
+    return _tile_rows(_tile_columns(products, tiles), side)
 
 
-def _kernel_gradient(x_nhwc: tf.Tensor, dy_nhwc: tf.Tensor) -> tf.Tensor:
+def _kernel_gradient(x_nhwc: tf.Tensor, dy_nhwc: tf.Tensor, padding: int) -> tf.Tensor:
     """The windows are transformed a second time: to keep them would take 2.25 times the maps."""
-    windows = _window_columns(_window_rows(x_nhwc))
-    tiles = _gradient_columns(_gradient_rows(dy_nhwc))
-    pairs = zip(windows, tiles, strict=True)
+    rows = _gradient_rows(dy_nhwc)
+    windows = _window_columns(_window_rows(x_nhwc, padding, rows[0].shape[1]))
+    pairs = zip(windows, _gradient_columns(rows), strict=True)
     products = tf.stack([tf.matmul(*pair, transpose_a=True) for pair in pairs])
     products = tf.reshape(products, (WINDOW, WINDOW, x_nhwc.shape[-1], dy_nhwc.shape[-1]))
     return tf.einsum("ai,bj,abck->ijck", G, G, products)
@@ -116,12 +125,10 @@ def _combined(matrix: np.ndarray, parts: Sequence[tf.Tensor]) -> Maps:
 
 
 @compiled
-def _window_rows(x_nhwc: tf.Tensor) -> Maps:
+def _window_rows(x_nhwc: tf.Tensor, padding: int, tiles: int) -> Maps:
     """Bᵀ d, of all windows: 6 maps (N, tiles, 4 × tiles + 2, C)."""
-    side = x_nhwc.shape[1]
-    tiles = -(-side // TILE)
-    after = TILE * tiles - side + 1
-    padded = tf.pad(x_nhwc, [(0, 0), (1, after), (1, after), (0, 0)])
+    after = TILE * tiles + 2 - padding - x_nhwc.shape[1]
+    padded = tf.pad(x_nhwc, [(0, 0), (padding, after), (padding, after), (0, 0)])
     return _combined(B_T, [padded[:, i : i + TILE * tiles - 3 : TILE] for i in range(WINDOW)])
 
 

@@ -8,13 +8,12 @@ from resnet.nets.blocks import block, group
 from resnet.params import Net
 
 Kind = Literal["basic", "preactivation", "pooled"]
-NORMALIZATION = keras.layers.BatchNormalization
 
 
 def block_model(kind: Kind, shortcut: Literal["A", "B", "none"], width: int, stride: int) -> Any:
     """One block as a model on maps of 8 × 8 pixels and 4 channels."""
     x = keras.Input((8, 8, 4))
-    return keras.Model(x, block(x, net(kind, shortcut), width, stride, NORMALIZATION, "block"))
+    return keras.Model(x, block(x, net(kind, shortcut), width, stride, "block"))
 
 
 def net(kind: Kind, shortcut: Literal["A", "B", "none"], depth: int = 4) -> Net:
@@ -91,7 +90,7 @@ def test_a_window_of_stride_two_is_centred_on_the_pixel_that_the_shortcut_keeps(
 
 def test_a_pooled_group_is_a_transition_that_halves_and_blocks_of_one_convolution() -> None:
     x = keras.Input((8, 8, 3))
-    model = keras.Model(x, group(x, net("pooled", "A", depth=6), 1, NORMALIZATION))
+    model = keras.Model(x, group(x, net("pooled", "A", depth=6), 1))
     layers = [type(layer).__name__ for layer in model.layers if "Input" not in type(layer).__name__]
     transition = ["Conv2D", "MaxPooling2D", "BatchNormalization", "Activation"]
     one_block = ["Conv2D", "BatchNormalization", "Activation", "Add"]

@@ -16,19 +16,27 @@ def normal(*shape: int) -> Any:
     return tf.constant(np.random.default_rng(len(shape)).standard_normal(shape, np.float32))
 
 
-def results(convolve: Any, side: int) -> list[Any]:
+def results(convolve: Any, side: int, made: int) -> list[Any]:
     """What `convolve` gives, and the gradients of maps and kernel for one of the result."""
     x, kernel = normal(3, side, side, 5), normal(3, 3, 5, 7)
     with tf.GradientTape() as tape:
         tape.watch([x, kernel])
         y = convolve(x, kernel)
-    return [y, *tape.gradient(y, [x, kernel], normal(3, side, side, 7))]
+    return [y, *tape.gradient(y, [x, kernel], normal(3, made, made, 7))]
 
 
-@pytest.mark.parametrize("side", [8, 7])
-def test_values_and_gradients_are_those_of_the_plain_convolution(side: int) -> None:
-    expected = results(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"), side)
-    for found, wanted in zip(results(winograd.convolution, side), expected, strict=True):
+@pytest.mark.parametrize(("padding", "side", "made"), [(1, 8, 8), (0, 7, 5)])
+def test_values_and_gradients_are_those_of_the_plain_convolution(
+    padding: int, side: int, made: int
+) -> None:
+    def plain(x: Any, kernel: Any) -> Any:
+        return tf.nn.conv2d(x, kernel, 1, ["VALID", "SAME"][padding])
+
+    def ours(x: Any, kernel: Any) -> Any:
+        return winograd.convolution(x, kernel, padding)
+
+    expected = results(plain, side, made)
+    for found, wanted in zip(results(ours, side, made), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=2e-5 * np.abs(wanted).max())
 
 
@@ -52,5 +60,7 @@ def test_a_network_of_quicker_layers_gives_what_the_stock_one_gives(training: bo
 
 
 def test_the_same_maps_give_the_same_bits() -> None:
-    first, second = (results(winograd.convolution, 8) for _ in range(2))
+    first, second = (
+        results(lambda x, kernel: winograd.convolution(x, kernel, 1), 8, 8) for _ in range(2)
+    )
     assert all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
