@@ -7,7 +7,7 @@ from prefect.states import Completed, Failed
 
 from flows.tasks import enter_checkout, remote
 from resnet import params
-from resnet.registry import ledger, promotion
+from resnet.registry import gate, ledger, promotion
 
 
 @flow(name="promote", flow_run_name="promote-{version}")
@@ -26,14 +26,10 @@ def promote(
     """
     root = enter_checkout()
     chosen = params.load(root)
+    name = model or chosen.model_name
+    verdict = remote(gate.judge, "decide")(root, name, version, chosen.gate)
     decision = remote(promotion.promote, "promote")(
-        root,
-        model or chosen.model_name,
-        version,
-        chosen.gate,
-        reason=reason,
-        force=force,
-        who=ledger.whoever(str(flow_run.id)),
+        root, verdict, reason=reason, force=force, who=ledger.whoever(str(flow_run.id))
     )
     end = Completed if decision.promoted else Failed
     state: State[None] = end(message=str(decision))

@@ -14,7 +14,7 @@ from flows import report
 from flows.tasks import enter_checkout, remote, run_command, run_stages
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.registry import ledger, promotion, publish, store
+from resnet.registry import gate, ledger, promotion, publish, store
 from resnet.stages import Outcome
 from resnet.worktree import worktree
 
@@ -71,13 +71,12 @@ def _register(
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
     if promote == "if-better" and not found.decided:
-        of_version = (tree, version.name, version.number, chosen.gate)
-        verdict = remote(promotion.judge, "decide")(*of_version)
+        verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
         decision = remote(promotion.promote, "promote")(
-            *of_version,
+            tree,
+            verdict,
             reason=f"retrain, flow run {flow_run.name}",
             who=ledger.whoever(str(flow_run.id)),
-            verdict=verdict,
         )
     state: State[None]
     if decision:

@@ -99,17 +99,12 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
 
 def _promote(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import params
-    from resnet.registry import promotion
+    from resnet.registry import gate, promotion
 
     chosen = params.load(root)
-    decision = promotion.promote(
-        root,
-        arguments.model or chosen.model_name,
-        arguments.version,
-        chosen.gate,
-        reason=arguments.reason,
-        force=arguments.force,
-    )
+    name = arguments.model or chosen.model_name
+    verdict = gate.judge(root, name, arguments.version, chosen.gate)
+    decision = promotion.promote(root, verdict, reason=arguments.reason, force=arguments.force)
     print(decision)
     return 0 if decision.promoted else 1
 

@@ -15,3 +15,7 @@ class UnreachableError(PipelineError):
 
 class StoppedError(PipelineError):
     """A job was told to end; it goes on from where it was when it is started again."""
+
+
+class MovedError(PipelineError):
+    """Production has moved since it was looked at: look again, and decide anew."""

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
 from resnet.errors import PipelineError
-from resnet.registry import live, promotion, record, store, versions
+from resnet.registry import gate, live, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.versions import Version
 
@@ -30,7 +30,7 @@ def status(chosen: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
     scores = Scores.read(chosen, root)
     version = versions.find(store.client(root), chosen.model_name, scores.model_hash)
-    key = promotion.decision_key(chosen.gate, scores.evaluation.test_hash)
+    key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
     return Status(
         version,
         evaluated=version is not None and version.evaluation_hash == scores.evaluation.hash,

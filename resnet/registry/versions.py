@@ -28,7 +28,7 @@ class Version:
     evaluation_hash: str
     test_hash: str  # of the images that it was scored on
     decision: str  # promoted | refused, or nothing where promotion has not decided yet
-    decision_key: str  # what that decision was made from: see `promotion.decision_key`
+    decision_key: str  # what that decision was made from: see `gate.decision_key`
     aliases: tuple[str, ...]
 
     @classmethod
