@@ -6,7 +6,6 @@ Prefect caches nothing and carries only small values: DVC is the one cache.
 
 import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -80,19 +79,11 @@ def skip_stage(stage: str, tree: Path) -> stages.Outcome:
 
 
 def run_command(words: list[str], tree: Path) -> list[str]:
-    """`resnet WORDS` as a child process that sees no GPU; the lines that it printed.
+    """`resnet WORDS` as a child process that sees no GPU; its lines go into the run's log.
 
-    What loads TensorFlow and is no stage runs so, and leaves the flow's own process light. Raises
-    PipelineError with the command's own error.
+    Raises PipelineError with the command's own error.
     """
-    env = {**project.environment(tree), "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "resnet", *words]
-    code, lines = processes.stream(command, tree, env, follow(words[0]))
-    if code:
-        raise PipelineError(
-            processes.error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
-        )
-    return lines
+    return processes.resnet(words, tree, follow(words[0]))
 
 
 def follow(name: str) -> Callable[[str], None]:

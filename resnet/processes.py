@@ -1,13 +1,34 @@
 """Run a command, hand on its output line by line, and leave nothing of it behind."""
 
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from resnet import project
+from resnet.errors import PipelineError
+
 ERROR = "error: "
 GRACE_SECONDS = 20.0
+CLOCK_SECONDS = 10.0  # the time of a process's birth moves when the machine's clock is corrected
+
+
+def resnet(words: Sequence[str], root: Path, say: Callable[[str], None]) -> list[str]:
+    """`resnet WORDS` in the checkout at `root` as a child process that sees no GPU; its lines.
+
+    What loads TensorFlow and is no stage runs so, and leaves the caller's own process light. Raises
+    PipelineError with the command's own error.
+    """
+    env = {**project.environment(root), "CUDA_VISIBLE_DEVICES": "-1"}
+    code, lines = stream([sys.executable, "-m", "resnet", *words], root, env, say)
+    if code:
+        raise PipelineError(
+            error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
+        )
+    return lines
 
 
 def stream(
@@ -69,3 +90,28 @@ def end(pid: int) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(alive, timeout=1)
+
+
+def identity() -> str:
+    """This process, in words by which another one can tell whether it still lives."""
+    process = psutil.Process()
+    return f"{socket.gethostname()} {process.pid} {process.create_time()}"
+
+
+def has_ended(identity: str) -> bool:
+    """Whether the process of that `identity` has ended; one on another host is taken to live.
+
+    Hosts, and containers, that share a store must have names of their own.
+    """
+    host, _, rest = identity.partition(" ")
+    if host != socket.gethostname():
+        return False
+    pid, _, born = rest.partition(" ")
+    try:
+        process = psutil.Process(int(pid))
+        return (
+            process.status() == psutil.STATUS_ZOMBIE
+            or abs(process.create_time() - float(born)) > CLOCK_SECONDS
+        )
+    except psutil.NoSuchProcess:
+        return True

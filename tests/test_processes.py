@@ -1,6 +1,7 @@
 """A command's lines come one by one, and nothing of it outlives its caller."""
 
 import os
+import subprocess
 import sys
 import time
 
@@ -67,3 +68,20 @@ def test_a_command_and_its_deaf_child_end_with_their_caller(tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         python(PARENT, stop_when_both_run, tmp_path)
     assert not lives(int(pids[0]))
+
+
+def test_a_process_is_known_to_have_ended_unless_it_lives_or_is_elsewhere():
+    me = processes.identity()
+    assert not processes.has_ended(me)
+    host, pid, born = me.split()
+    assert processes.has_ended(f"{host} {pid} {float(born) - 60}")  # its number was given again
+    assert not processes.has_ended(f"elsewhere {pid} {float(born) - 60}")
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    gone = f"{host} {child.pid} {psutil.Process(child.pid).create_time()}"
+    assert not processes.has_ended(gone)
+    child.kill()
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert processes.has_ended(gone)  # though its parent has not looked after it
+    child.communicate()
+    assert processes.has_ended(gone)

@@ -4,16 +4,14 @@ Training never waits for MLflow and never ends because of it: what the server mi
 adds later.
 """
 
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from mlflow.exceptions import MlflowException
 
-from resnet import files, params, provenance
+from resnet import files, params, processes, provenance
 from resnet.errors import PipelineError
 from resnet.registry import curves, record, store
 
@@ -57,14 +55,18 @@ class LiveRun:
             return
         for abandoned in left_running(self._client, experiment, key):
             self._client.set_terminated(abandoned, "KILLED")
-        tags = {"training_key": key, "trainer": _trainer(), "total_steps": str(total_steps)}
+        tags = {
+            "training_key": key,
+            "trainer": processes.identity(),
+            "total_steps": str(total_steps),
+        }
         self._run_id = record.open_run(self._client, experiment, self._chosen, tags)
         files.write_text(note, self._run_id)
 
     def _take_up(self, run: Any) -> None:
         run_id = run.info.run_id
         self._client.update_run(run_id, "RUNNING")
-        self._client.set_tag(run_id, "trainer", _trainer())
+        self._client.set_tag(run_id, "trainer", processes.identity())
         for ending in ENDINGS & run.data.tags.keys():
             self._client.delete_tag(run_id, ending)
         points = self._client.get_metric_history(run_id, "train_loss")
@@ -101,7 +103,9 @@ def left_running(client: Any, experiment: str, key: str) -> list[str]:
         f"tags.training_key = '{key}' and attributes.status = 'RUNNING'",
         order_by=["attributes.start_time DESC"],
     )
-    return [run.info.run_id for run in running if _is_gone(run.data.tags.get("trainer", ""))]
+    return [
+        run.info.run_id for run in running if processes.has_ended(run.data.tags.get("trainer", ""))
+    ]
 
 
 def _active(client: Any, run_id: str) -> Any:
@@ -113,21 +117,3 @@ def _active(client: Any, run_id: str) -> Any:
             raise
         return None
     return run if run.info.lifecycle_stage == "active" else None
-
-
-def _trainer() -> str:
-    """This process, so that another one can tell whether it still lives."""
-    process = psutil.Process()
-    return f"{socket.gethostname()} {process.pid} {process.create_time()}"
-
-
-def _is_gone(trainer: str) -> bool:
-    """Whether the process has ended; one on another host is taken to live."""
-    host, _, rest = trainer.partition(" ")
-    if host != socket.gethostname():
-        return False
-    pid, _, born = rest.partition(" ")
-    try:
-        return str(psutil.Process(int(pid)).create_time()) != born
-    except psutil.NoSuchProcess:
-        return True
