@@ -8,12 +8,14 @@ from mlflow.exceptions import MlflowException
 
 from resnet import files
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation, Metrics
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
 
 PRODUCTION = "production"  # the alias that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate
 MODEL_FILE = "model.keras"  # artifacts of a version's run
 METRICS_FILE = "evaluation/metrics.json"
+PREDICTIONS_FILE = "evaluation/predictions.parquet"
+PROFILE_FILE = "data/profile.json"
 
 
 @dataclass(frozen=True)
@@ -117,16 +119,51 @@ def download(client: Any, version: Version, into: Path) -> Path:
 
 
 def evaluation(client: Any, version: Version, into: Path) -> Evaluation:
-    """The evaluation that belongs to `version`. `into` is a folder for the download."""
-    values = files.read_json(fetch(client, version, METRICS_FILE, into))
-    hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
-    found = Evaluation(Metrics(**values), **hashes)
-    if found.hash != version.evaluation_hash:
+    """The evaluation that belongs to `version`. `into` is a folder for the download.
+
+    Raises PipelineError where it is not there, or is not the one that the version's tags name.
+    """
+    path = fetch(client, version, METRICS_FILE, into)
+    try:
+        values = files.read_json(path)
+        hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
+        found = Evaluation(Metrics(**values), **hashes)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        found = None
+    named = version.evaluation_hash, version.test_hash
+    if found is None or (found.hash, found.test_hash) != named:
         raise PipelineError(
             f"{version}: its {METRICS_FILE} is not the evaluation that its tags name: "
             "run 'resnet publish' again"
         )
     return found
+
+
+def predictions(client: Any, version: Version, into: Path) -> Predictions:
+    """What `version` said of each test image in the evaluation that belongs to it.
+
+    Raises PipelineError where they are not there, or do not give that evaluation's accuracy.
+    """
+    metrics = evaluation(client, version, into).metrics
+    found = Predictions.read(fetch(client, version, PREDICTIONS_FILE, into))
+    images, correct = len(found.labels_n), int(found.correct_n.sum())
+    if (images, correct) != (metrics.images, metrics.correct):
+        raise PipelineError(
+            f"{version}: its {PREDICTIONS_FILE} has {correct} of {images} images right, but its "
+            f"evaluation says {metrics.correct} of {metrics.images}: run 'resnet publish' again"
+        )
+    return found
+
+
+def classes(client: Any, version: Version, into: Path) -> list[str]:
+    """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
+    path = fetch(client, version, PROFILE_FILE, into)
+    try:
+        return [str(name) for name in files.read_json(path)["classes"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{version}: its {PROFILE_FILE} names no classes ({error!r}): publish the model again"
+        ) from None
 
 
 def fetch(client: Any, version: Version, artifact: str, into: Path) -> Path:

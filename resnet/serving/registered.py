@@ -3,12 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from resnet import files
 from resnet.registry import store, versions
 from resnet.registry.versions import Version
 from resnet.serving.predict import Summary, score
-
-PROFILE = "data/profile.json"  # artifact of a version's run: the classes in the order of labels
 
 
 def score_registered(
@@ -23,6 +20,6 @@ def score_registered(
     version = versions.resolve(client, name, selector)
     with tempfile.TemporaryDirectory() as folder:
         model = versions.download(client, version, Path(folder))
-        profile = files.read_json(versions.fetch(client, version, PROFILE, Path(folder)))
+        classes = versions.classes(client, version, Path(folder))
         columns: dict[str, str | int] = {"model": version.name, "version": version.number}
-        return version, score(model, source, out, profile["classes"], columns)
+        return version, score(model, source, out, classes, columns)
