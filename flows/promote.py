@@ -5,6 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows import report
 from flows.tasks import enter_checkout, remote
 from resnet import params
 from resnet.registry import gate, ledger, promotion
@@ -33,4 +34,5 @@ def promote(
     )
     end = Completed if decision.promoted else Failed
     state: State[None] = end(message=str(decision))
+    remote(report.show, "report")(root, decision.version, decision, [], str(state.message))
     return state

@@ -1,11 +1,11 @@
-"""The flow run's artifact: the result, the metrics against production, the link to MLflow."""
+"""A flow run's artifact: the result, the gate's page, the metrics, the link to MLflow."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from resnet import servers
+from resnet import markdown, servers
 from resnet.registry import store, summary
 from resnet.registry.promotion import Decision
 from resnet.registry.summary import Summary
@@ -27,21 +27,24 @@ def show(
     tree: Path,
     version: Version,
     decision: Decision | None,
-    outcomes: Iterable[Outcome],
+    outcomes: Sequence[Outcome],
     result: str,
 ) -> None:
-    """Make the artifact `result` of this flow run."""
-    event = decision.event if decision else None
-    found = summary.summarize(tree, version, event.version_from if event else None)
+    """Make the artifact `result` of this flow run, from the message that the run ends with."""
+    verdict = decision.verdict if decision else None
+    found = summary.summarize(tree, version, verdict.against if verdict else None)
+    headline = result.partition("\n")[0]  # the rest is what the gate said, which its page says
     create_markdown_artifact(
         key="result",
         description=str(version),
         markdown="\n\n".join(
             [
                 f"# {version.name} version {version.number}",
-                result.replace("\n", "\n\n"),
+                headline,
+                *([verdict.page()] if verdict else []),
+                "## Metrics",
                 _metrics(found),
-                _stages(outcomes),
+                *(["## Stages", _stages(outcomes)] if outcomes else []),
                 f"[The run in MLflow]({_pages(tree)}/{found.run_path})",
             ]
         ),
@@ -55,19 +58,14 @@ def _metrics(found: Summary) -> str:
         [name, *(text.format(side[name]) for side in (found.metrics, found.other_metrics) if side)]
         for name, text in METRICS.items()
     ]
-    return _table(["metric", *names], rows)
+    return markdown.table(["metric", *names], rows)
 
 
-def _stages(outcomes: Iterable[Outcome]) -> str:
-    return _table(
+def _stages(outcomes: Sequence[Outcome]) -> str:
+    return markdown.table(
         ["stage", "outcome", "seconds", "why"],
         [[one.stage, one.action, f"{one.seconds:.0f}", one.why] for one in outcomes],
     )
-
-
-def _table(heading: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _pages(root: Path) -> str:

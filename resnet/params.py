@@ -136,7 +136,12 @@ class Evaluate(Section):
 
 class Gate(Section):
     floor: Share
+    class_floor: Share
     margin: Share
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    calibration_error: Share
+    latency_ms: Annotated[float, Field(gt=0)]
+    size_bytes: PositiveInt
 
 
 class Paths(Section):

@@ -48,6 +48,7 @@ def test_an_override_goes_before_the_preset():
         ("train.steps=10", "give one, set the other to null"),
         ("net.depth=9", "take 8 or 14"),
         ("net.depth=2", "take 8 or 14"),
+        ("gate.confidence=1", "gate.confidence: Input should be less than 1"),
         ("data.dataset=mnist", "data.dataset: Input should be 'cifar10' or 'generated'"),
     ],
 )

@@ -1,94 +1,74 @@
-"""Ask whether a version is good enough for production: evaluations in, a verdict out.
+"""Ask whether a version is good enough for production: the registry in, a verdict out.
 
-A first version passes with the floor alone; a later one must also stay within the margin of
-the version in production, on the same test images.
+The challenger and the version in production are compared on the challenger's test images. What is
+stored is used where it belongs to these; a model that was evaluated on others is scored again.
 """
 
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from resnet import params
-from resnet.evaluation.values import Evaluation
-from resnet.registry import store, versions
-from resnet.registry.versions import PRODUCTION
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation, Predictions
+from resnet.registry import comparison, ledger, store, versions
+from resnet.registry.comparison import Comparison
+from resnet.registry.ledger import Event
+from resnet.registry.rescore import score_again
+from resnet.registry.rules import Best, Facts, decide
+from resnet.registry.verdict import Verdict
+from resnet.registry.versions import PRODUCTION, Version
+
+T = TypeVar("T")
+Score = Callable[[Path, Path, str], Predictions]
+"""(a checkout, a model.keras, the hash of test images) → what the model says of these images."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule of the gate, and whether it holds."""
-
-    name: str
-    passed: bool
-    text: str
-
-    def __str__(self) -> str:
-        return f"{'PASS' if self.passed else 'FAIL'}  {self.name}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The gate's answer about one version: passed where every rule did."""
-
-    name: str
-    version: int
-    against: int | None  # the version in production that it was compared with
-    key: str  # what it was made from: see `decision_key`
-    rules: tuple[Rule, ...]
-
-    @property
-    def passed(self) -> bool:
-        return all(rule.passed for rule in self.rules)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.rules))
-
-
-def decide(
-    challenger: Evaluation, production: Evaluation | None, gate: params.Gate
-) -> tuple[Rule, ...]:
-    """Compare two evaluations by the rules of `gate`. A rule that cannot be evaluated fails."""
-    accuracy = challenger.metrics.accuracy
-    floor = Rule(
-        "floor", accuracy >= gate.floor, f"accuracy {accuracy:.2%}, wanted {gate.floor:.2%}"
-    )
-    if production is None:
-        return (floor,)
-    if challenger.test_hash != production.test_hash:
-        text = "production was scored on other test images, so the two cannot be compared"
-        return floor, Rule("margin", False, text)
-    # Counted in images: 0.80 − 0.79 is a little less than 0.01 in floating point.
-    lost = production.metrics.correct - challenger.metrics.correct
-    images = challenger.metrics.images
-    text = (
-        f"accuracy {-lost / images:+.2%} against production's "
-        f"{production.metrics.accuracy:.2%}, wanted at least {-gate.margin:+.2%}"
-    )
-    return floor, Rule("margin", lost <= round(gate.margin * images, 6), text)
-
-
-def judge(root: Path, name: str, selector: str | int, gate: params.Gate) -> Verdict:
+def judge(
+    root: Path, name: str, selector: str | int, gate: params.Gate, score: Score = score_again
+) -> Verdict:
     """Ask the gate about a version, beside the one in production; moves nothing.
 
-    Raises PipelineError where there is no such version, or an evaluation cannot be read.
+    Raises PipelineError where there is no such version or its own evaluation cannot be read, and
+    UnreachableError where the store does not answer. What else cannot be had fails its rule.
     """
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     production = versions.with_alias(client, name, PRODUCTION)
+    history = ledger.events(client, name)
+
+    def fact(read: Callable[[], T]) -> T | PipelineError:
+        try:
+            return read()
+        except PipelineError as error:
+            store.client(root)  # a store that went away says nothing about a version
+            return error
+
     with tempfile.TemporaryDirectory() as folder:
-        challenger, current = (
-            versions.evaluation(client, one, Path(folder) / str(one.number)) if one else None
-            for one in (version, production)
+        test = _Test(client, version, Path(folder), root, score)
+        metrics = test.evaluation(version).metrics
+        facts = Facts(
+            metrics,
+            recalls=fact(test.recalls),
+            comparison=fact(lambda: test.compare(production, gate.confidence)),
+            best=fact(lambda: test.best(_ever(history, production), production)),
         )
-    assert challenger is not None  # noqa: S101  (there is a version)
+        other = fact(lambda: test.evaluation(production).metrics if production else None)
     return Verdict(
         name,
         version.number,
         against=production.number if production else None,
         key=decision_key(gate, version.test_hash),
-        rules=decide(challenger, current, gate),
+        rules=decide(facts, gate),
+        test_hash=version.test_hash,
+        uses=_uses(history, version.test_hash) + 1,
+        metrics=metrics,
+        production=None if isinstance(other, PipelineError) else other,
+        comparison=None if isinstance(facts.comparison, PipelineError) else facts.comparison,
     )
 
 
@@ -99,3 +79,95 @@ def decision_key(gate: params.Gate, test_hash: str) -> str:
     """
     text = json.dumps([gate.model_dump(mode="json"), test_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The challenger's test images, and how versions do on them.
+
+    Every method raises PipelineError where the registry lacks what it needs.
+    """
+
+    client: Any
+    challenger: Version
+    folder: Path  # for downloads
+    root: Path
+    score: Score
+    scored: dict[int, Predictions | PipelineError] = field(default_factory=dict)  # by version
+
+    def evaluation(self, version: Version) -> Evaluation:
+        """As recorded, on whichever images."""
+        return versions.evaluation(self.client, version, self._room(version))
+
+    def predictions(self, version: Version) -> Predictions:
+        """What the version says of the challenger's test images; scored again once if need be."""
+        if version.test_hash == self.challenger.test_hash:
+            return versions.predictions(self.client, version, self._room(version))
+        if version.number not in self.scored:
+            self.scored[version.number] = self._score_again(version)
+        found = self.scored[version.number]
+        if isinstance(found, PipelineError):
+            raise found
+        return found
+
+    def recalls(self) -> dict[str, float]:
+        """The challenger's, of every class."""
+        classes = self._classes()
+        found = comparison.recalls(self.predictions(self.challenger), classes)
+        without = [name for name in classes if name not in found]
+        if without:
+            raise PipelineError(
+                f"no test image is of class {', '.join(without)}: test on images of every class"
+            )
+        return found
+
+    def compare(self, production: Version | None, confidence: float) -> Comparison | None:
+        if production is None:
+            return None
+        challenger, other = (self.predictions(one) for one in (self.challenger, production))
+        return comparison.compare(challenger, other, self._classes(), confidence)
+
+    def best(self, numbers: Iterable[int], production: Version | None) -> Best | None:
+        """The best of these versions.
+
+        Versions that were evaluated on the same images are ranked by that; of those on other
+        images only the first in their rank is scored again.
+        """
+        first: dict[str, tuple[float, Version]] = {}
+        for number in sorted(numbers):
+            version = versions.resolve(self.client, self.challenger.name, number)
+            accuracy = self.evaluation(version).metrics.accuracy
+            if version.test_hash not in first or accuracy > first[version.test_hash][0]:
+                first[version.test_hash] = accuracy, version
+        serving = production.number if production else None
+        found = [
+            Best(one.number, float(self.predictions(one).correct_n.mean()), one.number == serving)
+            for _, one in first.values()
+        ]
+        return max(found, key=lambda best: best.accuracy, default=None)
+
+    def _score_again(self, version: Version) -> Predictions | PipelineError:
+        try:
+            model = versions.download(self.client, version, self._room(version))
+            return self.score(self.root, model, self.challenger.test_hash)
+        except PipelineError as error:
+            return error  # it takes seconds, and two rules ask
+
+    def _classes(self) -> list[str]:
+        return versions.classes(self.client, self.challenger, self._room(self.challenger))
+
+    def _room(self, version: Version) -> Path:
+        return self.folder / str(version.number)
+
+
+def _ever(history: Sequence[Event], production: Version | None) -> set[int]:
+    """The versions that ever were in production, those that were rolled back among them."""
+    moved = {event.version_to for event in history if event.action != "refuse"}
+    now = {production.number} if production else set()
+    return {number for number in moved | now if number}
+
+
+def _uses(history: Sequence[Event], test_hash: str) -> int:
+    """How many decisions the ledger has that were made with these test images."""
+    found = [event.evidence for event in history]
+    return max((one["uses"] for one in found if one.get("test_hash") == test_hash), default=0)

@@ -7,8 +7,8 @@ from typing import Any
 
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import ledger, store, versions
-from resnet.registry.gate import Verdict
 from resnet.registry.ledger import Event
+from resnet.registry.verdict import Verdict
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
 
 
@@ -71,6 +71,7 @@ def promote(
             _nominate(client, version)
         if promoted:
             _move(client, version)
+        verdict.log(client, event)
         finished = ledger.finish(client, event)
         _note(client, version, "promoted" if promoted else "refused", verdict)
         version = versions.resolve(client, name, version.number)
@@ -149,7 +150,7 @@ def _evidence(version: Version, verdict: Verdict) -> dict[str, Any]:
     return {
         "model_hash": version.model_hash,
         "evaluation_hash": version.evaluation_hash,
-        "gate": [str(rule) for rule in verdict.rules],
+        **verdict.as_dict(),
     }
 
 

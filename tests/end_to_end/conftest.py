@@ -205,7 +205,8 @@ def new_checkout(tmp_path_factory):
 @pytest.fixture(scope="session")
 def checkout(new_checkout) -> Checkout:
     """Seconds of training on the stand-in, and a gate that lets it pass."""
-    return new_checkout("smoke", ["data.dataset=generated", "gate.floor=0.3", "gate.margin=0.1"])
+    gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=0.1", "gate.calibration_error=1"]
+    return new_checkout("smoke", ["data.dataset=generated", *gate])
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
     artifacts = prefect.artifacts(run)
     assert artifacts["train-progress"] == 100
     assert f"# {NAME} version {version.number}" in artifacts["result"]
+    assert "## The gate: " in artifacts["result"]
     assert "| accuracy | " in artifacts["result"]
     assert f"/runs/{version.run_id})" in artifacts["result"]
 
@@ -83,6 +84,7 @@ def test_the_other_deployments_score_promote_and_roll_back(
     run = prefect.start("promote/by-hand", version=str(after), reason="by hand", force=True)
     prefect.wait(run, "COMPLETED")
     assert versions.resolve(client, NAME, "production").number == after
+    assert "## The gate: " in prefect.artifacts(run)["result"]
 
     run = prefect.start("rollback/by-hand", reason="by hand again", to=str(before))
     prefect.wait(run, "COMPLETED")

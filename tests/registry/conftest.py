@@ -16,6 +16,7 @@ from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store, versions
 
 REPOSITORY = Path(__file__).parents[2]
+CLASSES = [f"class {k}" for k in range(10)]
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +71,10 @@ def evaluate_again() -> Callable[..., None]:
     return _evaluate
 
 
-def _evaluation(model_hash: str, correct: int = 8000, test_hash: str = "t" * 64) -> Evaluation:
-    """An evaluation on 10,000 images."""
-    share = correct / 10_000
+def _evaluation(
+    model_hash: str, correct: int = 8000, test_hash: str = "t" * 64, images: int = 10_000
+) -> Evaluation:
+    share = correct / images
     metrics = Metrics(
         accuracy=share,
         accuracy_low=share - 0.01,
@@ -86,30 +88,59 @@ def _evaluation(model_hash: str, correct: int = 8000, test_hash: str = "t" * 64)
         latency_ms=1.5,
         throughput=2000.0,
         correct=correct,
-        images=10_000,
+        images=images,
     )
     return Evaluation(metrics, model_hash, test_hash)
 
 
 @pytest.fixture
+def predictions() -> Callable[..., Predictions]:
+    return _predictions
+
+
+def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predictions:
+    """Of images of ten classes in turn; `correct` of them are right, from the image `first` on."""
+    labels_n = (np.arange(images) % 10).astype(np.uint8)
+    right_n = np.roll(np.arange(images) < correct, first)
+    probabilities_nk = np.full((images, 10), 0.01, np.float32)
+    probabilities_nk[np.arange(images), np.where(right_n, labels_n, (labels_n + 1) % 10)] = 0.91
+    return Predictions(labels_n, probabilities_nk)
+
+
+@pytest.fixture
 def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
-    """Register a version in `made_store` the way publish does, with any bytes as its model."""
+    """Register a version in `made_store` the way publish does, with any file as its model.
+
+    It has `correct` of its test images right, from the image `first` on.
+    """
     client = store.client(made_store)
 
-    def one(name: str, correct: int = 8000, test_hash: str = "t" * 64) -> int:
+    def one(
+        name: str,
+        correct: int = 8000,
+        test_hash: str = "t" * 64,
+        images: int = 10_000,
+        first: int = 0,
+        model: Path | None = None,
+    ) -> int:
         existing = client.search_model_versions(f"name = '{name}'")
-        scored = _evaluation(f"{name}-{len(existing)}", correct, test_hash)
+        scored = _evaluation(f"{name}-{len(existing)}", correct, test_hash, images)
         run = client.create_run(store.experiment(client, name)).info.run_id
-        (tmp_path / versions.MODEL_FILE).write_text(scored.model_hash)
+        if model is None:
+            model = tmp_path / versions.MODEL_FILE
+            model.write_text(scored.model_hash)
+        client.log_artifact(run, str(model))
         at = params.load(REPOSITORY).paths
         scored.write(at.model_copy(update={"metrics": tmp_path / "metrics.json"}))
-        client.log_artifact(run, str(tmp_path / versions.MODEL_FILE))
-        client.log_artifact(run, str(tmp_path / "metrics.json"), "evaluation")
+        _predictions(correct, images, first).write(tmp_path / "predictions.parquet")
+        for artifact in ("metrics.json", "predictions.parquet"):
+            client.log_artifact(run, str(tmp_path / artifact), "evaluation")
+        client.log_dict(run, {"classes": CLASSES}, "data/profile.json")
         if not existing:
             client.create_registered_model(name)
         tags = {
             "model_hash": scored.model_hash,
-            "file_hash": files.digest(tmp_path / versions.MODEL_FILE),
+            "file_hash": files.digest(model),
             "evaluation_hash": scored.hash,
             "test_hash": test_hash,
         }
@@ -166,8 +197,7 @@ def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) 
     paths = chosen.paths
     paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
     _evaluation(model_hash, correct).write(paths)
-    probabilities_nk = np.full((4, 10), 0.1, np.float32)
-    Predictions(np.arange(4, dtype=np.uint8), probabilities_nk).write(paths.predictions)
+    _predictions(correct).write(paths.predictions)
     for path in (paths.per_class, paths.confusion, paths.reliability):
         path.write_text("a,b\n1,2\n")
     paths.pictures.mkdir(exist_ok=True)
@@ -187,4 +217,5 @@ def _write_data(paths: params.Paths) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     np.save(paths.arrays / "test_images.npy", noise)
     np.save(paths.arrays / "test_labels.npy", np.arange(4, dtype=np.uint8))
-    files.write_json(paths.profile, {"dataset": "cifar10", "counts": {"test": {"cat": 1}}})
+    profile = {"dataset": "cifar10", "classes": CLASSES, "counts": {"test": {"cat": 1}}}
+    files.write_json(paths.profile, profile)

@@ -14,7 +14,7 @@ import pytest
 from resnet import model_file, params
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
-from resnet.registry import promotion, store, versions
+from resnet.registry import gate, promotion, store, versions
 from resnet.registry.live import LiveRun
 from resnet.registry.publish import Status, publish, status
 
@@ -85,8 +85,8 @@ def test_a_process_without_this_package_loads_what_is_in_production_and_it_answe
 ) -> None:
     write_outputs(local, chosen)
     publish(chosen, local)
-    decision = promotion.promote(local, chosen.model_name, "latest", chosen.gate, reason="first")
-    assert decision.promoted
+    verdict = gate.judge(local, chosen.model_name, "latest", chosen.gate)
+    assert promotion.promote(local, verdict, reason="first").promoted
     assert status(chosen, local).decided
     images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
     expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))

@@ -1,0 +1,144 @@
+"""The gate's answer about a version: as a value, as JSON, as a page, and kept with the version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from resnet import markdown
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Metrics
+from resnet.registry.comparison import INTERVAL, Comparison
+from resnet.registry.rules import Rule
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate said of one version: passed where every rule holds."""
+
+    name: str
+    version: int
+    against: int | None  # the version in production that it was compared with
+    key: str  # what it was made from: see `gate.decision_key`
+    rules: tuple[Rule, ...]
+    test_hash: str  # of the test images
+    uses: int  # decisions made with these test images, this one among them
+    metrics: Metrics
+    production: Metrics | None  # as recorded when that version was evaluated
+    comparison: Comparison | None  # None where there is nothing to compare with, or it failed
+
+    @property
+    def passed(self) -> bool:
+        return all(rule.passed for rule in self.rules)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.rules))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, of JSON's types alone."""
+        return {"passed": self.passed, **_adapter().dump_python(self, mode="json")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From what `as_dict` gave; other keys are passed over. Raises PipelineError."""
+        try:
+            found: Self = _adapter().validate_python(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise PipelineError(
+                f"no verdict of the gate can be read here ({first['msg']}: "
+                f"{'.'.join(map(str, first['loc']))}): ask the gate again"
+            ) from None
+        return found
+
+    def page(self) -> str:
+        """The verdict for a reader, as Markdown."""
+        parts = [
+            f"## The gate: {'passed' if self.passed else 'refused'}",
+            f"{self.name} version {self.version}, "
+            + (
+                f"beside version {self.against}, which was in production."
+                if self.against
+                else "with nothing in production to compare it with."
+            ),
+            _rules(self.rules),
+            *(_comparison(self.comparison) if self.comparison else ()),
+            _costs(self.metrics, self.production),
+            f"The test images (`{self.test_hash[:12]}`) were used for this decision, and for "
+            f"{self.uses - 1 or 'none'} before it. What is chosen on them was partly lucky on "
+            "them: its accuracy is slightly optimistic, and the more so the more they decide.",
+        ]
+        return "\n\n".join(parts)
+
+    def log(self, client: Any, event: str) -> None:
+        """Keep it with the version, as JSON and as a page; `event` is the ledger's id of it.
+
+        Safe to repeat: the event names the two files.
+        """
+        run_id = client.get_model_version(self.name, str(self.version)).run_id
+        stem = f"gate/{self.uses:04}-{event[:8]}"
+        client.log_dict(run_id, {"event": event, **self.as_dict()}, f"{stem}.json")
+        client.log_text(run_id, _html(self), f"{stem}.html")
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    return TypeAdapter(Verdict)
+
+
+def _rules(rules: tuple[Rule, ...]) -> str:
+    rows = [("pass" if rule.passed else "**FAIL**", rule.name, rule.text) for rule in rules]
+    return markdown.table(["", "rule", "found"], rows)
+
+
+def _comparison(found: Comparison) -> tuple[str, str]:
+    points = [f"{100 * share:+.2f}" for share in (found.difference, found.low, found.high)]
+    text = (
+        f"On the same {found.images:,} test images the challenger has {found.challenger:.2%} right "
+        f"and production {found.production:.2%}: {points[0]} points, paired bootstrap "
+        f"{INTERVAL:.0%} interval {points[1]} to {points[2]}. {found.gained:,} images are right "
+        f"with the challenger alone, {found.lost:,} with production alone; two equally good models "
+        f"would differ so much or more with probability {found.p:.2g} (exact McNemar test)."
+    )
+    rows = [
+        (
+            one.name,
+            f"{one.images:,}",
+            f"{one.production:.1%}",
+            f"{one.challenger:.1%}",
+            f"{100 * (one.challenger - one.production):+.1f}",
+        )
+        for one in found.recalls
+    ]
+    heading = ["class", "images", "recall, production", "challenger", "change, points"]
+    return text, markdown.table(heading, rows)
+
+
+def _costs(challenger: Metrics, production: Metrics | None) -> str:
+    rows = [
+        ("calibration error", "calibration_error", "{:.1%}"),
+        ("latency of one image, ms", "latency_ms", "{:.2f}"),
+        ("size of the model's file, bytes", "size_bytes", "{:,}"),
+    ]
+    sides = [one for one in (production, challenger) if one]
+    heading = ["as evaluated", *(["production"] if production else []), "challenger"]
+    return markdown.table(
+        heading,
+        [[text, *(form.format(getattr(one, name)) for one in sides)] for text, name, form in rows],
+    )
+
+
+def _html(verdict: Verdict) -> str:
+    """The page for a browser: MLflow shows HTML, and Markdown only as it is typed."""
+    from markdown_it import MarkdownIt
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(verdict.page())
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<title>The gate about {verdict.name} version {verdict.version}</title>\n"
+        "<style>body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto } "
+        "td, th { padding: 0.1em 1em 0.1em 0; text-align: left }</style>\n"
+        f"{body}</html>\n"
+    )
