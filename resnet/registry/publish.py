@@ -11,7 +11,6 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.errors import PipelineError
 from resnet.registry import gate, live, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.versions import Version
@@ -112,20 +111,7 @@ def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
     from resnet.registry import package
 
     found = package.find(client, run_id)
-    if found:
-        return found
-    from resnet import model_file
-    from resnet.data import arrays
-
-    paths, wanted = outputs.scores.paths, outputs.scores.model_hash
-    model = model_file.load(paths.model)
-    loaded = model_file.model_hash(model)
-    if loaded != wanted:
-        raise PipelineError(
-            f"{outputs.chosen.paths.model} holds model {loaded[:12]}…, but {wanted[:12]}… was "
-            "trained and evaluated: run 'dvc repro' first"
-        )
-    return package.log(client, run_id, model, arrays.load(paths.arrays, "test").images_nhwc[:1])
+    return found or package.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
 def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:

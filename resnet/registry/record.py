@@ -4,18 +4,20 @@ import getpass
 import importlib.metadata
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from resnet import files, params, provenance
+from resnet import files, params, probe, provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
-from resnet.registry import curves, versions
+from resnet.registry import check, curves, versions
 
 TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
 MEASURED = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")
@@ -84,6 +86,30 @@ class Outputs:
             "data_hash": self.data_hash,
             "params_hash": provenance.params_hash(self.chosen),
         }
+
+    @cached_property
+    def model(self) -> Any:
+        """The model's file as a `keras.Model`. Needs TensorFlow.
+
+        Raises PipelineError where it is not the model that was trained and evaluated.
+        """
+        from resnet import model_file
+
+        model = model_file.load(self.scores.paths.model)
+        found, wanted = model_file.model_hash(model), self.scores.model_hash
+        if found != wanted:
+            raise PipelineError(
+                f"{self.chosen.paths.model} holds model {found[:12]}…, but {wanted[:12]}… was "
+                "trained and evaluated: run 'dvc repro' first"
+            )
+        return model
+
+    @cached_property
+    def images_nhwc(self) -> Any:
+        """A few test images, uint8 (n, 32, 32, 3): the first."""
+        from resnet.data import arrays
+
+        return arrays.load(self.scores.paths.arrays, "test").images_nhwc[: probe.IMAGES]
 
 
 def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
@@ -163,6 +189,15 @@ def _model(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_artifact(run_id, str(path))
 
 
+def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
+    """What the model answers to a few test images: whoever moves an alias asks it again."""
+    folder, _, name = check.PROBE_FILE.rpartition("/")
+    with tempfile.TemporaryDirectory() as room:
+        path = Path(room) / name
+        probe.Probe.of(outputs.model, outputs.images_nhwc).write(path)
+        client.log_artifact(run_id, str(path), folder)
+
+
 def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
     """Metrics, predictions, tables and pictures; they take the place of an older evaluation's."""
     paths = outputs.scores.paths
@@ -180,6 +215,7 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
     "data": _data,
     "training": _training,
     "model": _model,
+    "probe": _probe,
     "evaluation": _evaluation,
 }
 

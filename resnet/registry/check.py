@@ -1,0 +1,36 @@
+"""Whether a registered version works: its file is whole, loads, and answers as when published."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from resnet import processes
+from resnet.errors import PipelineError
+from resnet.registry import versions
+from resnet.registry.versions import Version
+
+PROBE_FILE = "probe/probe.npz"  # artifact of a version's run: see `resnet.probe`
+
+
+def must_work(root: Path, client: Any, version: Version) -> None:
+    """Raise PipelineError unless `version` can be downloaded and loaded, and gives its answers.
+
+    TensorFlow runs in a child process of the checkout at `root`, and sees no GPU.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        model = versions.download(client, version, Path(folder))
+        try:
+            probe = versions.fetch(client, version, PROBE_FILE, Path(folder))
+        except PipelineError as error:
+            raise PipelineError(
+                f"{error}. Without it the version cannot be checked, and does not come into "
+                "production; 'resnet publish' adds it while the model is in the stage outputs"
+            ) from error
+        words = ["probe", str(model), str(probe), version.model_hash]
+        try:
+            processes.resnet(words, root, say=lambda line: None)
+        except PipelineError as error:
+            raise PipelineError(
+                f"{version} does not work: {error}. It does not come into production; take another "
+                "version, or publish the model again"
+            ) from error
