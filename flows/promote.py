@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 from flows import report
 from flows.tasks import enter_checkout, remote
 from resnet import params
-from resnet.registry import gate, ledger, promotion
+from resnet.registry import gate, promotion
 
 
 @flow(name="promote", flow_run_name="promote-{version}")
@@ -30,7 +30,7 @@ def promote(
     name = model or chosen.model_name
     verdict = remote(gate.judge, "decide")(root, name, version, chosen.gate)
     decision = remote(promotion.promote, "promote")(
-        root, verdict, reason=reason, force=force, who=ledger.whoever(str(flow_run.id))
+        root, verdict, reason=reason, force=force, flow_run=str(flow_run.id)
     )
     end = Completed if decision.promoted else Failed
     state: State[None] = end(message=str(decision))

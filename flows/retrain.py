@@ -13,12 +13,15 @@ from prefect.states import Completed
 from flows import report
 from flows.tasks import enter_checkout, remote, run_command, run_stages
 from resnet import params
-from resnet.errors import PipelineError
-from resnet.registry import gate, ledger, promotion, publish, store
+from resnet.errors import MovedError, PipelineError
+from resnet.registry import gate, promotion, publish, store
+from resnet.registry.promotion import Decision
+from resnet.registry.versions import Version
 from resnet.stages import Outcome
 from resnet.worktree import worktree
 
 Promote = Literal["if-better", "never"]
+ATTEMPTS = 3  # at a promotion, while others move production
 
 
 @flow(name="retrain", flow_run_name="retrain-{preset}")
@@ -71,13 +74,7 @@ def _register(
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
     if promote == "if-better" and not found.decided:
-        verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
-        decision = remote(promotion.promote, "promote")(
-            tree,
-            verdict,
-            reason=f"retrain, flow run {flow_run.name}",
-            who=ledger.whoever(str(flow_run.id)),
-        )
+        decision = _decide(tree, chosen, version)
     state: State[None]
     if decision:
         state = Completed(message=str(decision))
@@ -87,6 +84,25 @@ def _register(
         state = Completed(message=f"{version} is registered")
     remote(report.show, "report")(tree, version, decision, outcomes, str(state.message))
     return state
+
+
+def _decide(
+    tree: Path, chosen: params.Params, version: Version, attempts: int = ATTEMPTS
+) -> Decision:
+    """Ask the gate and do as it says; ask again where production moved in between."""
+    verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
+    try:
+        return remote(promotion.promote, "promote")(
+            tree,
+            verdict,
+            reason=f"retrain, flow run {flow_run.name}",
+            flow_run=str(flow_run.id),
+        )
+    except MovedError as error:
+        if attempts == 1:
+            raise
+        get_run_logger().warning("%s", error)
+    return _decide(tree, chosen, version, attempts - 1)
 
 
 def run_publish(tree: Path) -> None:

@@ -7,7 +7,7 @@ from prefect.states import Completed
 
 from flows.tasks import enter_checkout, remote
 from resnet import params
-from resnet.registry import ledger, promotion
+from resnet.registry import promotion
 
 
 @flow(name="rollback")
@@ -25,6 +25,6 @@ def rollback(reason: str, to: int | str | None = None, model: str | None = None)
         model or params.load(root).model_name,
         reason=reason,
         to=to,
-        who=ledger.whoever(str(flow_run.id)),
+        flow_run=str(flow_run.id),
     )
     return Completed(message=str(event))

@@ -119,11 +119,31 @@ def _rollback(root: Path, arguments: argparse.Namespace) -> None:
 
 def _history(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
-    from resnet.registry import ledger
+    from resnet.registry import history
 
     name = arguments.model or params.load(root).model_name
-    events = ledger.history(root, name)
-    print(ledger.as_json_lines(events) if arguments.json else ledger.as_table(events))
+    events, problems = history.read(root, name)
+    print(history.as_json_lines(events) if arguments.json else history.as_table(events))
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.registry.reconcile import reconcile
+
+    name = arguments.model or params.load(root).model_name
+    lines = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
+    print("\n".join(lines) or "nothing to reconcile")
+
+
+def _probe(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend
+
+    backend.select("tensorflow", "cpu")
+    from resnet.probe import check_file
+
+    check_file(arguments.model, arguments.probe, arguments.model_hash)
 
 
 def _predict(root: Path, arguments: argparse.Namespace) -> None:
@@ -231,17 +251,32 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--json", action="store_true", help="as JSON lines")
     of_model(history)
 
+    reconcile = command("reconcile", _reconcile, "finish or undo what a crash left of a move")
+    reconcile.add_argument(
+        "--accept",
+        action="store_true",
+        help="record a move behind the ledger's back; default: undo it",
+    )
+    reconcile.add_argument("--reason", default="", help="needed with --accept")
+    of_model(reconcile)
+
     predict = command("predict", _predict, "classify images with a registered version")
     predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
     predict.add_argument("--version", default="production", help="a number or an alias")
     predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="parquet")
     of_model(predict)
 
-    rescore = commands.add_parser("rescore")  # the gate's own: without help it is not listed
+    # For `resnet promote` and its like, which start them: without a help text they are not listed.
+    rescore = commands.add_parser("rescore")
     rescore.set_defaults(command=_rescore)
     rescore.add_argument("model", type=Path)
     rescore.add_argument("out", type=Path)
     rescore.add_argument("--test-hash", required=True)
+    probe = commands.add_parser("probe")
+    probe.set_defaults(command=_probe)
+    probe.add_argument("model", type=Path)
+    probe.add_argument("probe", type=Path)
+    probe.add_argument("--model-hash", required=True)
 
     command("doctor", _doctor, "look for the known traps, and say what to do about each")
     command("deploy", _deploy, "the deployments of prefect.yaml onto the running server")

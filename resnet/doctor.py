@@ -196,6 +196,18 @@ def artifacts(root: Path) -> list[Finding]:
     return [Finding("ok", "artifacts", "MLflow's artifacts are where its records say")]
 
 
+def ledgers(root: Path) -> list[Finding]:
+    """Ledgers that are whole, with production where they say."""
+    from resnet.registry import history, store
+
+    if not store.exists(root):
+        return [Finding("ok", "ledgers", "nothing was registered yet")]
+    wrong = history.problems(root, params.load(root).model_name)
+    if wrong:
+        return [Finding("warn", "ledgers", problem) for problem in wrong]
+    return [Finding("ok", "ledgers", "each ledger is whole, and production is where it says")]
+
+
 CHECKS: tuple[Callable[[Path], list[Finding]], ...] = (
     tools,
     parameters,
@@ -204,4 +216,5 @@ CHECKS: tuple[Callable[[Path], list[Finding]], ...] = (
     locks,
     servers,
     artifacts,
+    ledgers,
 )

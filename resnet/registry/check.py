@@ -26,7 +26,7 @@ def must_work(root: Path, client: Any, version: Version) -> None:
                 f"{error}. Without it the version cannot be checked, and does not come into "
                 "production; 'resnet publish' adds it while the model is in the stage outputs"
             ) from error
-        words = ["probe", str(model), str(probe), version.model_hash]
+        words = ["probe", str(model), str(probe), "--model-hash", version.model_hash]
         try:
             processes.resnet(words, root, say=lambda line: None)
         except PipelineError as error:

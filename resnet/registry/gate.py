@@ -17,7 +17,7 @@ from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
 from resnet.registry import comparison, ledger, store, versions
 from resnet.registry.comparison import Comparison
-from resnet.registry.ledger import Event
+from resnet.registry.event import Event
 from resnet.registry.rescore import score_again
 from resnet.registry.rules import Best, Facts, decide
 from resnet.registry.verdict import Verdict

@@ -1,169 +1,184 @@
-"""Who put which version into production, when and why: an event is an MLflow run.
+"""Who put which version into production, when and why: a chain of events in the registry's store.
 
-An event's run is opened before the alias moves and finished after it; only finished ones count.
-They stand in an experiment of their own, so that the registry's store carries its history and
-MLflow's page shows it.
+An event is an MLflow run in an experiment of its own, so that any store carries the history and
+MLflow's page shows it. Its run is opened before an alias moves and finished after it; only finished
+ones count. As it is finished, an event gets its index and the hash of the event before it: the
+order does not depend on clocks, and an edited tag or a deleted run shows. Whoever finishes an event
+holds the model's lock.
 """
 
 import getpass
 import json
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
-from resnet.registry import store, versions
+from mlflow.entities import RunTag
 
-Action = Literal["promote", "rollback", "refuse"]
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.registry.event import Event
+from resnet.registry.versions import PRODUCTION
+
+SUFFIX = "-ledger"
+HEAD = "head"  # tag of the experiment: index and hash of the last event, so that none is cut off
 
 
-@dataclass(frozen=True)
-class Event:
-    """One decision about production."""
+def begin(client: Any, event: Event) -> Event:
+    """Write down what is about to happen; the event with its id and time."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    evidence = json.loads(json.dumps(event.evidence))  # as it will be read again
+    event = replace(event, time=time, evidence=evidence)
+    run = client.create_run(
+        store.experiment(client, event.model + SUFFIX),
+        tags={**event.tags(), "mlflow.note.content": str(event), "mlflow.user": event.who},
+        run_name=f"{event.action} {event.version}" if event.version else event.action,
+    )
+    return replace(event, id=str(run.info.run_id))
 
-    id: str
-    time: str  # ISO 8601, UTC
-    action: Action
-    version_from: int | None  # in production before
-    version_to: int  # promoted or refused
-    who: str
-    reason: str
-    forced: bool  # against the gate
-    evidence: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, run: Any) -> Self:
-        """From the MLflow run that keeps it."""
-        tags = run.data.tags
-        started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-        return cls(
-            id=run.info.run_id,
-            time=started.isoformat(timespec="milliseconds"),
-            action=tags["action"],
-            version_from=int(tags["version_from"]) if tags["version_from"] else None,
-            version_to=int(tags["version_to"]),
-            who=tags["who"],
-            reason=tags["reason"],
-            forced=tags["forced"] == "true",
-            evidence=json.loads(tags["evidence"]),
+def finish(client: Any, event: Event) -> Event:
+    """What was begun has happened: the event becomes the last of the chain.
+
+    Raises PipelineError where somebody has closed it already.
+    """
+    if client.get_run(event.id).info.status != "RUNNING":
+        raise PipelineError(
+            f"the event '{event}' was closed by another process while this one was at work: "
+            "look at 'resnet history'"
         )
-
-    def __str__(self) -> str:
-        before = f"from version {self.version_from} " if self.version_from else ""
-        forced = ", forced" if self.forced else ""
-        return (
-            f"{self.time}  {self.action} {before}to version {self.version_to}{forced}, "
-            f"by {self.who}: {self.reason}"
-        )
-
-
-def begin(
-    client: Any,
-    name: str,
-    action: Action,
-    version_from: int | None,
-    version_to: int,
-    *,
-    who: str | None,
-    reason: str,
-    forced: bool = False,
-    evidence: Mapping[str, Any] | None = None,
-) -> str:
-    """Write down what is about to happen; the event's id."""
-    tags = {
-        "model": name,
-        "action": action,
-        "version_from": str(version_from or ""),
-        "version_to": str(version_to),
-        "who": who or whoever(),
-        "reason": reason,
-        "forced": str(forced).lower(),
-        "evidence": json.dumps(evidence or {}),
-    }
-    experiment = store.experiment(client, _experiment(name))
-    run = client.create_run(experiment, tags=tags, run_name=f"{action}-{version_to}")
-    return str(run.info.run_id)
+    before = events(client, event.model)
+    placed = replace(event, index=len(before), previous=before[-1].hash if before else None)
+    placed = replace(placed, hash=placed.digest())
+    tags = placed.tags()
+    place = [RunTag(name, tags[name]) for name in ("index", "previous", "hash") if name in tags]
+    client.log_batch(event.id, tags=place)
+    client.set_terminated(event.id)
+    experiment = store.experiment(client, event.model + SUFFIX)
+    client.set_experiment_tag(experiment, HEAD, f"{placed.index} {placed.hash}")
+    return placed
 
 
-def finish(client: Any, event: str) -> Event:
-    """What was begun has happened."""
-    client.set_terminated(event)
-    return Event.of(client.get_run(event))
+def abandon(client: Any, event: Event, why: str) -> None:
+    """What was begun has not happened, or was undone."""
+    client.set_tag(event.id, "mlflow.note.content", f"{event}\n\nNot done: {why}")
+    client.set_terminated(event.id, "FAILED")
 
 
-def settle(client: Any, name: str) -> None:
-    """Close the events of processes that were killed: done where production says so, else not."""
-    now = versions.with_alias(client, name, versions.PRODUCTION)
-    for run in _runs(client, name, "RUNNING"):
-        event = Event.of(run)
-        happened = event.action == "refuse" or (now and now.number == event.version_to)
-        client.set_terminated(event.id, "FINISHED" if happened else "FAILED")
-
-
-def history(root: Path, name: str) -> list[Event]:
-    """Every event of the registered model `name`, the oldest first."""
-    return events(store.client(root), name)
+def unfinished(client: Any, name: str) -> list[Event]:
+    """Events that were begun: what is being done now, or was when its process was killed."""
+    return _read(client, name, "RUNNING")
 
 
 def events(client: Any, name: str) -> list[Event]:
-    return [Event.of(run) for run in _runs(client, name, "FINISHED")]
+    """Every event of the registered model `name`, in order.
+
+    Raises PipelineError where a run holds something else. `verify` looks at the chain.
+    """
+    found = _read(client, name, "FINISHED")
+    return sorted(found, key=lambda event: -1 if event.index is None else event.index)
+
+
+def broken(client: Any, name: str) -> str | None:
+    """The first place at which the chain does not hold, in words; None where all of it does."""
+    history = events(client, name)
+    found = _first_break(history)
+    if found or not (experiment := _experiment(client, name)):
+        return found
+    head = experiment.tags.get(HEAD)
+    if head is None or head in {f"{event.index} {event.hash}" for event in history}:
+        return None
+    return f"event {head.partition(' ')[0]}, once the last, is missing: its run was deleted"
+
+
+def _first_break(history: Sequence[Event]) -> str | None:
+    previous = None
+    for index, event in enumerate(history):
+        if event.index is None:
+            return f"run {event.id} was finished by hand: no event's index is in its tags"
+        if event.index != index:
+            return f"event {index} is missing: its run was deleted"
+        if event.digest() != event.hash:
+            return f"event {index} (run {event.id}) is not what was written: its tags were edited"
+        if event.previous != previous:
+            return f"event {index} (run {event.id}) follows another event than the one before it"
+        previous = event.hash
+    return None
+
+
+def verify(client: Any, name: str) -> None:
+    """Raise PipelineError where the chain is broken."""
+    found = broken(client, name)
+    if found:
+        raise _not_whole(name, found)
+
+
+def last_move(history: Sequence[Event]) -> Event | None:
+    """The event that moved production last."""
+    return next((event for event in reversed(history) if PRODUCTION in event.moves), None)
 
 
 def in_production(history: Sequence[Event]) -> list[int]:
     """Versions as they came into production, those that were rolled back taken off again."""
     stack: list[int] = []
     for event in history:
-        if event.action == "rollback" and event.version_to in stack:
-            while stack[-1] != event.version_to:
+        number = event.version_to
+        if number is None or (stack and stack[-1] == number):
+            continue
+        if event.action == "rollback" and number in stack:
+            while stack[-1] != number:
                 stack.pop()
-        elif event.action != "refuse":
-            stack.append(event.version_to)
+        else:
+            stack.append(number)
     return stack
 
 
-def as_json_lines(history: Sequence[Event]) -> str:
-    return "\n".join(json.dumps(asdict(event)) for event in history)
+def models(client: Any) -> list[str]:
+    """Names of the registered models that have a ledger."""
+    found = client.search_experiments(filter_string=f"name LIKE '%{SUFFIX}'")
+    return sorted(experiment.name.removesuffix(SUFFIX) for experiment in found)
 
 
-def as_table(history: Sequence[Event]) -> str:
-    """A line an event, under a heading."""
-    if not history:
-        return "nothing was ever promoted"
-    rows = [("TIME (UTC)", "ACTION", "FROM", "TO", "WHO", "WHY")]
-    for event in history:
-        action = event.action + (" (forced)" if event.forced else "")
-        before = str(event.version_from or "–")
-        time = event.time[:19].replace("T", " ")
-        rows.append((time, action, before, str(event.version_to), event.who, event.reason))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+def whoever() -> str:
+    """user@host of this process."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _experiment(client: Any, name: str) -> Any:
+    """The experiment, None where nothing was ever written. Raises PipelineError if deleted."""
+    found = client.get_experiment_by_name(name + SUFFIX)
+    if found:
+        store.experiment(client, name + SUFFIX)
+    return found
+
+
+def _not_whole(name: str, found: str) -> PipelineError:
+    return PipelineError(
+        f"the ledger {name}{SUFFIX} is not whole: {found}. Restore the run in MLflow, or the store "
+        f"from a backup; to go on without this history, rename the experiment {name}{SUFFIX} in "
+        "MLflow and then run 'resnet reconcile --accept --reason …'"
     )
 
 
-def whoever(flow_run: str | None = None) -> str:
-    """user@host of this process, and the Prefect flow run that it works for."""
-    person = f"{getpass.getuser()}@{socket.gethostname()}"
-    return f"{person} (flow run {flow_run})" if flow_run else person
-
-
-def _experiment(name: str) -> str:
-    return f"{name}-ledger"
+def _read(client: Any, name: str, status: str) -> list[Event]:
+    try:
+        return [Event.of(run) for run in _runs(client, name, status)]
+    except ValueError as error:
+        raise _not_whole(name, str(error)) from error
 
 
 def _runs(client: Any, name: str, status: str) -> list[Any]:
-    """The ledger's runs in order."""
-    found = client.get_experiment_by_name(_experiment(name))
-    if found is None:
+    """The ledger's runs of that status, the oldest first by the clocks."""
+    experiment = _experiment(client, name)
+    if experiment is None:
         return []
     runs: list[Any] = []
     page = None
     while page is None or page.token:
         page = client.search_runs(
-            [found.experiment_id],
+            [experiment.experiment_id],
             f"attributes.status = '{status}'",
             order_by=["attributes.start_time ASC"],
             page_token=page.token if page else None,

@@ -1,13 +1,13 @@
 """Move `production` to a version that passed the gate, or back; each move is in the ledger."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import ledger, store, versions
-from resnet.registry.ledger import Event
+from resnet.registry import ledger, lock, move, reconcile, store, versions
+from resnet.registry.check import must_work
+from resnet.registry.event import Event, Moves
 from resnet.registry.verdict import Verdict
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
 
@@ -30,18 +30,25 @@ class Decision:
 
 
 def promote(
-    root: Path, verdict: Verdict, *, reason: str, who: str | None = None, force: bool = False
+    root: Path,
+    verdict: Verdict,
+    *,
+    reason: str,
+    who: str | None = None,
+    flow_run: str | None = None,
+    force: bool = False,
+    check: move.Check = must_work,
 ) -> Decision:
     """Put the version that the gate was asked about into production if it passed.
 
     With `force` against the gate. Raises PipelineError without a reason, for a version that is not
-    there, or where its file is not what was published (not even by force), and MovedError where
-    production is not the version any more that the gate compared with.
+    there, or where it does not work (not even by force), and MovedError where production is not the
+    version any more that the gate compared with.
     """
     _need(reason)
-    client, name = store.client(root), verdict.name
-    with store.one_at_a_time(root, "promotion"):
-        ledger.settle(client, name)
+    client, name, who = store.client(root), verdict.name, who or ledger.whoever()
+    with lock.holding(client, name, who) as held:
+        reconcile.ready(held)
         version = versions.resolve(client, name, verdict.version)
         production = versions.with_alias(client, name, PRODUCTION)
         before = production.number if production else None
@@ -49,30 +56,24 @@ def promote(
             _note(client, version, "promoted", verdict)
             return Decision(version, True, verdict, None)
         if before != verdict.against:
-            raise MovedError(
-                f"the gate compared {version} with version {verdict.against or 'none'}, and "
-                f"{production or 'nothing'} is in production now: ask the gate again"
-            )
+            raise _moved(client, version, verdict, production)
         promoted = verdict.passed or force
+        moves = _nomination(client, version) if verdict.passed else {}
         if promoted:
-            _check(client, version)
-        event = ledger.begin(
-            client,
-            name,
+            moves = {**moves, PRODUCTION: (before, version.number)}
+        event = Event(
             "promote" if promoted else "refuse",
-            before,
+            name,
             version.number,
+            moves,
             who=who,
             reason=reason,
+            flow_run=flow_run,
             forced=force and not verdict.passed,
             evidence=_evidence(version, verdict),
         )
-        if verdict.passed:
-            _nominate(client, version)
-        if promoted:
-            _move(client, version)
-        verdict.log(client, event)
-        finished = ledger.finish(client, event)
+        finished = move.carry_out(root, held, event, check)
+        verdict.log(client, finished.id)
         _note(client, version, "promoted" if promoted else "refused", verdict)
         version = versions.resolve(client, name, version.number)
         return Decision(version, promoted, verdict, finished)
@@ -85,27 +86,33 @@ def rollback(
     reason: str,
     to: str | int | None = None,
     who: str | None = None,
+    flow_run: str | None = None,
+    check: move.Check = must_work,
 ) -> Event:
     """Put the version that was in production before, or the one named `to`, back.
 
-    Raises PipelineError without a reason, and where there is no such version.
+    Raises PipelineError without a reason, and where there is no such version or it does not work.
     """
     _need(reason)
-    client = store.client(root)
-    with store.one_at_a_time(root, "promotion"):
-        ledger.settle(client, name)
+    client, who = store.client(root), who or ledger.whoever()
+    with lock.holding(client, name, who) as held:
+        reconcile.ready(held)
         production = versions.with_alias(client, name, PRODUCTION)
         if production is None:
             raise PipelineError(f"{name} has no version in production: promote one first")
         version = versions.resolve(client, name, to or _before(client, production))
         if version.number == production.number:
             raise PipelineError(f"{version} is in production already: name another version")
-        _check(client, version)
-        event = ledger.begin(
-            client, name, "rollback", production.number, version.number, who=who, reason=reason
+        event = Event(
+            "rollback",
+            name,
+            version.number,
+            {PRODUCTION: (production.number, version.number)},
+            who=who,
+            reason=reason,
+            flow_run=flow_run,
         )
-        _move(client, version)
-        return ledger.finish(client, event)
+        return move.carry_out(root, held, event, check)
 
 
 def _before(client: Any, production: Version) -> int:
@@ -120,21 +127,24 @@ def _before(client: Any, production: Version) -> int:
     )
 
 
-def _check(client: Any, version: Version) -> None:
-    """Bring the version's file back. Raises PipelineError where it is not what was published."""
-    with tempfile.TemporaryDirectory() as folder:
-        versions.download(client, version, Path(folder))
+def _moved(
+    client: Any, version: Version, verdict: Verdict, production: Version | None
+) -> MovedError:
+    """Another was quicker: say who."""
+    last = ledger.last_move(ledger.events(client, version.name))
+    return MovedError(
+        f"the gate compared {version} with version {verdict.against or 'none'}, and "
+        f"{production or 'nothing'} is in production now: ask the gate again"
+        + (f". Since {last.time}: {last}" if last else "")
+    )
 
 
-def _move(client: Any, version: Version) -> None:
-    client.set_registered_model_alias(version.name, PRODUCTION, str(version.number))
-
-
-def _nominate(client: Any, version: Version) -> None:
+def _nomination(client: Any, version: Version) -> Moves:
     """Let `candidate` name the version, unless it names a newer one."""
     newest = versions.with_alias(client, version.name, CANDIDATE)
     if newest is None or newest.number < version.number:
-        client.set_registered_model_alias(version.name, CANDIDATE, str(version.number))
+        return {CANDIDATE: (newest.number if newest else None, version.number)}
+    return {}
 
 
 def _note(client: Any, version: Version, decision: str, verdict: Verdict) -> None:

@@ -61,6 +61,12 @@ def client(root: Path) -> Any:
     return opened
 
 
+def exists(root: Path) -> bool:
+    """Whether there may be something in the store; a SQLite file is not made to look."""
+    database = _database(tracking_uri(root))
+    return database is None or database.exists()
+
+
 def prepare_local(root: Path) -> str:
     """The address of the checkout's own SQLite store, made where it is not there yet."""
     _prepare(_local_database(root))

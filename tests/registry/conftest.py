@@ -1,10 +1,14 @@
 """A checkout as the stages leave it, and the two kinds of store: SQLite and a real server."""
 
 import hashlib
+import os
 import shutil
 import socket
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +152,51 @@ def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
         return int(made.version)
 
     return one
+
+
+@pytest.fixture
+def check() -> Callable[..., None]:
+    """The check before a move without its larger part, which needs TensorFlow: see test_check."""
+
+    def whole(root: Path, client: Any, version: versions.Version) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            versions.download(client, version, Path(folder))
+
+    return whole
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def any_store(
+    request: pytest.FixtureRequest, made_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A checkout with its own SQLite file, and one whose user names a server."""
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
+    return made_store
+
+
+@pytest.fixture
+def fork() -> Callable[[Callable[[], object]], int]:
+    """Call something in a child process; its id. Quick: nothing is imported again."""
+    return _fork
+
+
+@pytest.fixture
+def wait() -> Callable[[int], int]:
+    """Wait for a child; its exit code, or the signal that killed it below zero."""
+    return lambda pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _fork(action: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        action()
+    except BaseException:  # noqa: BLE001  (a child must not go on with its parent's tests)
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed: int = 0) -> str:

@@ -1,7 +1,14 @@
 """Promotion and rollback in a real SQLite store."""
 
+import itertools
 import json
+import logging
+import os
+import shutil
+import signal
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +16,53 @@ import pytest
 
 from resnet import params
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import gate, ledger, promotion, store, versions
-from resnet.registry.promotion import Decision, rollback
+from resnet.registry import gate, history, ledger, promotion, reconcile, store, versions
+from resnet.registry.promotion import Decision
 from resnet.registry.verdict import Verdict
 
 GATE = params.load(Path(__file__).parents[2]).gate
 Register = Callable[..., int]
+Promote = Callable[..., Decision]
+Rollback = Callable[..., Any]
+Fork = Callable[[Callable[[], object]], int]
+Wait = Callable[[int], int]
+WRITES = ("create_", "set_", "log_", "delete_", "rename_", "update_")
 
 
-def promote(root: Path, name: str, selector: str | int, **words: Any) -> Decision:
+@pytest.fixture
+def promote(check: Callable[..., None]) -> Promote:
     """Ask the gate, and do as it says."""
-    return promotion.promote(root, gate.judge(root, name, selector, GATE), **words)
+
+    def do(root: Path, name: str, selector: str | int, **words: Any) -> Decision:
+        verdict = gate.judge(root, name, selector, GATE)
+        return promotion.promote(root, verdict, check=check, **words)
+
+    return do
+
+
+@pytest.fixture
+def rollback(check: Callable[..., None]) -> Rollback:
+    return partial(promotion.rollback, check=check)
+
+
+class Mortal:
+    """A client of MLflow whose process is killed when it has written `writes` times."""
+
+    def __init__(self, client: Any, writes: int) -> None:
+        self._client, self._left = client, writes
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._counted(found) if name.startswith(WRITES) else found
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*words: Any, **more: Any) -> Any:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            return write(*words, **more)
+
+        return counted
 
 
 def production(root: Path, name: str) -> int | None:
@@ -28,16 +71,17 @@ def production(root: Path, name: str) -> int | None:
 
 
 def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
-    made_store: Path, register: Register
+    made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
     name = "moves"
     client = store.client(made_store)
     first, better, worse = (register(name, correct) for correct in (8000, 8200, 7850))
+    by_ann = {"who": "ann@host", "flow_run": "77"}
 
     assert promote(made_store, name, first, reason="the first").promoted
     assert promote(made_store, name, "latest", reason="a try").promoted is False
     assert production(made_store, name) == first
-    assert promote(made_store, name, better, reason="better", who="ann@host").promoted
+    assert promote(made_store, name, better, reason="better", **by_ann).promoted
     assert promote(made_store, name, better, reason="again").event is None
     forced = promote(made_store, name, worse, reason="needed", force=True)
     assert forced.promoted
@@ -53,39 +97,41 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
         rollback(made_store, name, reason="too far")
     rollback(made_store, name, reason="on again", to=worse)
 
-    history = ledger.history(made_store, name)
-    assert [(event.action, event.version_from, event.version_to) for event in history] == [
-        ("promote", None, 1),
-        ("refuse", 1, 3),
-        ("promote", 1, 2),
-        ("promote", 2, 3),
-        ("rollback", 3, 2),
-        ("rollback", 2, 1),
-        ("rollback", 1, 3),
+    events, problems = history.read(made_store, name)
+    assert problems == []
+    assert [(event.action, event.version, dict(event.moves)) for event in events] == [
+        ("promote", 1, {"candidate": (None, 1), "production": (None, 1)}),
+        ("refuse", 3, {}),
+        ("promote", 2, {"candidate": (1, 2), "production": (1, 2)}),
+        ("promote", 3, {"production": (2, 3)}),
+        ("rollback", 2, {"production": (3, 2)}),
+        ("rollback", 1, {"production": (2, 1)}),
+        ("rollback", 3, {"production": (1, 3)}),
     ]
-    assert history[2].who == "ann@host"
-    assert "@" in history[0].who
-    assert history[0].evidence["passed"] is True
-    assert Verdict.from_dict(history[1].evidence).passed is False
-    lines = [json.loads(line) for line in ledger.as_json_lines(history).splitlines()]
-    assert lines[3]["forced"] is True
-    assert "promote (forced)" in ledger.as_table(history)
+    assert (events[2].who, events[2].flow_run) == ("ann@host", "77")
+    assert "@" in events[0].who
+    assert events[0].evidence["passed"] is True
+    assert Verdict.from_dict(events[1].evidence).passed is False
+    assert json.loads(history.as_json_lines(events).splitlines()[3])["forced"] is True
 
 
-def test_a_verdict_holds_until_production_moves(made_store: Path, register: Register) -> None:
+def test_a_verdict_holds_until_production_moves(
+    made_store: Path, register: Register, promote: Promote
+) -> None:
     name = "judged"
     first, second, third = (register(name, correct) for correct in (8000, 8200, 8150))
     promote(made_store, name, first, reason="the first")
     verdict = gate.judge(made_store, name, third, GATE)
     assert verdict.against == first
-    promote(made_store, name, second, reason="quicker")
-    with pytest.raises(MovedError, match=r"compared judged version 3 with version 1.*ask the gate"):
+    promote(made_store, name, second, reason="quicker", who="ann@host")
+    told = r"compared judged version 3 with version 1.*ask the gate.*by ann@host: quicker"
+    with pytest.raises(MovedError, match=told):
         promotion.promote(made_store, verdict, reason="a try")
     assert production(made_store, name) == second
 
 
 def test_a_decision_is_noted_with_the_version_for_its_rules_alone(
-    made_store: Path, register: Register
+    made_store: Path, register: Register, promote: Promote
 ) -> None:
     name = "noted"
     client = store.client(made_store)
@@ -98,7 +144,9 @@ def test_a_decision_is_noted_with_the_version_for_its_rules_alone(
     assert noted.decision_key != gate.decision_key(other, noted.test_hash)
 
 
-def test_a_damaged_model_never_comes_into_production(made_store: Path, register: Register) -> None:
+def test_a_damaged_model_never_comes_into_production(
+    made_store: Path, register: Register, promote: Promote
+) -> None:
     name = "damaged"
     client = store.client(made_store)
     version = versions.resolve(client, name, register(name))
@@ -107,26 +155,12 @@ def test_a_damaged_model_never_comes_into_production(made_store: Path, register:
     with pytest.raises(PipelineError, match="artifact is damaged"):
         promote(made_store, name, version.number, reason="a try", force=True)
     assert production(made_store, name) is None
-    assert ledger.history(made_store, name) == []
-
-
-def test_a_move_that_was_killed_halfway_is_settled_by_the_next_one(
-    made_store: Path, register: Register
-) -> None:
-    name = "killed"
-    client = store.client(made_store)
-    first, second = register(name), register(name)
-    words = {"who": None, "reason": "killed"}
-    ledger.begin(client, name, "promote", None, second, **words)  # and never moved
-    ledger.begin(client, name, "promote", None, first, **words)
-    client.set_registered_model_alias(name, versions.PRODUCTION, str(first))  # and never finished
-    assert ledger.history(made_store, name) == []
-    promote(made_store, name, first, reason="again")
-    assert [event.version_to for event in ledger.history(made_store, name)] == [first]
+    assert ledger.events(client, name) == []
+    assert ledger.unfinished(client, name) == []
 
 
 def test_an_empty_reason_and_an_unknown_version_are_refused(
-    made_store: Path, register: Register
+    made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
     name = "wrong"
     number = register(name)
@@ -140,3 +174,164 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
         rollback(made_store, name, reason="a try")
     with pytest.raises(PipelineError, match="it has none: publish one first"):
         versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")
+
+
+def test_a_version_that_does_not_work_leaves_a_note_and_no_event(
+    made_store: Path, register: Register, promote: Promote
+) -> None:
+    name = "interrupted"
+    client = store.client(made_store)
+    version = register(name)
+
+    def interrupted(root: Path, client: Any, version: versions.Version) -> None:
+        raise KeyboardInterrupt
+
+    verdict = gate.judge(made_store, name, version, GATE)
+    with pytest.raises(KeyboardInterrupt):
+        promotion.promote(made_store, verdict, reason="a try", check=interrupted)
+    assert production(made_store, name) is None
+    assert versions.with_alias(client, name, "candidate") is None
+    assert history.read(made_store, name) == ([], [])
+    assert promote(made_store, name, version, reason="again").promoted
+
+
+def test_an_alias_that_is_moved_during_the_check_is_left_where_it_is(
+    made_store: Path, register: Register, promote: Promote
+) -> None:
+    name = "meanwhile"
+    first, second, stray = (register(name) for _ in range(3))
+    promote(made_store, name, first, reason="the first")
+
+    def moves(root: Path, client: Any, version: versions.Version) -> None:
+        client.set_registered_model_alias(name, "production", str(stray))
+
+    verdict = gate.judge(made_store, name, second, GATE)
+    with pytest.raises(MovedError, match="production names version 3 and not 1"):
+        promotion.promote(made_store, verdict, reason="a try", check=moves)
+    assert production(made_store, name) == stray
+    with pytest.raises(PipelineError, match="production names version 3, .* event says 1: moved"):
+        promote(made_store, name, second, reason="a try")
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_says_who(
+    made_store: Path,
+    register: Register,
+    promote: Promote,
+    check: Callable[..., None],
+    tmp_path: Path,
+    fork: Fork,
+    wait: Wait,
+) -> None:
+    name = "race"
+    first, *others = (register(name) for _ in range(3))
+    promote(made_store, name, first, reason="the first")
+    verdicts = {number: gate.judge(made_store, name, number, GATE) for number in others}
+
+    def race(number: int) -> None:
+        report = tmp_path / str(number)
+        try:
+            promotion.promote(
+                made_store, verdicts[number], reason="fast", who=f"runner-{number}", check=check
+            )
+            report.write_text("won")
+        except MovedError as error:
+            report.write_text(str(error))
+
+    children = [fork(lambda number=number: race(number)) for number in others]
+    assert [wait(child) for child in children] == [0, 0]
+    told = {number: (tmp_path / str(number)).read_text() for number in others}
+    (winner,) = (number for number in others if told[number] == "won")
+    (loser,) = set(others) - {winner}
+    assert production(made_store, name) == winner
+    assert f"by runner-{winner}: fast" in told[loser]
+    assert [event.version for event in ledger.events(store.client(made_store), name)] == [1, winner]
+
+
+@pytest.mark.parametrize("kind", ["promote", "rollback"])
+def test_a_mover_that_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
+    kind: str,
+    made_store: Path,
+    register: Register,
+    promote: Promote,
+    rollback: Rollback,
+    check: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fork: Fork,
+    wait: Wait,
+) -> None:
+    name = f"mortal-{kind}"
+    numbers = [register(name) for _ in range(3)]
+    before, target = (1, 2) if kind == "promote" else (2, 1)
+    for number in range(1, before + 1):
+        promote(made_store, name, number, reason="the state before")
+    opened = store.client
+
+    def act(root: Path, writes: int) -> None:
+        monkeypatch.setattr(store, "client", lambda root: Mortal(opened(root), writes))
+        if kind == "promote":
+            promote(root, name, target, reason="doomed")
+        else:
+            rollback(root, name, reason="doomed")
+
+    ends: dict[str, int] = {}
+    for writes in itertools.count():
+        root = tmp_path / str(writes)
+        shutil.copytree(made_store / ".state", root / ".state")
+        code = wait(fork(lambda root=root, writes=writes: act(root, writes)))
+        assert code in (0, -signal.SIGKILL)
+        client = store.client(root)
+        serving = versions.with_alias(client, name, "production")
+        assert serving is not None
+        check(root, client, serving)
+
+        began = time.monotonic()
+        for line in reconcile.reconcile(root, name, check=check):
+            end = line.partition(":")[0]
+            ends[end] = ends.get(end, 0) + 1
+        assert history.read(root, name)[1] == []  # whole, nothing open, nothing astray
+        assert ledger.unfinished(client, name) == []
+        assert production(root, name) == serving.number  # what serves is not moved to tidy up
+        last = ledger.events(client, name)[-1]
+        assert (last.reason == "doomed") == (production(root, name) == target)
+        if kind == "promote":
+            candidate = versions.resolve(client, name, "candidate").number
+            assert candidate == production(root, name)
+        assert promote(root, name, numbers[-1], reason="life goes on").promoted
+        assert time.monotonic() - began < 20  # the dead one's lock was not waited for
+        shutil.rmtree(root)
+        if code == 0:
+            break
+    assert writes >= 8
+    assert ends.keys() == {"finished", "undone"}
+
+
+def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
+    made_store: Path,
+    register: Register,
+    promote: Promote,
+    check: Callable[..., None],
+    chosen: params.Params,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flows import retrain
+
+    name = "retrained"
+    first, other, mine = (register(name, correct) for correct in (8000, 8010, 8020))
+    promote(made_store, name, first, reason="the first")
+    verdicts, real = [], promotion.promote
+
+    def interrupted(root: Path, verdict: gate.Verdict, **words: Any) -> Decision:
+        verdicts.append(verdict)
+        if len(verdicts) == 1:
+            quicker = gate.judge(made_store, name, other, GATE)
+            real(made_store, quicker, reason="quicker", check=check)
+        return real(root, verdict, check=check, **words)
+
+    monkeypatch.setattr(promotion, "promote", interrupted)
+    monkeypatch.setattr(retrain, "remote", lambda function, name: function)
+    monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
+    version = versions.resolve(store.client(made_store), name, mine)
+    assert retrain._decide(made_store, chosen, version).promoted
+    assert [verdict.against for verdict in verdicts] == [first, other]
+    assert production(made_store, name) == mine

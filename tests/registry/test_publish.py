@@ -67,7 +67,12 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
     assert "validation_loss" not in run.data.metrics
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("cifar10", f"{'d' * 32}.dir")
-    for artifact in ("recipe/dvc.lock", "recipe/changes.patch", "pictures/curves.png"):
+    for artifact in (
+        "recipe/dvc.lock",
+        "recipe/changes.patch",
+        "pictures/curves.png",
+        "probe/probe.npz",
+    ):
         assert versions.fetch(client, version, artifact, root / "got").exists()
     attached = versions.download(client, version, root / "got")
     assert attached.read_bytes() == (root / chosen.paths.model).read_bytes()
@@ -81,12 +86,13 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
 
 
 def test_a_process_without_this_package_loads_what_is_in_production_and_it_answers_the_same(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
 ) -> None:
     write_outputs(local, chosen)
     publish(chosen, local)
     verdict = gate.judge(local, chosen.model_name, "latest", chosen.gate)
-    assert promotion.promote(local, verdict, reason="first").promoted
+    decision = promotion.promote(local, verdict, reason="first", check=check)
+    assert decision.promoted
     assert status(chosen, local).decided
     images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
     expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
@@ -138,7 +144,7 @@ def test_a_publish_that_broke_off_is_completed_by_the_next(
 ) -> None:
     write_outputs(local, chosen)
     arrays, away = local / chosen.paths.arrays, local / "away"
-    arrays.rename(away)  # needed only by the last step but one, for the input example
+    arrays.rename(away)  # needed for the probe and for the input example
     with pytest.raises(PipelineError, match="is not there"):
         publish(chosen, local)
     away.rename(arrays)
