@@ -103,7 +103,7 @@ class Lock:
             found = f"is held by {holder}" if holder else "is not there any more"
         raise PipelineError(
             f"the lock {self.name}{SUFFIX}, taken for {TERM_SECONDS:.0f} s, {found}: this took too "
-            "long, and nothing was moved; try again"
+            "long; look at 'resnet history', and try again"
         )
 
     def release(self) -> None:

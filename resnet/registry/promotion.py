@@ -58,14 +58,11 @@ def promote(
         if before != verdict.against:
             raise _moved(client, version, verdict, production)
         promoted = verdict.passed or force
-        moves = _nomination(client, version) if verdict.passed else {}
-        if promoted:
-            moves = {**moves, PRODUCTION: (before, version.number)}
         event = Event(
             "promote" if promoted else "refuse",
             name,
             version.number,
-            moves,
+            moves=_moves(client, version, verdict, promoted),
             who=who,
             reason=reason,
             flow_run=flow_run,
@@ -73,7 +70,7 @@ def promote(
             evidence=_evidence(version, verdict),
         )
         finished = move.carry_out(root, held, event, check)
-        verdict.log(client, finished.id)
+        verdict.log(client, finished.id)  # for readers: the ledger has it already
         _note(client, version, "promoted" if promoted else "refused", verdict)
         version = versions.resolve(client, name, version.number)
         return Decision(version, promoted, verdict, finished)
@@ -139,12 +136,15 @@ def _moved(
     )
 
 
-def _nomination(client: Any, version: Version) -> Moves:
-    """Let `candidate` name the version, unless it names a newer one."""
+def _moves(client: Any, version: Version, verdict: Verdict, promoted: bool) -> Moves:
+    """Production where it is promoted; `candidate` where it passed, unless that is a newer one."""
+    moves: dict[str, tuple[int | None, int | None]] = {}
     newest = versions.with_alias(client, version.name, CANDIDATE)
-    if newest is None or newest.number < version.number:
-        return {CANDIDATE: (newest.number if newest else None, version.number)}
-    return {}
+    if verdict.passed and (newest is None or newest.number < version.number):
+        moves[CANDIDATE] = (newest.number if newest else None, version.number)
+    if promoted:
+        moves[PRODUCTION] = (verdict.against, version.number)
+    return moves
 
 
 def _note(client: Any, version: Version, decision: str, verdict: Verdict) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from resnet import params
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import gate, history, ledger, promotion, reconcile, store, versions
+from resnet.registry import gate, history, ledger, move, promotion, reconcile, store, versions
 from resnet.registry.promotion import Decision
 from resnet.registry.verdict import Verdict
 
@@ -211,6 +212,30 @@ def test_an_alias_that_is_moved_during_the_check_is_left_where_it_is(
     assert production(made_store, name) == stray
     with pytest.raises(PipelineError, match="production names version 3, .* event says 1: moved"):
         promote(made_store, name, second, reason="a try")
+
+
+def test_a_store_that_fails_between_two_aliases_leaves_the_rest_to_the_next_mover(
+    made_store: Path, register: Register, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "half"
+    client = store.client(made_store)
+    first, second = register(name), register(name)
+    promote(made_store, name, first, reason="the first")
+    point = move.point
+
+    def fails(client: Any, name: str, alias: str, number: int | None) -> None:
+        if alias == "production":
+            raise MlflowException("the disk is full")
+        point(client, name, alias, number)
+
+    with monkeypatch.context() as patched, pytest.raises(MlflowException, match="disk is full"):
+        patched.setattr(move, "point", fails)
+        promote(made_store, name, second, reason="a try")
+    assert versions.resolve(client, name, "candidate").number == second
+    assert production(made_store, name) == first
+    assert "begun and not finished: promote 2" in history.read(made_store, name)[1][0]
+    assert promote(made_store, name, second, reason="again").promoted
+    assert [event.reason for event in ledger.events(client, name)] == ["the first", "again"]
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_who(
