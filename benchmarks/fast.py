@@ -28,7 +28,7 @@ def main() -> None:
     chosen = parser.parse_args()
     root = project.find_root()
     trained = params.check(params.merge(params.read(root), root, chosen.preset, [])).train
-    device = backend.select(trained.backend, trained.device, trained.deterministic)
+    device = backend.select(trained.backend, trained.device, deterministic=trained.deterministic)
     with tempfile.TemporaryDirectory() as folder:
         runs = [one(settings(root, chosen.preset, seed, Path(folder))) for seed in chosen.seeds]
     result = {
