@@ -8,12 +8,12 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from resnet import processes, project
+from resnet import cache, processes, project
 from resnet.errors import PipelineError
 from resnet.provenance import Lock
 
@@ -58,7 +58,7 @@ def changed(root: Path, lock_seconds: float, say: Callable[[str], None]) -> set[
     One `dvc status`, which costs what one reproduction with nothing to do costs. A stage that is
     not in it has to run all the same when one before it does. Waits like `run`.
     """
-    lines = _when_free(_dvc("status", "--json", *STAGES), root, lock_seconds, say)
+    lines = dvc("status", ["status", "--json", *STAGES], root, lock_seconds, say)
     return set(json.loads(next(line for line in lines if line.startswith("{"))))
 
 
@@ -88,9 +88,9 @@ def run(
     """
     before = _locked(root).get(stage)
     started = time.monotonic()
-    command = _dvc("repro", "--single-item", stage)
-    lines = _when_free(
-        command,
+    lines = dvc(
+        stage,
+        ["repro", "--single-item", stage],
         root,
         lock_seconds,
         lambda line: None if line.strip().startswith(HINTS) else say(line),
@@ -105,10 +105,10 @@ def run(
 
 
 def restorable(stage: str, root: Path) -> bool:
-    """Whether DVC's own cache holds every output that dvc.lock names for the stage."""
+    """Whether DVC's cache holds every output that dvc.lock names for the stage."""
     outs = _locked(root).get(stage, {}).get("outs", [])
-    cache = root / ".dvc" / "cache" / "files" / "md5"
-    return bool(outs) and all((cache / out["md5"][:2] / out["md5"][2:]).exists() for out in outs)
+    home = cache.folder(root)
+    return bool(outs) and all(cache.place(home, out["md5"]).exists() for out in outs)
 
 
 def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
@@ -135,29 +135,29 @@ def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     return "; ".join(reasons) or "its outputs were not there, or not as it had left them"
 
 
-def _when_free(
-    command: list[str], root: Path, lock_seconds: float, say: Callable[[str], None]
+def dvc(
+    what: str, words: Sequence[str], root: Path, lock_seconds: float, say: Callable[[str], None]
 ) -> list[str]:
-    """The lines of a `dvc` command, run again while another process is at work on its files."""
+    """The lines of `dvc WORDS`, run again while another process is at work on its files.
+
+    Waits for that one up to `lock_seconds`. Raises StageError, which names the job `what`.
+    """
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
     started = time.monotonic()
     while True:
         code, lines = processes.stream(command, root, project.environment(root), say)
         if code == 0:
             return lines
         if not any(BUSY in line for line in lines):
-            raise StageError(f"{command[-1]}: {_reason(lines, f'dvc exited with {code}')}")
+            raise StageError(f"{what}: {_reason(lines, f'dvc exited with {code}')}")
         waited = time.monotonic() - started
         if waited > lock_seconds:
             raise StageError(
-                f"{command[-1]}: another process has been at work on its files for {waited:.0f} s: "
+                f"{what}: another process has been at work on its files for {waited:.0f} s: "
                 "wait for it (runtime.lock_seconds says how long), or end it, and run again"
             )
-        say(f"{command[-1]}: another process is at work on its files; waiting for it")
+        say(f"{what}: another process is at work on its files; waiting for it")
         time.sleep(RETRY_SECONDS)
-
-
-def _dvc(*words: str) -> list[str]:
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
 
 
 def _locked(root: Path) -> Mapping[str, Any]:

@@ -6,15 +6,16 @@ in one is restored in the other.
 """
 
 import configparser
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from resnet import params, project, provenance
+from resnet import cache, locks, params, project, provenance
 from resnet.errors import PipelineError
 from resnet.provenance import git
 
@@ -45,14 +46,26 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         _lock(tree).unlink()
 
 
-def left_over(root: Path) -> list[Path]:
-    """Trees that failed runs have left; those of runs under way are not among them."""
-    return [tree for tree in sorted(_home(root).glob("*")) if tree.is_dir() and not _busy(tree)]
+def left_over(root: Path, before: float = math.inf) -> list[Path]:
+    """Trees that failed runs have left, before that time in seconds since 1970.
+
+    Those of runs under way are not among them.
+    """
+    return [
+        tree
+        for tree in _trees(root)
+        if tree.stat().st_mtime < before and not locks.is_held(_lock(tree))
+    ]
 
 
-def remove_left_over(root: Path) -> None:
-    """Remove the trees that failed runs have left."""
-    for tree in left_over(root):
+def busy(root: Path) -> list[Path]:
+    """Trees of runs under way."""
+    return [tree for tree in _trees(root) if locks.is_held(_lock(tree))]
+
+
+def remove_left_over(root: Path, before: float = math.inf) -> None:
+    """Remove the trees that failed runs have left, before that time in seconds since 1970."""
+    for tree in left_over(root, before):
         shutil.rmtree(tree)
         _lock(tree).unlink(missing_ok=True)
     git(root, "worktree", "prune")
@@ -62,30 +75,22 @@ def _home(root: Path) -> Path:
     return root / project.STATE / "runs"
 
 
+def _trees(root: Path) -> list[Path]:
+    return [tree for tree in sorted(_home(root).glob("*")) if tree.is_dir()]
+
+
 def _lock(tree: Path) -> Path:
     """The file that the process at work in the tree holds; it lets go of it however it ends."""
     return tree.with_name(f"{tree.name}.lock")
 
 
-def _busy(tree: Path) -> bool:
-    try:
-        with FileLock(_lock(tree), timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
 def _share_cache(root: Path, tree: Path) -> None:
     """The checkout's own DVC settings, its cache by its full path, and links instead of copies."""
-    settings = configparser.ConfigParser()
-    for name in ("config", "config.local"):
-        settings.read(root / ".dvc" / name)
-    cache = Path(settings.get("cache", "dir", fallback="cache"))
-    local = configparser.ConfigParser()
+    local = configparser.ConfigParser(interpolation=None)
     local.read(root / ".dvc" / "config.local")
     if not local.has_section("cache"):
         local.add_section("cache")
-    local.set("cache", "dir", str((root / ".dvc" / cache).resolve()))
+    local.set("cache", "dir", str(cache.folder(root)))
     local.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
     with (tree / ".dvc" / "config.local").open("w") as stream:
         local.write(stream)
