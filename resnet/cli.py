@@ -146,6 +146,32 @@ def _probe(root: Path, arguments: argparse.Namespace) -> None:
     check_file(arguments.model, arguments.probe, arguments.model_hash)
 
 
+def _verify(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import params
+    from resnet.registry import claims
+    from resnet.registry.verify import verify
+
+    name = arguments.model or params.load(root).model_name
+    chosen = claims.EVERY if arguments.retrain else claims.CLAIMS
+    report = verify(root, name, arguments.version, _progress, chosen)
+    print(report)
+    return int(report.failed)
+
+
+def _served(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend
+
+    backend.select("tensorflow", "cpu")
+    from resnet.registry import served
+
+    served.report(root, arguments.file, arguments.model, arguments.version)
+
+
+def _progress(line: str) -> None:
+    """To stderr: stdout is for what a command returns."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _predict(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import backend, params
 
@@ -260,6 +286,11 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--reason", default="", help="needed with --accept")
     of_model(reconcile)
 
+    verify = command("verify", _verify, "rebuild a version from the registry, check every claim")
+    verify.add_argument("version", help="a number or an alias")
+    verify.add_argument("--retrain", action="store_true", help="train it again; compare the bits")
+    of_model(verify)
+
     predict = command("predict", _predict, "classify images with a registered version")
     predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
     predict.add_argument("--version", default="production", help="a number or an alias")
@@ -277,6 +308,11 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("model", type=Path)
     probe.add_argument("probe", type=Path)
     probe.add_argument("--model-hash", required=True)
+    served = commands.add_parser("served")
+    served.set_defaults(command=_served)
+    served.add_argument("file", type=Path)
+    served.add_argument("model")
+    served.add_argument("version", type=int)
 
     command("doctor", _doctor, "look for the known traps, and say what to do about each")
     command("deploy", _deploy, "the deployments of prefect.yaml onto the running server")

@@ -94,14 +94,17 @@ class Lock:
                 raise PipelineError(
                     f"{path} is not the one that dvc.lock records: run 'dvc repro' first"
                 )
-        now = chosen.model_dump(mode="json")
-        for name, stage in self.stages.items():
-            for key, value in stage.get("params", {}).get("params.yaml", {}).items():
-                if _at(now, key) != value:
-                    raise PipelineError(
-                        f"{key} in params.yaml is not what stage {name} ran with: "
-                        "run 'dvc repro' first"
-                    )
+        for edited in self.edited(chosen.model_dump(mode="json")):
+            raise PipelineError(f"{edited}: run 'dvc repro' first")
+
+    def edited(self, values: Mapping[str, Any]) -> list[str]:
+        """Where `values`, those of a params.yaml, are not what a stage ran with, in words."""
+        return [
+            f"{key} in params.yaml is not what stage {name} ran with"
+            for name, stage in self.stages.items()
+            for key, value in stage.get("params", {}).get("params.yaml", {}).items()
+            if _at(values, key) != value
+        ]
 
 
 def code(root: Path) -> Code:

@@ -1,7 +1,6 @@
 """What the stages made → the parts of one MLflow run, each logged once and marked with a tag."""
 
 import getpass
-import importlib.metadata
 import json
 import platform
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any, Self
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from resnet import files, params, probe, provenance
+from resnet import files, packages, params, probe, provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
 from resnet.registry import check, curves, versions
@@ -151,7 +150,7 @@ def _recipe(client: Any, run_id: str, outputs: Outputs) -> None:
     for name in ("params.yaml", "dvc.lock"):
         client.log_artifact(run_id, str(outputs.root / name), "recipe")
     client.log_text(run_id, outputs.code.patch, "recipe/changes.patch")
-    client.log_text(run_id, _packages(), "recipe/packages.txt")
+    client.log_text(run_id, packages.listed(), "recipe/packages.txt")
 
 
 def _data(client: Any, run_id: str, outputs: Outputs) -> None:
@@ -199,9 +198,13 @@ def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
 
 
 def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
-    """Metrics, predictions, tables and pictures; they take the place of an older evaluation's."""
+    """Metrics, predictions, tables and pictures; they take the place of an older evaluation's.
+
+    dvc.lock too: it says which files they are, and the recipe's is from before a later evaluation.
+    """
     paths = outputs.scores.paths
     _log_metrics(client, run_id, asdict(outputs.scores.evaluation.metrics))
+    client.log_artifact(run_id, str(outputs.root / "dvc.lock"), "evaluation")
     client.log_artifact(run_id, str(paths.metrics), "evaluation")
     for path in _reports(paths):
         if path.is_dir():
@@ -250,9 +253,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _packages() -> str:
-    """Every installed distribution, as lines of a requirements file."""
-    found = importlib.metadata.distributions()
-    return "\n".join(sorted({f"{one.name}=={one.version}" for one in found})) + "\n"

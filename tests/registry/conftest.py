@@ -55,7 +55,7 @@ def made_store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chosen() -> params.Params:
     return params.load(REPOSITORY)
 
@@ -65,7 +65,7 @@ def evaluation() -> Callable[..., Evaluation]:
     return _evaluation
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_outputs() -> Callable[..., str]:
     return _write_outputs
 

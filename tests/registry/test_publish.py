@@ -137,6 +137,8 @@ def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
     assert status(chosen, local).evaluated
     assert client.get_run(second.run_id).data.metrics["accuracy"] == 0.81
     assert versions.evaluation(client, second, local / "got").metrics.correct == 8100
+    lock = versions.fetch(client, second, "evaluation/dvc.lock", local / "got")
+    assert lock.read_bytes() == (local / "dvc.lock").read_bytes()
 
 
 def test_a_publish_that_broke_off_is_completed_by_the_next(

@@ -1,0 +1,126 @@
+"""One version under examination: what its run has recorded, each part fetched once."""
+
+import platform
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
+
+from resnet import backend, packages, params, processes, provenance
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation, Predictions
+from resnet.rebuild import Say
+from resnet.registry import versions
+from resnet.registry.versions import Version
+
+
+class Unknown(Exception):  # noqa: N818  (it is a result)
+    """Something cannot be found out here."""
+
+
+class Case:
+    """A version, what was recorded of it, and a folder to work in.
+
+    What it is asked for raises PipelineError where the registry does not have it.
+    """
+
+    def __init__(self, root: Path, client: Any, version: Version, home: Path, say: Say) -> None:
+        self.root, self.version, self.say = root, version, say
+        self.tree = home / "clone"  # made by the first check
+        self._client, self._artifacts = client, home / "artifacts"
+
+    def fetch(self, artifact: str) -> Path:
+        """A copy of one artifact of the run."""
+        return versions.fetch(self._client, self.version, artifact, self._artifacts)
+
+    def tag(self, name: str) -> str:
+        """A tag of the version, or else of its run."""
+        try:
+            return self._tags[name]
+        except KeyError:
+            raise PipelineError(
+                f"it has no tag {name}: was it registered by something else than 'resnet publish'?"
+            ) from None
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        version = self._client.get_model_version(self.version.name, str(self.version.number))
+        try:
+            run = self._client.get_run(self.version.run_id)
+        except MlflowException as error:
+            raise PipelineError(f"its run cannot be read: {error}") from None
+        return {**run.data.tags, **version.tags}
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The recorded params.yaml."""
+        return params.read(self.fetch("recipe/params.yaml").parent)
+
+    @cached_property
+    def paths(self) -> params.Paths:
+        """The recorded paths, all of them inside a checkout."""
+        try:
+            found = params.Paths.model_validate(self.values.get("paths"))
+        except ValidationError:
+            raise Unknown("this checkout's code has other paths than the recorded ones") from None
+        for name, path in found:
+            if name != "archive" and (path.is_absolute() or ".." in path.parts):
+                raise Unknown(f"paths.{name} is {path}, which leads out of a checkout")
+        return found
+
+    @cached_property
+    def lock(self) -> provenance.Lock:
+        """The recorded dvc.lock."""
+        return provenance.Lock.read(self.fetch("recipe/dvc.lock").parent)
+
+    @cached_property
+    def installed(self) -> packages.Pins:
+        """The packages of the environment that published the version."""
+        return packages.pins(self.fetch("recipe/packages.txt").read_text())
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The recorded evaluation, whose hash is right."""
+        return versions.evaluation(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The recorded predictions, which have as many images right as the evaluation says."""
+        return versions.predictions(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def model(self) -> Path:
+        """The attached model.keras, whose SHA-256 is right."""
+        return versions.download(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def answers(self) -> dict[str, str]:
+        """What `resnet served` says in a process of its own; where it fails, `error` too."""
+        lines: list[str] = []
+        words = ["served", str(self.model), self.version.name, str(self.version.number)]
+        try:
+            processes.resnet(words, self.root, lines.append)
+            error = {}
+        except PipelineError as failure:
+            error = {"error": str(failure)}
+        return {name: value for name, _, value in (line.partition(" ") for line in lines)} | error
+
+    @cached_property
+    def other_packages(self) -> list[str]:
+        """How Python and the packages here are not those that were recorded, in words."""
+        here, there = platform.python_version(), self.tag("version.python")
+        python = [f"Python {here}, not {there}"] if here != there else []
+        return [*python, *packages.missing(self.installed, packages.pins(packages.listed()))]
+
+    @cached_property
+    def unlike(self) -> list[str]:
+        """How this machine's CPU, Python and packages are not the recorded ones, in words."""
+        here, there = backend.cpu_name(), self.tag("cpu")
+        return [*([f"CPU {here}, not {there}"] if here != there else []), *self.other_packages]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the stages ran on one."""
+        return self.tag("device") == "gpu"
