@@ -158,6 +158,14 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
     return int(report.failed)
 
 
+def _prune(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params, prune
+
+    name = arguments.model or params.load(root).model_name
+    items = prune.prune(root, name, arguments.days, arguments.delete)
+    print(prune.as_text(items, arguments.delete))
+
+
 def _served(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import backend
 
@@ -290,6 +298,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("version", help="a number or an alias")
     verify.add_argument("--retrain", action="store_true", help="train it again; compare the bits")
     of_model(verify)
+
+    prune = command("prune", _prune, "list what no alias, event or tag holds; remove it")
+    prune.add_argument("--delete", action="store_true", help="remove it; default: only list it")
+    prune.add_argument(
+        "--days", type=float, default=7.0, help="keep what is younger; default: %(default)g"
+    )
+    of_model(prune)
 
     predict = command("predict", _predict, "classify images with a registered version")
     predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")

@@ -46,3 +46,9 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     """The hex digest of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    parts = path.rglob("*") if path.is_dir() else [path]
+    return sum(part.lstat().st_size for part in parts if not part.is_dir())

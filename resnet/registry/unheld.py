@@ -1,0 +1,135 @@
+"""Versions that no alias, event or tag holds, and runs that belong to no version."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from resnet import processes, provenance
+from resnet.registry import ledger, versions
+from resnet.registry.versions import Version
+
+KEEP = "keep"  # a tag of a version or a run: it stays
+UNDER_WAY = ("RUNNING", "SCHEDULED")
+
+
+@dataclass(frozen=True)
+class Unheld:
+    """What can go, and what the rest needs."""
+
+    versions: Mapping[int, datetime]  # by number, and when it was registered
+    runs: tuple[Any, ...]  # MLflow's `Run`s
+    kept: tuple[Any, ...]  # MLflow's `ModelVersion`s of every registered model
+
+
+def find(client: Any, name: str, before: datetime, resumed: Collection[str]) -> Unheld:
+    """The versions and runs of `name`, from `before` that time, that nothing holds.
+
+    Runs whose training is under way stay, and those whose ids are in `resumed`: a checkpoint says
+    that they will be gone on with.
+    """
+    held, gone, kept = _held(client, name), {}, []
+    for one in _pages(lambda page: client.search_model_versions(page_token=page)):
+        number, made = int(one.version), _time(one.creation_timestamp)
+        if one.name == name and number not in held and KEEP not in one.tags and made < before:
+            gone[number] = made
+        else:
+            kept.append(one)
+    owned = {one.run_id for one in kept} | set(resumed)
+    runs = tuple(
+        run
+        for run in _runs(client, name)
+        if run.info.run_id not in owned and KEEP not in run.data.tags and _is_over(run, before)
+    )
+    return Unheld(gone, runs, tuple(kept))
+
+
+def needed(client: Any, found: Unheld, into: Path) -> set[str]:
+    """The md5s of all outputs that the kept versions' dvc.locks name; `into` is for downloads.
+
+    Raises PipelineError where one of this project's versions has no dvc.lock to be read.
+    """
+    md5s: set[str] = set()
+    for one in found.kept:
+        if "data_hash" in one.tags:  # it was registered by this project
+            version = Version.of(one)
+            folder = into / version.name / str(version.number)
+            path = versions.fetch(client, version, "recipe/dvc.lock", folder)
+            md5s.update(provenance.Lock.read(path.parent).outputs.values())
+    return md5s
+
+
+def delete(client: Any, name: str, found: Unheld) -> None:
+    """Remove the versions for good, and mark the runs and what they logged as deleted.
+
+    Only `mlflow gc` removes the files of those.
+    """
+    for number in found.versions:
+        client.delete_model_version(name, str(number))
+    for run in found.runs:
+        for model in _logged(client, run):
+            client.delete_logged_model(model)
+        client.delete_run(run.info.run_id)
+
+
+def size(client: Any, run: Any) -> int:
+    """Bytes of the run's artifacts, and of the models that it logged."""
+    folders = [partial(client.list_artifacts, run.info.run_id)]
+    folders += [partial(client.list_logged_model_artifacts, one) for one in _logged(client, run)]
+    return sum(_bytes(folder, None) for folder in folders)
+
+
+def _logged(client: Any, run: Any) -> list[str]:
+    """Ids of the models that the run logged; a search for runs does not bring them."""
+    outputs = client.get_run(run.info.run_id).outputs
+    return [str(one.model_id) for one in outputs.model_outputs] if outputs else []
+
+
+def _held(client: Any, name: str) -> set[int]:
+    """The numbers that an alias, or an event of the ledger or what is being done, names."""
+    try:
+        aliases = client.get_registered_model(name).aliases.values()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return set()
+    events = [*ledger.events(client, name), *ledger.unfinished(client, name)]
+    return {int(number) for number in aliases}.union(*(event.versions for event in events))
+
+
+def _runs(client: Any, name: str) -> Iterator[Any]:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return iter(())
+    ids = [experiment.experiment_id]
+    return _pages(lambda page: client.search_runs(ids, page_token=page))
+
+
+def _is_over(run: Any, before: datetime) -> bool:
+    """Whether nobody works for the run any more, since `before` that time."""
+    if run.info.status in UNDER_WAY and not processes.has_ended(run.data.tags.get("trainer", "")):
+        return False
+    return _time(run.info.end_time or run.info.start_time) < before
+
+
+def _bytes(folder: Callable[[str | None], Any], path: str | None) -> int:
+    return sum(
+        _bytes(folder, one.path) if one.is_dir else one.file_size or 0 for one in folder(path)
+    )
+
+
+def _pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    """All results of a search that MLflow answers in pages."""
+    page = search(None)
+    yield from page
+    while page.token:
+        page = search(page.token)
+        yield from page
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,244 @@
+"""What nothing holds is found and removed; what anything holds stays, to the last cache entry."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from resnet import cache, processes
+from resnet.errors import PipelineError
+from resnet.prune import Item, as_text, prune
+from resnet.registry import ledger, store
+from resnet.registry.event import Event
+
+NAME = "cifar10-resnet"
+
+
+def kinds(items: list[Item]) -> list[str]:
+    return [item.kind for item in items]
+
+
+@pytest.fixture
+def checkout(empty_store: Path, tmp_path: Path) -> Path:
+    """A git checkout with an empty store, DVC's settings and one output in a commit."""
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    (tmp_path / ".gitignore").write_text("/.state/\n/.dvc/cache\n/.dvc/tmp\n")
+    committed = {"outs": [{"md5": keep(tmp_path, "committed"), "hash": "md5", "path": "file"}]}
+    (tmp_path / "file.dvc").write_text(yaml.safe_dump(committed))
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "One")
+    (tmp_path / "file.dvc").unlink()  # only a commit needs it now
+    return tmp_path
+
+
+def git(root: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=root, check=True)
+
+
+def keep(root: Path, content: str) -> str:
+    """Put a file into DVC's cache; its md5."""
+    path = root / "draft"
+    path.write_text(content)
+    md5 = cache.digest(path)
+    place = cache.place(cache.folder(root), md5)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(place)
+    return md5
+
+
+def keep_folder(root: Path, **contents: str) -> str:
+    """Put a folder into DVC's cache; its md5."""
+    parts = [{"md5": keep(root, text), "relpath": name} for name, text in sorted(contents.items())]
+    folder = root / "draft-folder"
+    folder.mkdir()
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    md5 = cache.digest(folder)
+    shutil.rmtree(folder)
+    place = cache.place(cache.folder(root), md5)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(parts))
+    return md5
+
+
+def in_cache(root: Path) -> set[str]:
+    """The contents of the files in DVC's cache, without listings."""
+    files = cache.folder(root).glob("files/md5/*/*")
+    return {path.read_text() for path in files if path.suffix != cache.FOLDER}
+
+
+@pytest.fixture
+def version(checkout: Path, tmp_path: Path) -> Callable[..., int]:
+    """Register a version as publish does, whose dvc.lock names a folder with one file in it."""
+    client = store.client(checkout)
+
+    def one(name: str = NAME, data: str | None = None, **tags: str) -> int:
+        number = len(client.search_model_versions(f"name = '{name}'")) + 1
+        run = client.create_run(store.experiment(client, name)).info.run_id
+        md5 = keep_folder(checkout, x=data or f"{name} {number}")
+        outs = [{"path": "data/arrays", "md5": md5}]
+        text = yaml.safe_dump({"stages": {"ingest": {"outs": outs}}})
+        client.log_text(run, text, "recipe/dvc.lock")
+        client.set_terminated(run)
+        if number == 1:
+            client.create_registered_model(name)
+        made = client.create_model_version(
+            name, f"runs:/{run}/m", run, tags={"data_hash": md5, **tags}
+        )
+        return int(made.version)
+
+    return one
+
+
+def happened(client: Any, number: int) -> None:
+    """An event of the ledger about a version."""
+    event = Event("refuse", NAME, number, moves={}, who="ann@host", reason="too slow")
+    ledger.finish(client, ledger.begin(client, event))
+
+
+def test_versions_that_an_alias_an_event_or_a_tag_holds_stay_and_the_others_go(
+    checkout: Path, version: Callable[..., int]
+) -> None:
+    client = store.client(checkout)
+    for _ in range(3):
+        version()
+    version(keep="the paper's")
+    other = version("generated-resnet")
+    client.set_registered_model_alias(NAME, "production", "1")
+    happened(client, 2)
+    keep(checkout, "nobody's")
+    keep(checkout, f"{NAME} 3")
+    before = in_cache(checkout)
+
+    planned = prune(checkout, NAME, 0, delete=False)
+    assert kinds(planned) == ["version", "run", "DVC's cache"]
+    assert planned[0].text.startswith(f"{NAME} version 3, registered 20")
+    assert planned[2].text == "3 entries"  # a listing, its file, and nobody's
+    assert in_cache(checkout) == before
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 4
+
+    assert prune(checkout, NAME, 0, delete=True) == planned
+    left = {int(one.version) for one in client.search_model_versions(f"name = '{NAME}'")}
+    assert left == {1, 2, 4}
+    assert len(client.search_model_versions("name = 'generated-resnet'")) == other
+    stays = {"committed", f"{NAME} 1", f"{NAME} 2", f"{NAME} 4", "generated-resnet 1"}
+    assert in_cache(checkout) == stays
+    assert len(client.search_runs([store.experiment(client, NAME)])) == 3
+    assert prune(checkout, NAME, 0, delete=True) == []
+
+
+def test_runs_of_no_version_go_unless_their_training_lives_or_can_go_on(checkout: Path) -> None:
+    client = store.client(checkout)
+    experiment = store.experiment(client, NAME)
+
+    def run(status: str, **tags: str) -> str:
+        made = client.create_run(experiment, tags=tags, run_name="resnet-8").info.run_id
+        if status != "RUNNING":
+            client.set_terminated(made, status)
+        return str(made)
+
+    killed, failed = run("KILLED"), run("FAILED")
+    client.log_text(failed, "x" * 1000, "training/history.csv")
+    dead = run("RUNNING", trainer=processes.identity().replace(f" {os.getpid()} ", " 999999999 "))
+    run("RUNNING", trainer=processes.identity())
+    run("RUNNING")  # on a host that does not say who trains
+    run("FAILED", keep="to show")
+    resumed = run("KILLED")
+    note = checkout / ".state" / "checkpoints" / "abc" / "mlflow-run"
+    note.parent.mkdir(parents=True)
+    note.write_text(resumed)
+    with FileLock(note.parent.with_suffix(".lock")):
+        found = prune(checkout, NAME, 0, delete=True)
+    assert {item.text.split()[1].rstrip(",") for item in found} == {killed, failed, dead}
+    assert sum(item.size for item in found) == 1000
+    assert {one.info.run_id for one in client.search_runs([experiment])}.isdisjoint(
+        {killed, failed, dead}
+    )
+    assert len(client.search_runs([experiment])) == 4
+
+
+def test_what_is_younger_than_the_days_that_were_given_stays(
+    checkout: Path, version: Callable[..., int]
+) -> None:
+    version()
+    (checkout / ".state" / "checkpoints" / "abc").mkdir(parents=True)
+    (checkout / ".state" / "runs" / "failed").mkdir(parents=True)
+    assert prune(checkout, NAME, 7, delete=True) == []
+    assert "committed" in in_cache(checkout)
+    assert f"{NAME} 1" in in_cache(checkout)
+
+
+def test_abandoned_checkpoints_and_trees_go_and_the_data_of_younger_trees_stay(
+    checkout: Path,
+) -> None:
+    state = checkout / ".state"
+    for name, days in (("runs/old", 8), ("runs/new", 0), ("checkpoints/old", 8)):
+        (state / name).mkdir(parents=True)
+        if name.startswith("runs"):
+            outs = [{"path": "model", "md5": keep(checkout, name)}]
+            lock = yaml.safe_dump({"stages": {"train": {"outs": outs}}})
+            (state / name / "dvc.lock").write_text(lock)
+        else:
+            (state / name / "1.npz").write_text("weights")
+        for path in (*(state / name).iterdir(), state / name):
+            age = path.stat().st_mtime - days * 24 * 3600
+            os.utime(path, (age, age))
+    found = prune(checkout, NAME, 7, delete=True)
+    assert kinds(found) == ["checkpoints", "tree", "DVC's cache"]
+    assert [path.name for path in (state / "runs").iterdir() if path.is_dir()] == ["new"]
+    assert list((state / "checkpoints").iterdir()) == []
+    assert in_cache(checkout) == {"committed", "runs/new"}
+
+
+def test_a_run_under_way_in_a_tree_of_its_own_is_waited_for(checkout: Path) -> None:
+    (checkout / ".state" / "runs" / "now").mkdir(parents=True)
+    with (
+        FileLock(checkout / ".state" / "runs" / "now.lock"),
+        pytest.raises(PipelineError, match="a run is at work in .*now"),
+    ):
+        prune(checkout, NAME, 0, delete=True)
+
+
+def test_nothing_goes_where_a_version_that_stays_does_not_say_what_it_needs(
+    checkout: Path, version: Callable[..., int]
+) -> None:
+    client = store.client(checkout)
+    version()
+    version(keep="yes")
+    run = client.get_model_version(NAME, "2").run_id
+    (store.local_artifacts(checkout) / NAME / run / "artifacts/recipe/dvc.lock").unlink()
+    before = in_cache(checkout)
+    with pytest.raises(PipelineError, match="recipe/dvc.lock cannot be read"):
+        prune(checkout, NAME, 0, delete=True)
+    assert in_cache(checkout) == before
+    assert client.get_model_version(NAME, "1").version == 1
+
+
+def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[..., int]) -> None:
+    version()
+    remote = checkout / ".state" / "remote"
+    shutil.copytree(cache.folder(checkout), remote)
+    settings = "[core]\n    remote = r\n['remote \"r\"']\n    url = ../.state/remote\n"
+    (checkout / ".dvc" / "config.local").write_text(settings)
+    prune(checkout, NAME, 0, delete=True)
+    assert in_cache(checkout) == {"committed"}
+    assert len(list(remote.glob("files/md5/*/*"))) == 3
+
+
+def test_the_list_says_how_large_things_are_and_what_became_of_them() -> None:
+    items = [Item("version", "resnet version 3", 0), Item("run", "abc", 1_500_000)]
+    text = as_text(items, deleted=False)
+    assert text.splitlines()[:2] == ["version     resnet version 3", "run         abc, 1.5 MB"]
+    assert "1.5 MB; nothing was removed: 'resnet prune --delete' does" in text
+    assert "removed, 1.5 MB" in as_text(items, deleted=True)
+    assert as_text([], deleted=True) == "nothing to remove: everything is held, or too new"
