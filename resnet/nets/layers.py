@@ -37,7 +37,7 @@ def convolution(
 def normalized(x: Maps, net: Net, name: str) -> Maps:
     """Batch normalisation (Ioffe and Szegedy 2015).
 
-    The pooled family learns offsets alone: a scale of one is as good there.
+    The pooled family learns offsets alone, as the networks that it is made after (Jordan 2024).
     """
     scale = net.block != "pooled"
     return keras.layers.BatchNormalization(
