@@ -330,7 +330,8 @@ def test_an_interrupted_verification_leaves_nothing_behind(
         started.send_signal(signal.SIGINT)
         assert b"error: interrupted" in started.stderr.read()
     assert started.returncode == 1
-    assert not any(child.is_running() for child in children)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
     assert list(tmp_path.iterdir()) == []
 
 
