@@ -109,6 +109,30 @@ def _promote(root: Path, arguments: argparse.Namespace) -> int:
     return 0 if decision.promoted else 1
 
 
+def _approve(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import params
+    from resnet.registry import approval
+
+    chosen = params.load(root)
+    decision = approval.approve(
+        root,
+        arguments.model or chosen.model_name,
+        arguments.version,
+        chosen.gate,
+        reason=arguments.reason,
+    )
+    print(decision)
+    return 0 if decision.promoted else 1
+
+
+def _reject(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.registry import approval
+
+    name = arguments.model or params.load(root).model_name
+    print(approval.reject(root, name, arguments.version, reason=arguments.reason))
+
+
 def _rollback(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.registry import promotion
@@ -118,12 +142,15 @@ def _rollback(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _history(root: Path, arguments: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
     from resnet import params
     from resnet.registry import history
 
     name = arguments.model or params.load(root).model_name
     events, problems = history.read(root, name)
-    print(history.as_json_lines(events) if arguments.json else history.as_table(events))
+    show = history.as_json_lines if arguments.json else history.as_table
+    print(show(events, datetime.now(UTC)))
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
 
@@ -257,7 +284,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.epochs=3"
     )
-    run.add_argument("--promote", choices=["if-better", "never"], default="if-better")
+    run.add_argument(
+        "--promote",
+        choices=["if-better", "ask", "never"],
+        default="if-better",
+        help="ask: what passes the gate waits for 'resnet approve'",
+    )
     run.add_argument(
         "--or-stand-in",
         action="store_true",
@@ -275,6 +307,15 @@ def _parser() -> argparse.ArgumentParser:
     promote.add_argument("--reason", required=True)
     promote.add_argument("--force", action="store_true", help="against the gate; it is recorded")
     of_model(promote)
+
+    for name, function, text in (
+        ("approve", _approve, "answer a request for approval: put the version into production"),
+        ("reject", _reject, "answer a request for approval: leave production as it is"),
+    ):
+        answer = command(name, function, text)
+        answer.add_argument("version", help="a version's number, or an alias such as candidate")
+        answer.add_argument("--reason", required=True)
+        of_model(answer)
 
     rollback = command("rollback", _rollback, "put the version before back into production")
     rollback.add_argument("--reason", required=True)

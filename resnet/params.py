@@ -164,6 +164,7 @@ class Runtime(Section):
     progress_seconds: NonNegative
     checkpoint_seconds: NonNegative
     lock_seconds: NonNegative
+    approval_hours: Annotated[float, Field(gt=0, le=8760)]
 
 
 class Params(Section):

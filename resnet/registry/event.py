@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from resnet.registry.versions import PRODUCTION
@@ -15,6 +16,11 @@ Moves = Mapping[str, tuple[int | None, int | None]]
 """Alias → the version that it names before and after; None where it names nothing."""
 
 TAG_LENGTH = 5000  # MLflow cuts what is longer than 8000 characters, older servers than 5000
+
+
+def stamp(moment: datetime) -> str:
+    """As the ledger writes times, ISO 8601 in UTC: their order is that of their texts."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,11 @@ class Event:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def as_json(self) -> str:
-        """One line, with what follows from `moves` about production."""
+    def as_json(self, **derived: Any) -> str:
+        """One line, with what follows from `moves` about production, and what else is `derived`."""
         first = {"index": self.index, "time": self.time}
-        derived = {"version_from": self.version_from, "version_to": self.version_to}
-        return json.dumps(first | asdict(self) | derived)
+        moved = {"version_from": self.version_from, "version_to": self.version_to}
+        return json.dumps(first | asdict(self) | moved | derived)
 
     def __str__(self) -> str:
         """A sentence about it, such as `promote 5, production 3 → 5, by ann@host: better`."""

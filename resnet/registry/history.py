@@ -1,10 +1,12 @@
 """The ledger for a reader: a table, JSON lines, and what is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from resnet.registry import ledger, reconcile, store
 from resnet.registry.event import Event
+from resnet.registry.request import Request, requests
 
 HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
 
@@ -22,30 +24,43 @@ def problems(root: Path, name: str) -> list[str]:
     return [f"{one}: {problem}" for one in names for problem in reconcile.audit(client, one)]
 
 
-def as_json_lines(history: Sequence[Event]) -> str:
-    return "\n".join(event.as_json() for event in history)
+def as_json_lines(history: Sequence[Event], now: datetime) -> str:
+    """A line an event; that of a request says as `state` how it stands at `now`."""
+    derived = {one.event.id: {"state": one.state} for one in requests(history, now)}
+    return "\n".join(event.as_json(**derived.get(event.id, {})) for event in history)
 
 
-def as_table(history: Sequence[Event]) -> str:
-    """A line an event, under a heading."""
+def as_table(history: Sequence[Event], now: datetime) -> str:
+    """A line an event, under a heading; then what waits at `now`, and the commands to answer it."""
     if not history:
         return "nothing was ever promoted"
-    rows = [HEADING, *map(_row, history)]
+    asked = {one.event.id: one for one in requests(history, now)}
+    rows = [HEADING, *(_row(event, asked) for event in history)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
+    for request in asked.values():
+        if request.waits:
+            lines += ["", str(request), *(f"  {command}" for command in request.commands())]
+    return "\n".join(lines)
 
 
-def _row(event: Event) -> tuple[str, ...]:
+def _row(event: Event, asked: Mapping[str, Request]) -> tuple[str, ...]:
     before, after = event.version_from or "–", event.version_to or "–"
+    mark = asked[event.id].state if event.id in asked else "forced" if event.forced else ""
+    why = [event.reason]
+    if event.request and event.request in asked:
+        why.append(f"(to request {asked[event.request].event.index})")
+    if event.flow_run:
+        why.append(f"(flow run {event.flow_run})")
     return (
         str(event.index),
         event.time[:19].replace("T", " "),
-        event.action + (" (forced)" if event.forced else ""),
+        event.action + (f" ({mark})" if mark else ""),
         str(event.version or "–"),
         f"{before} → {after}" if ledger.last_move([event]) else "",
         event.who,
-        event.reason + (f" (flow run {event.flow_run})" if event.flow_run else ""),
+        " ".join(why),
     )

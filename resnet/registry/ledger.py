@@ -19,7 +19,7 @@ from mlflow.entities import RunTag
 
 from resnet.errors import PipelineError
 from resnet.registry import store
-from resnet.registry.event import Event
+from resnet.registry.event import Event, stamp
 from resnet.registry.versions import PRODUCTION
 
 SUFFIX = "-ledger"
@@ -28,9 +28,8 @@ HEAD = "head"  # tag of the experiment: index and hash of the last event, so tha
 
 def begin(client: Any, event: Event) -> Event:
     """Write down what is about to happen; the event with its id and time."""
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
     evidence = json.loads(json.dumps(event.evidence))  # as it will be read again
-    event = replace(event, time=time, evidence=evidence)
+    event = replace(event, time=stamp(datetime.now(UTC)), evidence=evidence)
     run = client.create_run(
         store.experiment(client, event.model + SUFFIX),
         tags={**event.tags(), "mlflow.note.content": str(event), "mlflow.user": event.who},

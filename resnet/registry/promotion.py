@@ -1,28 +1,44 @@
 """Move `production` to a version that passed the gate, or back; each move is in the ledger."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import ledger, lock, move, reconcile, store, versions
 from resnet.registry.check import must_work
-from resnet.registry.event import Event, Moves
+from resnet.registry.event import Event
+from resnet.registry.request import Request, newest, waiting
 from resnet.registry.verdict import Verdict
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
+
+DECISIONS = {  # what was done → the version's tag
+    "promote": "promoted",
+    "approve": "approved",
+    "refuse": "refused",
+    "request": "requested",
+}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a promotion. Without an event nothing had to be moved."""
+    """What became of a version that the gate was asked about.
+
+    Without an event nothing had to be done.
+    """
 
     version: Version
     promoted: bool  # it is in production now
     verdict: Verdict
     event: Event | None
+    request: Request | None = None  # a person is to decide, or did
 
     def __str__(self) -> str:
         where = f"{self.version.name} version {self.version.number}"
+        if self.request:
+            return f"{self.request}\n{self.verdict}"
         if self.event is None:
             return f"{where} is in production already"
         head = f"{where} is {'now in production' if self.promoted else 'refused by the gate'}"
@@ -41,39 +57,55 @@ def promote(
 ) -> Decision:
     """Put the version that the gate was asked about into production if it passed.
 
-    With `force` against the gate. Raises PipelineError without a reason, for a version that is not
-    there, or where it does not work (not even by force), and MovedError where production is not the
-    version any more that the gate compared with.
+    With `force` against the gate. An open request for approval of the version is answered by it.
+    Raises PipelineError without a reason, for a version that is not there, or where it does not
+    work (not even by force), and MovedError where production is not the version any more that the
+    gate compared with.
     """
-    _need(reason)
-    client, name, who = store.client(root), verdict.name, who or ledger.whoever()
-    with lock.holding(client, name, who) as held:
+    wanted = Event(
+        "promote",
+        verdict.name,
+        verdict.version,
+        {},
+        who=who or ledger.whoever(),
+        reason=reason,
+        flow_run=flow_run,
+        forced=force,
+    )
+    return decide(root, verdict, wanted, check)
+
+
+def decide(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> Decision:
+    """Do what is `wanted` (promote, approve or request) if the verdict lets it, else refuse.
+
+    What is wanted lacks its moves and its evidence. Where it names a request, that must be open.
+    Raises as `promote` does.
+    """
+    need(wanted.reason)
+    client, name = store.client(root), verdict.name
+    with lock.holding(client, name, wanted.who) as held:
         reconcile.ready(held)
         version = versions.resolve(client, name, verdict.version)
+        history, now = ledger.events(client, name), datetime.now(UTC)
+        if wanted.request:
+            waiting(history, version, now, wanted.request)
         production = versions.with_alias(client, name, PRODUCTION)
-        before = production.number if production else None
-        if before == version.number:
-            _note(client, version, "promoted", verdict)
+        if production and production.number == version.number:
+            note(client, version, "promoted", verdict.key)
             return Decision(version, True, verdict, None)
-        if before != verdict.against:
-            raise _moved(client, version, verdict, production)
-        promoted = verdict.passed or force
-        event = Event(
-            "promote" if promoted else "refuse",
-            name,
-            version.number,
-            moves=_moves(client, version, verdict, promoted),
-            who=who,
-            reason=reason,
-            flow_run=flow_run,
-            forced=force and not verdict.passed,
-            evidence=_evidence(version, verdict),
-        )
+        asked = newest(history, version.number, now)
+        if wanted.action == "request" and asked and asked.key == verdict.key:
+            note(client, version, "requested" if asked.waits else asked.state, verdict.key)
+            return Decision(version, False, verdict, None, asked)
+        if (production.number if production else None) != verdict.against:
+            raise _moved(version, verdict, production, history)
+        event = _event(client, version, verdict, wanted, asked)
         finished = move.carry_out(root, held, event, check)
         verdict.log(client, finished.id)  # for readers: the ledger has it already
-        _note(client, version, "promoted" if promoted else "refused", verdict)
-        version = versions.resolve(client, name, version.number)
-        return Decision(version, promoted, verdict, finished)
+        note(client, version, DECISIONS[finished.action], verdict.key)
+        version = versions.resolve(client, name, version.number)  # with today's aliases
+        made = Request(finished, "open", None) if finished.action == "request" else None
+        return Decision(version, finished.version_to is not None, verdict, finished, made)
 
 
 def rollback(
@@ -90,7 +122,7 @@ def rollback(
 
     Raises PipelineError without a reason, and where there is no such version or it does not work.
     """
-    _need(reason)
+    need(reason)
     client, who = store.client(root), who or ledger.whoever()
     with lock.holding(client, name, who) as held:
         reconcile.ready(held)
@@ -125,10 +157,10 @@ def _before(client: Any, production: Version) -> int:
 
 
 def _moved(
-    client: Any, version: Version, verdict: Verdict, production: Version | None
+    version: Version, verdict: Verdict, production: Version | None, history: Sequence[Event]
 ) -> MovedError:
     """Another was quicker: say who."""
-    last = ledger.last_move(ledger.events(client, version.name))
+    last = ledger.last_move(history)
     return MovedError(
         f"the gate compared {version} with version {verdict.against or 'none'}, and "
         f"{production or 'nothing'} is in production now: ask the gate again"
@@ -136,23 +168,40 @@ def _moved(
     )
 
 
-def _moves(client: Any, version: Version, verdict: Verdict, promoted: bool) -> Moves:
-    """Production where it is promoted; `candidate` where it passed, unless that is a newer one."""
+def _event(
+    client: Any, version: Version, verdict: Verdict, wanted: Event, asked: Request | None
+) -> Event:
+    """What is wanted or the refusal of it, whole; it answers the version's request if that waits.
+
+    So no more than one request about a version is ever open.
+    """
+    action = wanted.action if verdict.passed or wanted.forced else "refuse"
     moves: dict[str, tuple[int | None, int | None]] = {}
-    newest = versions.with_alias(client, version.name, CANDIDATE)
-    if verdict.passed and (newest is None or newest.number < version.number):
-        moves[CANDIDATE] = (newest.number if newest else None, version.number)
-    if promoted:
+    candidate = versions.with_alias(client, version.name, CANDIDATE)
+    if verdict.passed and (candidate is None or candidate.number < version.number):
+        moves[CANDIDATE] = (candidate.number if candidate else None, version.number)
+    if action in ("promote", "approve"):
         moves[PRODUCTION] = (verdict.against, version.number)
-    return moves
+    return replace(
+        wanted,
+        action=action,
+        moves=moves,
+        forced=wanted.forced and not verdict.passed,
+        evidence=_evidence(version, verdict),
+        request=asked.event.id if asked and asked.waits else None,
+        expires=wanted.expires if action == "request" else None,
+    )
 
 
-def _note(client: Any, version: Version, decision: str, verdict: Verdict) -> None:
-    """Tag the version with the decision, so that a later run knows that there is one."""
-    if (version.decision, version.decision_key) == (decision, verdict.key):
+def note(client: Any, version: Version, decision: str, key: str) -> None:
+    """Tag the version with the decision, so that a later run knows that there is one.
+
+    A request is one: what it waits for is another's to do, and after its time it was rejected.
+    """
+    if (version.decision, version.decision_key) == (decision, key):
         return
     # The key comes last: without it there is no decision.
-    for tag, value in {"decision": decision, "decision_key": verdict.key}.items():
+    for tag, value in {"decision": decision, "decision_key": key}.items():
         client.set_model_version_tag(version.name, str(version.number), tag, value)
 
 
@@ -164,6 +213,7 @@ def _evidence(version: Version, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _need(reason: str) -> None:
+def need(reason: str) -> None:
+    """Raise PipelineError where the reason is empty."""
     if not reason.strip():
         raise PipelineError("the reason is empty: say why with --reason, for those who come later")

@@ -5,14 +5,16 @@ is missing, does not.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.registry import gate, live, record, store, versions
+from resnet.registry import gate, ledger, live, record, store, versions
 from resnet.registry.record import Outputs, Scores
+from resnet.registry.request import Request, newest
 from resnet.registry.versions import Version
 
 
@@ -23,17 +25,23 @@ class Status:
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
     decided: bool  # there is a decision by these gate rules, on these test images
+    request: Request | None = None  # where the decision was to ask a person
 
 
 def status(chosen: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
     scores = Scores.read(chosen, root)
-    version = versions.find(store.client(root), chosen.model_name, scores.model_hash)
+    client, name = store.client(root), chosen.model_name
+    version = versions.find(client, name, scores.model_hash)
+    if version is None:
+        return Status(None, evaluated=False, decided=False)
     key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
+    asked = newest(ledger.events(client, name), version.number, datetime.now(UTC))
     return Status(
         version,
-        evaluated=version is not None and version.evaluation_hash == scores.evaluation.hash,
-        decided=version is not None and version.decision_key == key,
+        evaluated=version.evaluation_hash == scores.evaluation.hash,
+        decided=version.decision_key == key,
+        request=asked if asked and asked.key == key else None,
     )
 
 

@@ -29,7 +29,7 @@ class Version:
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
     test_hash: str  # of the images that it was scored on
-    decision: str  # promoted | refused, or nothing where promotion has not decided yet
+    decision: str  # what became of it: see `promotion.note`; nothing before the first decision
     decision_key: str  # what that decision was made from: see `gate.decision_key`
     aliases: tuple[str, ...]
 

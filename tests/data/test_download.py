@@ -20,7 +20,9 @@ PUBLISHED = File(
     hashlib.md5(CONTENT, usedforsecurity=False).hexdigest(),
     hashlib.sha256(CONTENT).hexdigest(),
 )
-RUNTIME = params.Runtime(progress_seconds=60, lock_seconds=0.1, checkpoint_seconds=60)
+RUNTIME = params.Runtime(
+    progress_seconds=60, lock_seconds=0.1, checkpoint_seconds=60, approval_hours=1
+)
 Answer = Callable[["Handler", int], None]
 
 

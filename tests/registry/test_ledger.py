@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from resnet.errors import PipelineError
 from resnet.registry import history, ledger, store
 from resnet.registry.event import TAG_LENGTH, Event
+
+NOW = datetime(2031, 1, 2, tzinfo=UTC)
 
 
 def event(name: str, version: int = 1, **words: Any) -> Event:
@@ -58,7 +61,7 @@ def test_events_are_read_as_they_were_written(any_store: Path) -> None:
         index=0,
         hash=finished.digest(),
     )
-    (line,) = history.as_json_lines([finished]).splitlines()
+    (line,) = history.as_json_lines([finished], NOW).splitlines()
     told = json.loads(line)
     assert told["evidence"] == long
     assert told["hash"] == finished.hash
@@ -191,11 +194,11 @@ def test_the_table_says_what_moved_and_who_moved_it() -> None:
         Event("found", "m", None, {"production": (2, None)}, "unknown", "gone", index=3),
     ]
     events = [replace(one, time="2031-01-02T03:04:05.678+00:00") for one in events]
-    assert history.as_table(events).splitlines() == [
+    assert history.as_table(events, NOW).splitlines() == [
         "#  TIME (UTC)           ACTION            VERSION  PRODUCTION  WHO       WHY",
         "0  2031-01-02 03:04:05  promote           1        – → 1       ann@host  the first",
         "1  2031-01-02 03:04:05  refuse            2                    bob@host  no (flow run 7)",
         "2  2031-01-02 03:04:05  promote (forced)  2        1 → 2       ann@host  so",
         "3  2031-01-02 03:04:05  found             –        2 → –       unknown   gone",
     ]
-    assert history.as_table([]) == "nothing was ever promoted"
+    assert history.as_table([], NOW) == "nothing was ever promoted"

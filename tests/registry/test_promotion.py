@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,10 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
     assert "@" in events[0].who
     assert events[0].evidence["passed"] is True
     assert Verdict.from_dict(events[1].evidence).passed is False
-    assert json.loads(history.as_json_lines(events).splitlines()[3])["forced"] is True
+    assert (
+        json.loads(history.as_json_lines(events, datetime.now(UTC)).splitlines()[3])["forced"]
+        is True
+    )
 
 
 def test_a_verdict_holds_until_production_moves(
@@ -357,6 +361,6 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
     monkeypatch.setattr(retrain, "remote", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
-    assert retrain._decide(made_store, chosen, version).promoted
+    assert retrain._decide(made_store, chosen, version, "if-better").promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine
