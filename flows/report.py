@@ -1,5 +1,6 @@
 """A flow run's artifact: the result, the gate's page, the metrics, the link to MLflow."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from prefect.artifacts import create_markdown_artifact
 
 from resnet import markdown, servers
 from resnet.registry import store, summary
-from resnet.registry.promotion import Decision
+from resnet.registry.request import Request
 from resnet.registry.summary import Summary
+from resnet.registry.verdict import Verdict
 from resnet.registry.versions import Version
 from resnet.stages import Outcome
 
@@ -26,12 +28,15 @@ METRICS = {
 def show(
     tree: Path,
     version: Version,
-    decision: Decision | None,
+    verdict: Verdict | None,
     outcomes: Sequence[Outcome],
     result: str,
+    request: Request | None = None,
 ) -> None:
-    """Make the artifact `result` of this flow run, from the message that the run ends with."""
-    verdict = decision.verdict if decision else None
+    """Make the artifact `result` of this flow run, from the message that the run ends with.
+
+    `request` is one that waits for its answer.
+    """
     found = summary.summarize(tree, version, verdict.against if verdict else None)
     headline = result.partition("\n")[0]  # the rest is what the gate said, which its page says
     create_markdown_artifact(
@@ -41,6 +46,7 @@ def show(
             [
                 f"# {version.name} version {version.number}",
                 headline,
+                *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
                 *([verdict.page()] if verdict else []),
                 "## Metrics",
                 _metrics(found),
@@ -49,6 +55,19 @@ def show(
             ]
         ),
     )
+
+
+def answers(request: Request) -> str:
+    """What answers an open request, typed in a shell; the deployment has a form as well."""
+    values = {
+        "version": request.event.version,
+        "model": request.event.model,
+        "action": "approve",
+        "reason": "…",
+    }
+    params = json.dumps(values, ensure_ascii=False)
+    deployment = f"prefect deployment run promote/by-hand --params '{params}'"
+    return "\n".join([*request.commands(), deployment])
 
 
 def _metrics(found: Summary) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +15,13 @@ from flows import report
 from flows.tasks import enter_checkout, remote, run_command, run_stages
 from resnet import params
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import gate, promotion, publish, store
+from resnet.registry import approval, gate, promotion, publish, store
 from resnet.registry.promotion import Decision
 from resnet.registry.versions import Version
 from resnet.stages import Outcome
 from resnet.worktree import worktree
 
-Promote = Literal["if-better", "never"]
+Promote = Literal["if-better", "ask", "never"]
 ATTEMPTS = 3  # at a promotion, while others move production
 
 
@@ -36,7 +37,8 @@ def retrain(
     Args:
         preset: a file in presets/ without its suffix; `quick` is params.yaml itself.
         overrides: `section.key=value`, each laid over the preset.
-        promote: `if-better` asks the gate; `never` stops after registration.
+        promote: `if-better` asks the gate; `ask` asks the gate and then a person, and ends without
+            waiting for the answer; `never` stops after registration.
     """
     root = enter_checkout()
     base = params.read(root)
@@ -73,36 +75,48 @@ def _register(
     version, decision = found.version, None
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
-    if promote == "if-better" and not found.decided:
-        decision = _decide(tree, chosen, version)
-    state: State[None]
+    if promote != "never" and not found.decided:
+        decision = _decide(tree, chosen, version, promote)
+    request = decision.request if decision else found.request
+    waiting = request if request and request.waits else None
     if decision:
-        state = Completed(message=str(decision))
+        name, message = "Awaiting approval" if waiting else "Completed", str(decision)
     elif found == before:
-        state = Completed(name="Up to date", message=f"{version} is registered: nothing to do")
+        name, message = "Up to date", str(request or f"{version} is registered: nothing to do")
     else:
-        state = Completed(message=f"{version} is registered")
-    remote(report.show, "report")(tree, version, decision, outcomes, str(state.message))
+        name, message = "Completed", f"{version} is registered"
+    if waiting:
+        message += f"\n{report.answers(waiting)}"
+    state: State[None] = Completed(name=name, message=message)
+    judged = decision or waiting
+    remote(report.show, "report")(
+        tree, version, judged.verdict if judged else None, outcomes, message, waiting
+    )
     return state
 
 
 def _decide(
-    tree: Path, chosen: params.Params, version: Version, attempts: int = ATTEMPTS
+    tree: Path,
+    chosen: params.Params,
+    version: Version,
+    promote: Promote,
+    attempts: int = ATTEMPTS,
 ) -> Decision:
     """Ask the gate and do as it says; ask again where production moved in between."""
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
+    reason, run_id = f"retrain, flow run {flow_run.name}", str(flow_run.id)
     try:
-        return remote(promotion.promote, "promote")(
-            tree,
-            verdict,
-            reason=f"retrain, flow run {flow_run.name}",
-            flow_run=str(flow_run.id),
-        )
+        if promote == "ask":
+            until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
+            return remote(approval.ask, "ask")(
+                tree, verdict, until=until, reason=reason, flow_run=run_id
+            )
+        return remote(promotion.promote, "promote")(tree, verdict, reason=reason, flow_run=run_id)
     except MovedError as error:
         if attempts == 1:
             raise
         get_run_logger().warning("%s", error)
-    return _decide(tree, chosen, version, attempts - 1)
+    return _decide(tree, chosen, version, promote, attempts - 1)
 
 
 def run_publish(tree: Path) -> None:

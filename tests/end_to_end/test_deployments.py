@@ -104,6 +104,49 @@ def test_the_other_deployments_score_promote_and_roll_back(
     assert list(pd.read_parquet(tmp_path / "out.parquet")["version"]) == [before] * 3
 
 
+def test_what_passes_the_gate_waits_for_a_person_who_answers_by_the_form(
+    checkout, prefect, worker, first_run
+):
+    client = store.client(checkout.root)
+    before = versions.resolve(client, NAME, "production").number
+    asking = {
+        "overrides": ["train.steps=45", "gate.floor=0", "gate.margin=1"],
+        "promote": "ask",
+    }
+    run = prefect.start("retrain/weekly", **asking)
+    state = prefect.wait(run, "COMPLETED")["state"]
+    version = versions.latest(client, NAME).number
+    page = prefect.artifacts(run)["result"]
+    assert state["name"] == "Awaiting approval"
+    assert "## The gate: passed" in page
+    for text in (state["message"], page, checkout.run("resnet", "history").stdout):
+        assert f"{NAME} version {version} is awaiting approval since" in text
+        assert f"resnet approve {version} --model {NAME} --reason" in text
+    assert "prefect deployment run promote/by-hand --params" in page
+    assert versions.resolve(client, NAME, "production").number == before
+    assert versions.resolve(client, NAME, "candidate").number == version
+
+    again = prefect.wait(prefect.start("retrain/weekly", **asking), "COMPLETED")["state"]
+    assert again["name"] == "Up to date"
+    assert f"{NAME} version {version} is awaiting approval since" in again["message"]
+
+    form = prefect.get("deployments/name/promote/by-hand")["parameter_openapi_schema"]
+    assert form["properties"]["action"]["enum"] == ["promote", "approve", "reject"]
+    assert all(field["description"] for field in form["properties"].values())
+    run = prefect.start(
+        "promote/by-hand", version=version, action="approve", reason="looked at it", author="ann"
+    )
+    prefect.wait(run, "COMPLETED")
+    assert versions.resolve(client, NAME, "production").number == version
+    told = checkout.run("resnet", "history").stdout
+    assert "request (approved)" in told
+    assert "ann (through " in told
+    words = ["resnet", "reject", str(version), "--reason", "too late"]
+    done = checkout.run(*words, check=False)
+    assert done.returncode == 1
+    assert "was approved on" in done.stderr
+
+
 def test_the_schedule_is_weekly_in_utc(prefect):
     (schedule,) = prefect.get("deployments/name/retrain/weekly")["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
