@@ -202,14 +202,14 @@ def new_checkout(tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def checkout(new_checkout) -> Checkout:
     """Seconds of training on the stand-in, and a gate that lets it pass."""
     gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=0.1", "gate.calibration_error=1"]
     return new_checkout("smoke", ["data.dataset=generated", *gate])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prefect(checkout) -> Iterator[Prefect]:
     """A real Prefect server with the deployments of prefect.yaml."""
     with servers.prefect_server(checkout.root, servers.free_port()) as api:
@@ -218,7 +218,7 @@ def prefect(checkout) -> Iterator[Prefect]:
         yield Prefect(api)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(checkout, prefect):
     """A real process worker, as `make worker` starts it."""
     words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
@@ -240,7 +240,7 @@ def wait_for_fixture():
     return wait_for
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
     """`resnet run` in the new checkout, recorded by the server. Version 1 is in production."""
     return checkout.run("resnet", "run")
