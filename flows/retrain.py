@@ -104,7 +104,7 @@ def _decide(
 ) -> Decision:
     """Ask the gate and do as it says; ask again where production moved in between."""
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
-    reason, run_id = f"retrain, flow run {flow_run.name}", str(flow_run.id)
+    reason, run_id = str(flow_run.name), str(flow_run.id)
     try:
         if promote == "ask":
             until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)

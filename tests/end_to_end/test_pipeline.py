@@ -52,7 +52,7 @@ def test_a_first_run_ends_in_production(checkout, first_run, registry):
     assert version.model_hash == checkout.report("training")["model_hash"]
     (event,) = events(checkout)
     assert (event["action"], event["version_from"], event["version_to"]) == ("promote", None, 1)
-    assert "retrain, flow run" in event["reason"]
+    assert event["reason"] == "retrain-quick"
 
 
 def test_the_version_says_where_it_comes_from(checkout, first_run, registry):

@@ -1,0 +1,58 @@
+"""The `resnet` command: parse, call one function, print what it returns.
+
+Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage; 75 training was told
+to end, and goes on when it is called again. Each command imports what it needs when it runs, so
+that `resnet --help` answers at once.
+"""
+
+import argparse
+import gc
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from resnet import project
+from resnet.cli import children, pipeline, registry
+from resnet.errors import PipelineError, StoppedError
+
+STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code."""
+    arguments = _parser().parse_args(words)
+    arguments.here = Path.cwd()  # relative paths are the user's, not the checkout's
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        root = project.find_root()
+        project.enter(root)
+        code: int | None = arguments.command(root, arguments)
+    except PipelineError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return STOPPED if isinstance(error, StoppedError) else 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 1
+    finally:
+        gc.freeze()  # or the interpreter looks for garbage in all of TensorFlow before it ends
+    return code or 0
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    """Leave by an exception, so that servers and stages are ended on the way."""
+    raise SystemExit(128 + number)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="resnet", description="From CIFAR-10 to a residual network in production."
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (pipeline, registry, children):
+        group.add(commands)
+    return parser

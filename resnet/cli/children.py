@@ -1,0 +1,56 @@
+"""Commands for child processes of `resnet promote` and its like: what loads TensorFlow.
+
+They have no help text, and so are not listed.
+"""
+
+import argparse
+from pathlib import Path
+
+from resnet.cli.command import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add them to the parser."""
+    rescore = commands.add_parser("rescore")
+    rescore.set_defaults(command=_rescore)
+    rescore.add_argument("model", type=Path)
+    rescore.add_argument("out", type=Path)
+    rescore.add_argument("--test-hash", required=True)
+    probe = commands.add_parser("probe")
+    probe.set_defaults(command=_probe)
+    probe.add_argument("model", type=Path)
+    probe.add_argument("probe", type=Path)
+    probe.add_argument("--model-hash", required=True)
+    served = commands.add_parser("served")
+    served.set_defaults(command=_served)
+    served.add_argument("file", type=Path)
+    served.add_argument("model")
+    served.add_argument("version", type=int)
+
+
+def _rescore(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select("tensorflow", "cpu")
+    from resnet.registry.rescore import rescore
+
+    rescore(arguments.model, arguments.out, arguments.test_hash, chosen.evaluate, chosen.paths)
+
+
+def _probe(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend
+
+    backend.select("tensorflow", "cpu")
+    from resnet.probe import check_file
+
+    check_file(arguments.model, arguments.probe, arguments.model_hash)
+
+
+def _served(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend
+
+    backend.select("tensorflow", "cpu")
+    from resnet.registry import served
+
+    served.report(root, arguments.file, arguments.model, arguments.version)

@@ -1,0 +1,119 @@
+"""Commands that run the pipeline: the whole of it, a stage, and what stands around it."""
+
+import argparse
+import os
+from pathlib import Path
+
+from resnet import project
+from resnet.cli.command import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Add them to the parser."""
+    run = command(commands, "run", _run, "the whole pipeline, as a Prefect flow run")
+    run.add_argument("--preset", default="quick", help="presets/NAME.yaml; quick is params.yaml")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.epochs=3"
+    )
+    run.add_argument(
+        "--promote",
+        choices=["if-better", "ask", "never"],
+        default="if-better",
+        help="ask: what passes the gate waits for 'resnet approve'",
+    )
+    run.add_argument(
+        "--or-stand-in",
+        action="store_true",
+        help="use the generated stand-in where CIFAR-10 cannot be had",
+    )
+    for name, function, text in (
+        ("fetch", _fetch, "stage: get and verify the data set's files"),
+        ("ingest", _ingest, "stage: check, split and profile the images"),
+        ("train", _train, "stage: train the network"),
+        ("evaluate", _evaluate, "stage: score the model on the test images"),
+        ("publish", _publish, "register what the stages made as a run and a version of MLflow"),
+        ("doctor", _doctor, "look for the known traps, and say what to do about each"),
+        ("deploy", _deploy, "the deployments of prefect.yaml onto the running server"),
+        ("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted"),
+    ):
+        command(commands, name, function, text)
+
+
+def _run(root: Path, arguments: argparse.Namespace) -> None:
+    from flows import start
+
+    start.run(
+        root,
+        preset=arguments.preset,
+        overrides=arguments.set,
+        promote=arguments.promote,
+        stand_in=arguments.or_stand_in,
+    )
+
+
+def _fetch(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.data.fetch import fetch
+
+    chosen = params.load(root)
+    fetch(chosen.data, chosen.paths, chosen.runtime)
+
+
+def _ingest(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.data.ingest import ingest
+
+    chosen = params.load(root)
+    ingest(chosen.data, chosen.paths)
+
+
+def _train(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params, provenance
+    from resnet.training.train import train
+
+    chosen = params.load(root)
+    listener = None
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from resnet.registry.live import LiveRun
+
+        listener = LiveRun(root, chosen)
+    checkpoints, key = project.state(root) / "checkpoints", provenance.training_key(chosen, root)
+    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, checkpoints, key, listener)
+
+
+def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select(chosen.train.backend, chosen.train.device)
+    from resnet.evaluation.evaluate import evaluate
+
+    evaluate(chosen.evaluate, chosen.paths)
+
+
+def _publish(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import backend, params
+
+    chosen = params.load(root)
+    backend.select("tensorflow", "cpu")
+    from resnet.registry.publish import publish
+
+    print(publish(chosen, root))
+
+
+def _doctor(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import doctor
+
+    return doctor.report(root)
+
+
+def _deploy(root: Path, arguments: argparse.Namespace) -> None:
+    from flows.deploy import deploy
+
+    deploy(root)
+
+
+def _ui(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import servers
+
+    servers.serve(root)
