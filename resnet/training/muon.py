@@ -100,7 +100,8 @@ def orthogonalized(matrix: Any) -> Any:
     identity = ops.eye(min(rows, columns), dtype=gram.dtype)
     product = identity
     for _ in range(ITERATIONS):
-        factor = a * identity + b * gram + c * ops.matmul(gram, gram)
+        # As Horner: TensorFlow adds three terms in an order that hangs on its threads.
+        factor = a * identity + ops.matmul(gram, b * identity + c * gram)
         product = ops.matmul(factor, product)
         gram = ops.matmul(factor, ops.matmul(gram, factor))
     return ops.matmul(product, x) if rows < columns else ops.matmul(x, product)

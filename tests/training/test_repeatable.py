@@ -1,0 +1,48 @@
+"""The bits of a step do not depend on what else the machine does."""
+
+import subprocess
+import sys
+
+REPEATS = 12
+STEPS = f"""
+import hashlib
+import numpy as np
+from pathlib import Path
+from resnet import backend, params
+
+chosen = params.load(Path())
+backend.select("tensorflow", "cpu", deterministic=True)
+from resnet.data.batches import draw
+from resnet.training import engine
+
+random = np.random.default_rng(0)
+count = 45_000  # with a few images only, chance hides what differs
+images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
+labels = random.integers(0, 10, count, np.uint8)
+rates = np.linspace(0.18, 0, 630, dtype=np.float32)
+made = engine.create(chosen.net, chosen.train, [125.0] * 3, [62.0] * 3, rates, images, labels)
+
+def steps(first, last):
+    made.train(draw(0, 1, range(first, last), count, 500, chosen.train.augment))
+
+for k in range(6):
+    steps(k, k + 1)
+begin = made.state()
+for _ in range({REPEATS}):
+    made.restore(begin)
+    steps(6, 8)
+    weights = b"".join(np.ascontiguousarray(one).tobytes() for one in made.weights())
+    print(hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_trainings_beside_each_other_make_the_same_steps_again_and_again() -> None:
+    """With params.yaml's own network; each of the two keeps the other from its threads."""
+    both = [
+        subprocess.Popen([sys.executable, "-c", STEPS], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    hashes = [line for one in both for line in one.communicate()[0].splitlines()]
+    assert [one.returncode for one in both] == [0, 0]
+    assert len(hashes) == 2 * REPEATS
+    assert len(set(hashes)) == 1, hashes
