@@ -8,7 +8,6 @@ images must be there (`resnet fetch`); everything else is written to a temporary
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -29,17 +28,26 @@ def main() -> None:
     root = project.find_root()
     trained = params.check(params.merge(params.read(root), root, chosen.preset, [])).train
     device = backend.select(trained.backend, trained.device, deterministic=trained.deterministic)
+    runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        runs = [one(settings(root, chosen.preset, seed, Path(folder))) for seed in chosen.seeds]
-    result = {
-        "preset": chosen.preset,
-        "machine": device.name,
-        "versions": {name: version(name) for name in ("keras", trained.backend, "numpy")},
-        "runs": runs,
-        **{name: spread([run[name] for run in runs]) for name in ("accuracy", "seconds")},
-    }
-    files.write_json(chosen.out, result)
-    print(json.dumps(result, indent=2))
+        for seed in chosen.seeds:
+            runs.append(one(settings(root, chosen.preset, seed, Path(folder))))
+            files.write_json(
+                chosen.out,
+                {
+                    "preset": chosen.preset,
+                    "machine": device.name,
+                    "versions": {
+                        name: version(name) for name in ("keras", "numpy", trained.backend)
+                    },
+                    "runs": runs,
+                    **{
+                        name: spread([run[name] for run in runs])
+                        for name in ("accuracy", "seconds")
+                    },
+                },
+            )
+    print(chosen.out.read_text())
 
 
 def settings(root: Path, preset: str, seed: int, folder: Path) -> Params:

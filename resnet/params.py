@@ -37,7 +37,7 @@ class Net(Section):
     stem: Literal["convolution", "whitening"]
     stem_stride: Literal[1, 2]
     activation: Literal["relu", "silu", "gelu"]
-    mirror: bool
+    views: Literal[1, 2, 6]
 
     @property
     def blocks(self) -> int:

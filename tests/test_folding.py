@@ -13,7 +13,7 @@ from resnet.params import Net
 MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
 
 
-def trained(block: Any, shortcut: Any, mirror: bool = False) -> Any:
+def trained(block: Any, shortcut: Any, views: Any = 1) -> Any:
     """A published network whose normalisations are not at their first values."""
     net = Net(
         block=block,
@@ -23,7 +23,7 @@ def trained(block: Any, shortcut: Any, mirror: bool = False) -> Any:
         stem="convolution",
         stem_stride=1,
         activation="relu",
-        mirror=mirror,
+        views=views,
     )
     random = np.random.default_rng(0)
     weights = [
@@ -44,20 +44,20 @@ def images() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("block", "shortcut", "mirror"),
+    ("block", "shortcut", "views"),
     [
-        ("basic", "A", False),
-        ("basic", "B", False),
-        ("preactivation", "A", False),
-        ("preactivation", "B", False),
-        ("pooled", "A", False),
-        ("pooled", "A", True),
+        ("basic", "A", 1),
+        ("basic", "B", 1),
+        ("preactivation", "A", 1),
+        ("preactivation", "B", 1),
+        ("pooled", "A", 1),
+        ("pooled", "A", 6),
     ],
 )
 def test_folding_changes_probabilities_by_rounding_only(
-    block: str, shortcut: str, mirror: bool, images: Any
+    block: str, shortcut: str, views: int, images: Any
 ) -> None:
-    model = trained(block, shortcut, mirror)
+    model = trained(block, shortcut, views)
     expected = np.asarray(model(images, training=False))
     assert expected.std() > 0.01
     np.testing.assert_allclose(np.asarray(folded(model)(images)), expected, atol=2e-6)
@@ -68,7 +68,7 @@ def test_no_normalisation_is_left_in_the_basic_network() -> None:
 
 
 def test_a_network_within_a_model_is_folded_too() -> None:
-    inner = folded(trained("basic", "A", mirror=True)).get_layer("resnet")
+    inner = folded(trained("basic", "A", views=2)).get_layer("resnet")
     assert normalisations(inner) == []
 
 

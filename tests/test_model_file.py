@@ -20,10 +20,10 @@ NET = Net(
     stem="convolution",
     stem_stride=2,
     activation="relu",
-    mirror=False,
+    views=1,
 )
 SPEEDY = NET.model_copy(
-    update={"block": "pooled", "stem": "whitening", "activation": "silu", "mirror": True}
+    update={"block": "pooled", "stem": "whitening", "activation": "silu", "views": 6}
 )
 MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
 

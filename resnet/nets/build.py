@@ -99,17 +99,31 @@ def published(
     """The form that is served: trained weights in Keras's own layers, probabilities out.
 
     uint8 images (N, 32, 32, 3) → float32 probabilities (N, 10). `weights` are in the order of
-    `get_weights` of `build`'s network, whatever layers made them. With `net.mirror` the
-    logits are the mean of an image's and its mirror image's.
+    `get_weights` of `build`'s network, whatever layers made them. The logits are the mean of
+    those of `net.views` views of an image.
     """
     model = build(net, mean, deviation)
     model.set_weights(weights)
     images, logits = model.input, model.output
-    if net.mirror:
-        views = [model(images), model(keras.ops.flip(images, axis=2))]
-        logits = keras.layers.Average(name="views")(views)
+    if net.views > 1:
+        logits = keras.layers.Average(name="views")([model(view) for view in views(images, net)])
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(images, probabilities, name="resnet")
+
+
+def views(images: Maps, net: Net) -> list[Maps]:
+    """An image and its mirror image; with six views both also a pixel up and left, down and right.
+
+    (N, 32, 32, 3) → `net.views` of the same form. What a shift moves in is reflected at the edge
+    (Jordan 2024, section 3.5, which gives the middle views a greater weight).
+    """
+    seen = [images]
+    if net.views == 6:
+        around = [(0, 0), (1, 1), (1, 1), (0, 0)]
+        padded = keras.ops.pad(images, around, mode="reflect")
+        for number, rows in enumerate([(0, 2), (2, 0)], start=1):
+            seen.append(keras.layers.Cropping2D((rows, rows), name=f"shift{number}")(padded))
+    return [form for view in seen for form in (view, keras.ops.flip(view, axis=2))]
 
 
 def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:

@@ -17,6 +17,12 @@ from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
 from resnet.registry.versions import Version
 
+VIEWS = {  # what the published model makes of an image, in its description
+    1: "",
+    2: "; the mean logits of an image and its mirror image",
+    6: "; the mean logits of an image, mirrored or not, and shifted by a pixel or not",
+}
+
 
 @dataclass(frozen=True)
 class Status:
@@ -136,12 +142,12 @@ def _describe(outputs: Outputs) -> str:
     """What the version is, for a reader of the registry (Markdown)."""
     chosen, metrics = outputs.chosen, outputs.scores.evaluation.metrics
     net, train = chosen.net, chosen.train
-    views = "; the mean logits of an image and its mirror image" if net.mirror else ""
     length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
     return (
         f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
         f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
-        f"Raw uint8 images (N, 32, 32, 3) in, class probabilities (N, 10) out{views}.\n\n"
+        "Raw uint8 images (N, 32, 32, 3) in, class probabilities (N, 10) out"
+        f"{VIEWS[net.views]}.\n\n"
         f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
         f"{metrics.accuracy_high:.2%}) on {metrics.images:,} images.\n\n"
         f"Data: {chosen.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "

@@ -26,7 +26,7 @@ def net(kind: Kind, shortcut: Literal["A", "B", "none"], depth: int = 4) -> Net:
         stem="convolution",
         stem_stride=1,
         activation="relu",
-        mirror=False,
+        views=1,
     )
 
 

@@ -26,7 +26,7 @@ def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
             "stem": "convolution",
             "stem_stride": 1,
             "activation": "relu",
-            "mirror": False,
+            "views": 1,
         }
     )
 
@@ -42,7 +42,7 @@ def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
             "stem": stem,
             "stem_stride": 1,
             "activation": "silu",
-            "mirror": False,
+            "views": 1,
         }
     )
 
@@ -185,17 +185,28 @@ def test_whitening_twice_gives_the_same_kernel() -> None:
     np.testing.assert_array_equal(*kernels)
 
 
-def test_a_mirrored_model_gives_the_mean_logits_of_both_views_after_softmax() -> None:
+def test_a_model_of_two_views_gives_the_mean_logits_of_an_image_and_its_mirror_image() -> None:
     net = speedy()
     model = build(net, MEAN, DEVIATION, seed=5)
     whiten(model, random_images(50))
     images = random_images(4)
-    mirrored = published(
-        net.model_copy(update={"mirror": True}), MEAN, DEVIATION, model.get_weights()
-    )
+    mirrored = published(net.model_copy(update={"views": 2}), MEAN, DEVIATION, model.get_weights())
     views = [np.asarray(model(view)) for view in (images, images[:, :, ::-1])]
     assert not np.allclose(*views, atol=1e-3)
     wanted = keras.ops.softmax(sum(views) / 2)
     np.testing.assert_allclose(mirrored(images), wanted, atol=1e-5)
     np.testing.assert_allclose(mirrored(images[:, :, ::-1]), wanted, atol=1e-5)
     assert mirrored.count_params() == model.count_params()
+
+
+def test_a_model_of_six_views_gives_the_mean_logits_of_shifted_images_too() -> None:
+    net = speedy()
+    model = build(net, MEAN, DEVIATION, seed=5)
+    whiten(model, random_images(50))
+    images = random_images(4)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    places = images, padded[:, :32, :32], padded[:, 2:, 2:]
+    views = [np.asarray(model(view)) for one in places for view in (one, one[:, :, ::-1])]
+    wanted = keras.ops.softmax(sum(views) / 6)
+    six = published(net.model_copy(update={"views": 6}), MEAN, DEVIATION, model.get_weights())
+    np.testing.assert_allclose(six(images), wanted, atol=1e-5)
