@@ -56,20 +56,22 @@ class Holder:
     @classmethod
     def read(cls, client: Any, name: str) -> Self | None:
         """The holder of the lock of `name`; None where nobody holds it."""
-        try:
-            tags = client.get_registered_model(name + SUFFIX).tags
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
-        try:
-            since, until = (datetime.fromisoformat(tags[key]) for key in ("since", "until"))
-            return cls(tags["token"], tags["who"], tags["process"], since, until)
-        except (KeyError, ValueError):
-            raise PipelineError(
-                f"the registered model {name}{SUFFIX} stands where the lock of {name} belongs, "
-                "without a holder in its tags: delete or rename it in MLflow"
-            ) from None
+        torn = None
+        while model := _find(client, name + SUFFIX):
+            tags = model.tags
+            try:
+                since, until = (datetime.fromisoformat(tags[key]) for key in ("since", "until"))
+                return cls(tags["token"], tags["who"], tags["process"], since, until)
+            except (KeyError, ValueError):
+                # MLflow reads a model first and then its tags: a lock that is taken away between
+                # the two seems to have none. It does not come back, so the second look differs.
+                if torn == model.creation_timestamp:
+                    raise PipelineError(
+                        f"the registered model {name}{SUFFIX} stands where the lock of {name} "
+                        "belongs, without a holder in its tags: delete or rename it in MLflow"
+                    ) from None
+                torn = model.creation_timestamp
+        return None
 
     @property
     def is_over(self) -> bool:
@@ -165,6 +167,16 @@ def _create(lock: Lock, who: str) -> bool:
             return False
         raise
     return True
+
+
+def _find(client: Any, name: str) -> Any:
+    """The registered model of that name; None where there is none."""
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _bury(client: Any, name: str, token: str) -> bool:

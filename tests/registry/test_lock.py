@@ -140,6 +140,24 @@ def test_old_tombstones_are_removed(
         assert locks(client, "buried") == ["buried.lock"]
 
 
+def test_a_lock_that_is_released_while_it_is_read_is_no_foreign_model(
+    made_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = store.client(made_store)
+    held = lock._take(client, "torn", "ann@host")
+    read = client.get_registered_model("torn.lock")
+    read._tags = {}  # as MLflow gives it where the tags' rows are renamed before it reads them
+    held.release()
+    looks = iter([read])
+    found = lock._find
+
+    def find(client: Any, name: str) -> Any:
+        return next(looks, None) or found(client, name)
+
+    monkeypatch.setattr(lock, "_find", find)
+    assert lock.Holder.read(client, "torn") is None
+
+
 def test_a_model_of_the_locks_name_is_not_taken_for_one(made_store: Path) -> None:
     client = store.client(made_store)
     client.create_registered_model("mine.lock")
