@@ -18,4 +18,4 @@ class StoppedError(PipelineError):
 
 
 class MovedError(PipelineError):
-    """Production has moved since it was looked at: look again, and decide anew."""
+    """What a decision was made from is another by now: look again, and decide anew."""

@@ -55,9 +55,9 @@ def approve(
 ) -> Decision:
     """Answer the open request about a version: put it into production.
 
-    The gate's verdict is the request's, unless production has moved since: then the gate is asked
-    again, by `rules`, and may refuse. Raises what `promotion.promote` raises, and PipelineError
-    where no request is open.
+    The gate's verdict is the request's, unless production has moved or the version was evaluated
+    again since: then the gate is asked again, by `rules`, and may refuse. Raises what
+    `promotion.promote` raises, and PipelineError where no request is open.
     """
     client = store.client(root)
     version = versions.resolve(client, name, selector)
@@ -75,7 +75,9 @@ def approve(
         flow_run=flow_run,
         request=found.event.id,
     )
-    verdict = gate.judge(root, name, version.number, rules) if moved else found.verdict
+    verdict = found.verdict
+    if moved or not verdict.is_about(version):
+        verdict = gate.judge(root, name, version.number, rules)
     return promotion.decide(root, verdict, wanted, check)
 
 

@@ -87,6 +87,22 @@ def compare(
     )
 
 
+def check(predictions: Predictions) -> None:
+    """Raise PipelineError where nothing can be counted: no image, or answers that are no numbers.
+
+    The likeliest of probabilities among which one is NaN is that one, and may be right by chance.
+    """
+    numbers_n = np.isfinite(predictions.probabilities_nk).all(axis=1)
+    if not numbers_n.size:
+        raise PipelineError("the predictions are about no image: run 'resnet evaluate' again")
+    if not numbers_n.all():
+        wrong = int((~numbers_n).sum())
+        raise PipelineError(
+            f"the probabilities for {wrong:,} of {numbers_n.size:,} test images are no numbers "
+            "(NaN): the model is broken; train another"
+        )
+
+
 def bootstrap(gained: int, lost: int, images: int) -> NDArray[np.float64]:
     """The difference of accuracy in `RESAMPLES` resamples of the images, with replacement.
 

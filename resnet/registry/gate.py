@@ -7,7 +7,7 @@ stored is used where it belongs to these; a model that was evaluated on others i
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
-from resnet.registry import comparison, ledger, store, versions
+from resnet.registry import comparison, ledger, past, store, versions
 from resnet.registry.comparison import Comparison
-from resnet.registry.event import Event
 from resnet.registry.rescore import score_again
-from resnet.registry.rules import Best, Facts, decide
+from resnet.registry.rules import Best, Facts, decide, measured
 from resnet.registry.verdict import Verdict
 from resnet.registry.versions import PRODUCTION, Version
 
@@ -39,6 +38,7 @@ def judge(
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     production = versions.with_alias(client, name, PRODUCTION)
+    serving = production.number if production else None
     history = ledger.events(client, name)
 
     def fact(read: Callable[[], T]) -> T | PipelineError:
@@ -50,23 +50,28 @@ def judge(
 
     with tempfile.TemporaryDirectory() as folder:
         test = _Test(client, version, Path(folder), root, score)
-        metrics = test.evaluation(version).metrics
         facts = Facts(
-            metrics,
+            measured(test.evaluation(version).metrics),
             recalls=fact(test.recalls),
             comparison=fact(lambda: test.compare(production, gate.confidence)),
-            best=fact(lambda: test.best(_ever(history, production), production)),
+            best=fact(
+                lambda: test.best(
+                    past.in_production(history, serving), past.accuracies(history), serving
+                )
+            ),
         )
-        other = fact(lambda: test.evaluation(production).metrics if production else None)
+        other = fact(lambda: measured(test.evaluation(production).metrics) if production else None)
     return Verdict(
         name,
         version.number,
-        against=production.number if production else None,
+        against=serving,
         key=decision_key(gate, version.test_hash),
         rules=decide(facts, gate),
+        model_hash=version.model_hash,
+        evaluation_hash=version.evaluation_hash,
         test_hash=version.test_hash,
-        uses=_uses(history, version.test_hash) + 1,
-        metrics=metrics,
+        uses=past.uses(history, version.test_hash) + 1,
+        metrics=facts.metrics,
         production=None if isinstance(other, PipelineError) else other,
         comparison=None if isinstance(facts.comparison, PipelineError) else facts.comparison,
     )
@@ -102,7 +107,7 @@ class _Test:
     def predictions(self, version: Version) -> Predictions:
         """What the version says of the challenger's test images; scored again once if need be."""
         if version.test_hash == self.challenger.test_hash:
-            return versions.predictions(self.client, version, self._room(version))
+            return self._stored(version)
         if version.number not in self.scored:
             self.scored[version.number] = self._score_again(version)
         found = self.scored[version.number]
@@ -127,29 +132,57 @@ class _Test:
         challenger, other = (self.predictions(one) for one in (self.challenger, production))
         return comparison.compare(challenger, other, self._classes(), confidence)
 
-    def best(self, numbers: Iterable[int], production: Version | None) -> Best | None:
-        """The best of these versions.
+    def best(
+        self, numbers: Collection[int], told: Mapping[int, Mapping[str, float]], serving: int | None
+    ) -> Best | None:
+        """The best of the versions `numbers`; `told` are accuracies by version and test images.
 
-        Versions that were evaluated on the same images are ranked by that; of those on other
-        images only the first in their rank is scored again.
+        What the ledger tells needs no version to be there any more. Versions that were evaluated on
+        the same images are ranked by that; of those on other images only the first in their rank is
+        scored again.
         """
-        first: dict[str, tuple[float, Version]] = {}
+        first: dict[str, tuple[float, int]] = {}
         for number in sorted(numbers):
-            version = versions.resolve(self.client, self.challenger.name, number)
-            accuracy = self.evaluation(version).metrics.accuracy
-            if version.test_hash not in first or accuracy > first[version.test_hash][0]:
-                first[version.test_hash] = accuracy, version
-        serving = production.number if production else None
-        found = [
-            Best(one.number, float(self.predictions(one).correct_n.mean()), one.number == serving)
-            for _, one in first.values()
-        ]
+            for images, accuracy in (told.get(number) or self._recorded(number)).items():
+                if images not in first or accuracy > first[images][0]:
+                    first[images] = accuracy, number
+        here = self.challenger.test_hash
+        found = []
+        for number in {number for _, number in first.values()}:
+            known = told.get(number, {})
+            accuracy = known[here] if here in known else self._accuracy(number)
+            found.append(Best(number, accuracy, number == serving))
         return max(found, key=lambda best: best.accuracy, default=None)
+
+    def _accuracy(self, number: int) -> float:
+        """A version's, on the challenger's test images."""
+        return float(self.predictions(self._still_there(number)).correct_n.mean())
+
+    def _recorded(self, number: int) -> dict[str, float]:
+        """A version's accuracy by the test images that it was evaluated on."""
+        version = self._still_there(number)
+        return {version.test_hash: float(self._stored(version).correct_n.mean())}
+
+    def _still_there(self, number: int) -> Version:
+        try:
+            return versions.resolve(self.client, self.challenger.name, number)
+        except PipelineError:
+            raise PipelineError(
+                f"version {number}, once in production, is deleted, and the ledger does not hold "
+                "its accuracy on these test images; '--force' goes past this rule"
+            ) from None
+
+    def _stored(self, version: Version) -> Predictions:
+        found = versions.predictions(self.client, version, self._room(version))
+        comparison.check(found)
+        return found
 
     def _score_again(self, version: Version) -> Predictions | PipelineError:
         try:
             model = versions.download(self.client, version, self._room(version))
-            return self.score(self.root, model, self.challenger.test_hash)
+            found = self.score(self.root, model, self.challenger.test_hash)
+            comparison.check(found)
+            return found
         except PipelineError as error:
             return error  # it takes seconds, and two rules ask
 
@@ -158,16 +191,3 @@ class _Test:
 
     def _room(self, version: Version) -> Path:
         return self.folder / str(version.number)
-
-
-def _ever(history: Sequence[Event], production: Version | None) -> set[int]:
-    """The versions that ever were in production, those that were rolled back among them."""
-    moved = {event.version_to for event in history if event.action != "refuse"}
-    now = {production.number} if production else set()
-    return {number for number in moved | now if number}
-
-
-def _uses(history: Sequence[Event], test_hash: str) -> int:
-    """How many decisions the ledger has that were made with these test images."""
-    found = [event.evidence for event in history]
-    return max((one["uses"] for one in found if one.get("test_hash") == test_hash), default=0)

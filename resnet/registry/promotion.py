@@ -86,6 +86,7 @@ def decide(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> De
     with lock.holding(client, name, wanted.who) as held:
         reconcile.ready(held)
         version = versions.resolve(client, name, verdict.version)
+        verdict.must_be_about(version)
         history, now = ledger.events(client, name), datetime.now(UTC)
         if wanted.request:
             waiting(history, version, now, wanted.request)
@@ -187,7 +188,7 @@ def _event(
         action=action,
         moves=moves,
         forced=wanted.forced and not verdict.passed,
-        evidence=_evidence(version, verdict),
+        evidence=verdict.as_dict(),
         request=asked.event.id if asked and asked.waits else None,
         expires=wanted.expires if action == "request" else None,
     )
@@ -203,14 +204,6 @@ def note(client: Any, version: Version, decision: str, key: str) -> None:
     # The key comes last: without it there is no decision.
     for tag, value in {"decision": decision, "decision_key": key}.items():
         client.set_model_version_tag(version.name, str(version.number), tag, value)
-
-
-def _evidence(version: Version, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "model_hash": version.model_hash,
-        "evaluation_hash": version.evaluation_hash,
-        **verdict.as_dict(),
-    }
 
 
 def need(reason: str) -> None:

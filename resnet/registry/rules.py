@@ -5,7 +5,8 @@ facts could not be had fails and says why.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TypeVar
 
 from resnet import params
@@ -14,6 +15,9 @@ from resnet.evaluation.values import Metrics
 from resnet.registry.comparison import Comparison
 
 T = TypeVar("T")
+
+Measured = Mapping[str, int | float | None]
+"""The metrics of an evaluation, by name; None for what is no number."""
 
 SLACK = 1e-9  # in floating point 0.80 - 0.79 is a little more than 0.01
 
@@ -43,52 +47,71 @@ class Best:
 class Facts:
     """What the rules are about. The reason stands in the place of what could not be had."""
 
-    metrics: Metrics  # the challenger's
+    metrics: Measured  # the challenger's
     recalls: Mapping[str, float] | PipelineError  # of each class, the challenger's
     comparison: Comparison | PipelineError | None  # None where nothing is in production
     best: Best | PipelineError | None  # None where nothing ever was
 
 
+def measured(metrics: Metrics) -> Measured:
+    """The metrics as recorded. A number that JSON has as null, NaN or Infinity is none."""
+    return {
+        name: value if isinstance(value, int | float) and isfinite(value) else None
+        for name, value in asdict(metrics).items()
+    }
+
+
 def decide(facts: Facts, gate: params.Gate) -> tuple[Rule, ...]:
     """Hold the facts against every rule of `gate`."""
     metrics = facts.metrics
+    accuracy = _known(metrics, "accuracy")
     found = [
-        Rule(
-            "floor",
-            metrics.accuracy >= gate.floor,
-            f"accuracy {metrics.accuracy:.2%}, wanted at least {gate.floor:.2%}",
-        ),
-        _rule("class floor", facts.recalls, lambda recalls: _class_floor(recalls, gate)),
-        _rule("margin", facts.comparison, lambda comparison: _margin(comparison, gate)),
-        _rule("best", facts.best, lambda best: _best(metrics.accuracy, best, gate)),
-        Rule(
-            "calibration",
-            metrics.calibration_error <= gate.calibration_error,
-            f"error {metrics.calibration_error:.1%}, wanted at most {gate.calibration_error:.1%}",
-        ),
-        Rule(
-            "latency",
-            metrics.latency_ms <= gate.latency_ms,
-            f"{metrics.latency_ms:.2f} ms for one image, wanted at most {gate.latency_ms:g} ms",
-        ),
-        Rule(
-            "size",
-            metrics.size_bytes <= gate.size_bytes,
-            f"{metrics.size_bytes:,} bytes, wanted at most {gate.size_bytes:,}",
-        ),
+        _rule("floor", accuracy, _floor, gate),
+        _rule("class floor", facts.recalls, _class_floor, gate),
+        _rule("margin", facts.comparison, _margin, gate),
+        _rule("best", _pair(accuracy, facts.best), _best, gate),
+        _rule("calibration", _known(metrics, "calibration_error"), _calibration, gate),
+        _rule("latency", _known(metrics, "latency_ms"), _latency, gate),
+        _rule("size", _known(metrics, "size_bytes"), _size, gate),
     ]
     return tuple(rule for rule in found if rule)
 
 
 def _rule(
-    name: str, fact: T | PipelineError | None, check: Callable[[T], tuple[bool, str]]
+    name: str,
+    fact: T | PipelineError | None,
+    check: Callable[[T, params.Gate], tuple[bool, str]],
+    gate: params.Gate,
 ) -> Rule | None:
     """The rule about a fact, unless there is none to have one about."""
     if fact is None:
         return None
     if isinstance(fact, PipelineError):
         return Rule(name, False, f"cannot be evaluated: {fact}")
-    return Rule(name, *check(fact))
+    return Rule(name, *check(fact, gate))
+
+
+def _known(metrics: Measured, name: str) -> float | PipelineError:
+    value = metrics[name]
+    if value is None:
+        return PipelineError(
+            f"{name} of the evaluation is no number: run 'resnet evaluate' and 'resnet publish' "
+            "again"
+        )
+    return value
+
+
+def _pair(
+    accuracy: float | PipelineError, best: Best | PipelineError | None
+) -> tuple[float, Best] | PipelineError | None:
+    if best is None or isinstance(best, PipelineError):
+        return best
+    return accuracy if isinstance(accuracy, PipelineError) else (accuracy, best)
+
+
+def _floor(accuracy: float, gate: params.Gate) -> tuple[bool, str]:
+    text = f"accuracy {accuracy:.2%}, wanted at least {gate.floor:.2%}"
+    return accuracy >= gate.floor, text
 
 
 def _class_floor(recalls: Mapping[str, float], gate: params.Gate) -> tuple[bool, str]:
@@ -111,12 +134,13 @@ def _margin(comparison: Comparison, gate: params.Gate) -> tuple[bool, str]:
     return comparison.bound >= -gate.margin - SLACK, text
 
 
-def _best(accuracy: float, best: Best, gate: params.Gate) -> tuple[bool, str]:
+def _best(pair: tuple[float, Best], gate: params.Gate) -> tuple[bool, str]:
     """By the accuracies found, without a bound.
 
     The best of many versions owes a part of its accuracy to chance, and the more so the more there
     were: a bound would count the chance twice, and with time refuse ever more equal retrains.
     """
+    accuracy, best = pair
     difference = accuracy - best.accuracy
     text = (
         f"{_points(difference)} against {best.accuracy:.2%} of version {best.version}, the best "
@@ -124,6 +148,20 @@ def _best(accuracy: float, best: Best, gate: params.Gate) -> tuple[bool, str]:
         f"wanted at least {_points(-gate.margin)}"
     )
     return difference >= -gate.margin - SLACK, text
+
+
+def _calibration(error: float, gate: params.Gate) -> tuple[bool, str]:
+    text = f"error {error:.1%}, wanted at most {gate.calibration_error:.1%}"
+    return error <= gate.calibration_error, text
+
+
+def _latency(ms: float, gate: params.Gate) -> tuple[bool, str]:
+    text = f"{ms:.2f} ms for one image, wanted at most {gate.latency_ms:g} ms"
+    return ms <= gate.latency_ms, text
+
+
+def _size(size: float, gate: params.Gate) -> tuple[bool, str]:
+    return size <= gate.size_bytes, f"{size:,} bytes, wanted at most {gate.size_bytes:,}"
 
 
 def _points(difference: float) -> str:

@@ -8,10 +8,10 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from resnet import markdown
-from resnet.errors import PipelineError
-from resnet.evaluation.values import Metrics
+from resnet.errors import MovedError, PipelineError
 from resnet.registry.comparison import INTERVAL, Comparison
-from resnet.registry.rules import Rule
+from resnet.registry.rules import Measured, Rule
+from resnet.registry.versions import Version
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Verdict:
     against: int | None  # the version in production that it was compared with
     key: str  # what it was made from: see `gate.decision_key`
     rules: tuple[Rule, ...]
+    model_hash: str  # of the version, when it was judged
+    evaluation_hash: str
     test_hash: str  # of the test images
     uses: int  # decisions made with these test images, this one among them
-    metrics: Metrics
-    production: Metrics | None  # as recorded when that version was evaluated
+    metrics: Measured
+    production: Measured | None  # as recorded when that version was evaluated
     comparison: Comparison | None  # None where there is nothing to compare with, or it failed
 
     @property
@@ -34,7 +36,23 @@ class Verdict:
         return all(rule.passed for rule in self.rules)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.rules))
+        uses = f"{_ordinal(self.uses)} decision on these test images"
+        return "\n".join([*map(str, self.rules), uses])
+
+    def is_about(self, version: Version) -> bool:
+        """Whether the version still has the model and the evaluation that were judged."""
+        judged = self.name, self.version, self.model_hash, self.evaluation_hash
+        found = version.name, version.number, version.model_hash, version.evaluation_hash
+        return judged == found
+
+    def must_be_about(self, version: Version) -> None:
+        """Raise MovedError unless it is."""
+        if not self.is_about(version):
+            raise MovedError(
+                f"the gate was asked about {self.name} version {self.version} with evaluation "
+                f"{self.evaluation_hash[:12]}… of model {self.model_hash[:12]}…, and by now it has "
+                f"{version.evaluation_hash[:12]}… of {version.model_hash[:12]}…: ask the gate again"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, of JSON's types alone."""
@@ -116,7 +134,7 @@ def _comparison(found: Comparison) -> tuple[str, str]:
     return text, markdown.table(heading, rows)
 
 
-def _costs(challenger: Metrics, production: Metrics | None) -> str:
+def _costs(challenger: Measured, production: Measured | None) -> str:
     rows = [
         ("calibration error", "calibration_error", "{:.1%}"),
         ("latency of one image, ms", "latency_ms", "{:.2f}"),
@@ -126,8 +144,18 @@ def _costs(challenger: Metrics, production: Metrics | None) -> str:
     heading = ["as evaluated", *(["production"] if production else []), "challenger"]
     return markdown.table(
         heading,
-        [[text, *(form.format(getattr(one, name)) for one in sides)] for text, name, form in rows],
+        [[text, *(_number(form, one[name]) for one in sides)] for text, name, form in rows],
     )
+
+
+def _number(form: str, value: float | None) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, …, 11th, …, 21st"""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _html(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ GATE = params.load(REPOSITORY).gate
 NOTHING_PASSES = GATE.model_copy(update={"floor": 1.0})  # whoever asks this gate is refused
 Register = Callable[..., int]
 Act = Callable[..., Decision]
+Evaluate = Callable[..., Evaluation]
 
 
 def ask(root: Path, name: str, version: int, hours: float = 72, **words: Any) -> Decision:
@@ -182,6 +184,24 @@ def test_an_approval_promotes_by_the_verdict_of_the_request(
     assert Verdict.from_dict(event.evidence) == Verdict.from_dict(request.evidence)
     assert [one.state for one in standing(made_store, name)] == ["approved"]
     assert decision(made_store, name, second) == "approved"
+
+
+def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the_request(
+    made_store: Path, asked: Callable[..., list[int]], approve: Act, evaluation: Evaluate
+) -> None:
+    name = "evaluated-again"
+    _, second = asked(name)
+    client = store.client(made_store)
+    version = versions.resolve(client, name, second)
+    renewed = evaluation(version.model_hash, 8050)
+    renewed = replace(renewed, metrics=replace(renewed.metrics, latency_ms=GATE.latency_ms + 1))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    files.write_json(folder / "metrics.json", renewed._flat())
+    client.set_model_version_tag(name, str(second), "evaluation_hash", renewed.hash)
+    done = approve(made_store, name, second, GATE, reason="looked at it")
+    assert not done.promoted
+    assert [rule.name for rule in done.verdict.rules if not rule.passed] == ["latency"]
+    assert events(made_store, name)[-1].evidence["evaluation_hash"] == renewed.hash
 
 
 def test_a_version_that_does_not_work_is_not_approved_and_its_request_waits_on(

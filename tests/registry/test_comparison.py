@@ -11,7 +11,7 @@ from scipy import stats
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Predictions
-from resnet.registry.comparison import bootstrap, compare, mcnemar, recalls
+from resnet.registry.comparison import bootstrap, check, compare, mcnemar, recalls
 
 CLASSES = [f"class {k}" for k in range(10)]
 Make = Callable[..., Predictions]
@@ -86,6 +86,16 @@ def test_predictions_of_other_images_are_not_compared(predictions: Make) -> None
     for wrong in (moved, predictions(80, images=100)):
         with pytest.raises(PipelineError, match="not about the same test images"):
             compare(predictions(8000), wrong, CLASSES, 0.95)
+
+
+def test_predictions_about_no_image_or_without_numbers_are_refused(predictions: Make) -> None:
+    check(predictions(80, images=100))
+    with pytest.raises(PipelineError, match="about no image"):
+        check(predictions(0, images=0))
+    broken = predictions(80, images=100)
+    broken.probabilities_nk[[3, 4], 0] = np.nan
+    with pytest.raises(PipelineError, match="for 2 of 100 test images are no numbers"):
+        check(broken)
 
 
 def test_a_label_without_a_name_is_refused(predictions: Make) -> None:

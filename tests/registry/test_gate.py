@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from resnet import files, model_file, params
-from resnet.errors import PipelineError
+from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
 from resnet.registry import ledger, promotion, store, versions
 from resnet.registry.comparison import compare
 from resnet.registry.gate import judge
-from resnet.registry.rules import Best, Facts, Rule, decide
+from resnet.registry.rules import Best, Facts, Rule, decide, measured
 from resnet.registry.verdict import Verdict
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,7 +31,8 @@ Make = Callable[..., Predictions]
 def facts(evaluation: Callable[..., Evaluation]) -> Facts:
     """A first version that every rule lets pass."""
     recalls = dict.fromkeys(CLASSES, 0.8)
-    return Facts(evaluation("a", 8000).metrics, recalls, comparison=None, best=None)
+    metrics = measured(evaluation("a", 8000).metrics)
+    return Facts(metrics, recalls, comparison=None, best=None)
 
 
 def rule(facts: Facts, name: str, gate: params.Gate = GATE) -> Rule:
@@ -79,8 +80,8 @@ def test_a_limit_holds_up_to_itself(
     gate = GATE.model_copy(update=limit)
     (wanted,) = limit.values()
     (key,) = found
-    assert rule(replace(facts, metrics=replace(facts.metrics, **{key: wanted})), name, gate).passed
-    beyond = rule(replace(facts, metrics=replace(facts.metrics, **found)), name, gate)
+    assert rule(replace(facts, metrics={**facts.metrics, key: wanted}), name, gate).passed
+    beyond = rule(replace(facts, metrics={**facts.metrics, **found}), name, gate)
     assert not beyond.passed
     assert "wanted at" in beyond.text
 
@@ -132,6 +133,71 @@ def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(
     assert str(found) == f"FAIL  {name}: cannot be evaluated: the file is gone"
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None])
+@pytest.mark.parametrize(
+    ("metric", "rules"),
+    [
+        ("accuracy", ["floor", "best"]),
+        ("calibration_error", ["calibration"]),
+        ("latency_ms", ["latency"]),
+        ("size_bytes", ["size"]),
+        ("loss", []),
+    ],
+)
+def test_a_metric_that_is_no_number_fails_its_rules_and_no_other(
+    facts: Facts,
+    evaluation: Callable[..., Evaluation],
+    metric: str,
+    rules: list[str],
+    value: float | None,
+) -> None:
+    metrics = measured(replace(evaluation("a", 8000).metrics, **{metric: value}))
+    facts = replace(facts, metrics=metrics, best=Best(1, 0.8, serves=True))
+    found = [one for one in decide(facts, GATE) if not one.passed]
+    assert [one.name for one in found] == rules
+    for one in found:
+        assert f"cannot be evaluated: {metric} of the evaluation is no number" in one.text
+
+
+def test_a_verdict_of_metrics_that_are_no_numbers_is_whole_json(
+    made_store: Path, register: Register, evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    name = "no-numbers"
+    version = versions.resolve(store.client(made_store), name, register(name))
+    scored = evaluation(version.model_hash)
+    broken = replace(scored, metrics=replace(scored.metrics, loss=float("nan"), size_bytes=None))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    (folder / "metrics.json").write_text(json.dumps(broken._flat()))
+    store.client(made_store).set_model_version_tag(
+        name, str(version.number), "evaluation_hash", broken.hash
+    )
+    verdict = judge(made_store, name, version.number, GATE)
+    assert list(failed(verdict)) == ["size"]
+    assert Verdict.from_dict(json.loads(json.dumps(verdict.as_dict(), allow_nan=False))) == verdict
+    assert "| size of the model's file, bytes | – |" in verdict.page()
+    promotion.promote(made_store, verdict, reason="a try", check=unchecked)
+    (event,) = ledger.events(store.client(made_store), name)
+    assert (event.action, event.evidence["metrics"]["loss"]) == ("refuse", None)
+
+
+def test_probabilities_that_are_no_numbers_are_not_compared(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "nan-probabilities"
+    old, challenger = register(name, 8000, "u" * 64), register(name, 8500)
+    promoted(made_store, name, old)
+
+    def score(root: Path, model: Path, test_hash: str) -> Predictions:
+        found = predictions(8000)
+        found.probabilities_nk[3, 2] = np.nan
+        return found
+
+    found = failed(judge(made_store, name, challenger, GATE, score))
+    assert list(found) == ["margin", "best"]
+    for text in found.values():
+        assert "for 1 of 10,000 test images are no numbers" in text
+
+
 def test_small_losses_cannot_add_up_to_more_than_the_margin(
     made_store: Path, register: Register
 ) -> None:
@@ -154,6 +220,50 @@ def test_the_best_counts_though_it_was_rolled_back(made_store: Path, register: R
     verdict = judge(made_store, name, third, GATE)
     assert verdict.against == first
     assert list(failed(verdict)) == ["best"]
+
+
+def test_the_best_counts_though_it_was_deleted(made_store: Path, register: Register) -> None:
+    name = "deleted"
+    first, best, third = (register(name, correct) for correct in (8000, 8200, 8050))
+    for version in (first, best):
+        promoted(made_store, name, version)
+    promotion.rollback(made_store, name, reason="a test", check=unchecked)
+    store.client(made_store).delete_model_version(name, str(best))
+    found = failed(judge(made_store, name, third, GATE))
+    assert list(found) == ["best"]
+    assert found["best"].startswith("-1.50 points against 82.00% of version 2, the best ever")
+
+
+def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_the_rule(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "deleted-elsewhere"
+    best, second = register(name, 8200, "u" * 64), register(name, 8150, "u" * 64)
+    for version in (best, second):
+        promoted(made_store, name, version)
+    store.client(made_store).delete_model_version(name, str(best))
+    challenger = register(name, 8100)
+    verdict = judge(made_store, name, challenger, GATE, lambda *words: predictions(8000))
+    assert failed(verdict) == {
+        "best": "cannot be evaluated: version 1, once in production, is deleted, and the ledger "
+        "does not hold its accuracy on these test images; '--force' goes past this rule"
+    }
+
+
+def test_a_deleted_version_that_was_not_the_best_on_its_images_stands_in_nobodys_way(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "deleted-worse"
+    worse, best = register(name, 8150, "u" * 64), register(name, 8200, "u" * 64)
+    for version in (worse, best):
+        promoted(made_store, name, version)
+    store.client(made_store).delete_model_version(name, str(worse))
+    first = judge(made_store, name, register(name, 8100), GATE, lambda *words: predictions(8000))
+    assert failed(first) == {}
+    # What was scored again for that decision is in the ledger, so it can go as well.
+    promotion.promote(made_store, first, reason="a test", check=unchecked)
+    store.client(made_store).delete_model_version(name, str(best))
+    assert failed(judge(made_store, name, register(name, 8090), GATE, never)) == {}
 
 
 def test_predictions_of_the_same_test_images_are_not_made_again(
@@ -210,7 +320,7 @@ def test_where_nothing_can_be_scored_again_the_rules_fail_with_the_reason(
 @pytest.mark.parametrize(
     ("artifact", "rules"),
     [
-        ("evaluation/predictions.parquet", ["class floor", "margin", "best"]),
+        ("evaluation/predictions.parquet", ["class floor", "margin"]),
         ("data/profile.json", ["class floor", "margin"]),
     ],
 )
@@ -249,9 +359,35 @@ def test_every_decision_on_the_same_test_images_is_counted(
     for number, version in enumerate((first, worse, better), start=1):
         verdict = judge(made_store, name, version, GATE)
         assert verdict.uses == number
+        ordinal = {1: "1st", 2: "2nd", 3: "3rd"}[number]
+        assert str(verdict).endswith(f"\n{ordinal} decision on these test images")
         promotion.promote(made_store, verdict, reason="a test", check=unchecked)
     assert judge(made_store, name, first, GATE).uses == 4
     assert judge(made_store, name, elsewhere, GATE, lambda *words: predictions(8000)).uses == 1
+
+
+@pytest.mark.parametrize(
+    ("uses", "text"), [(4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (112, "112th")]
+)
+def test_the_number_of_decisions_is_an_ordinal(
+    made_store: Path, register: Register, uses: int, text: str
+) -> None:
+    name = f"ordinal-{uses}"
+    verdict = replace(judge(made_store, name, register(name), GATE), uses=uses)
+    assert str(verdict).splitlines()[-1] == f"{text} decision on these test images"
+
+
+def test_a_verdict_about_another_evaluation_than_the_versions_moves_nothing(
+    made_store: Path, register: Register
+) -> None:
+    name = "evaluated-again"
+    client, version = store.client(made_store), register(name)
+    verdict = judge(made_store, name, version, GATE)
+    client.set_model_version_tag(name, str(version), "evaluation_hash", "e" * 64)
+    with pytest.raises(MovedError, match=r"by now it has eeeeeeeeeeee….*ask the gate again"):
+        promotion.promote(made_store, verdict, reason="a test", force=True, check=unchecked)
+    assert ledger.events(client, name) == []
+    assert versions.with_alias(client, name, versions.PRODUCTION) is None
 
 
 def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
