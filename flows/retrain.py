@@ -95,28 +95,25 @@ def _register(
     return state
 
 
-def _decide(
-    tree: Path,
-    chosen: params.Params,
-    version: Version,
-    promote: Promote,
-    attempts: int = ATTEMPTS,
-) -> Decision:
+def _decide(tree: Path, chosen: params.Params, version: Version, promote: Promote) -> Decision:
     """Ask the gate and do as it says; ask again where production moved in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _decide_once(tree, chosen, version, promote)
+        except MovedError as error:
+            get_run_logger().warning("%s", error)
+    return _decide_once(tree, chosen, version, promote)
+
+
+def _decide_once(tree: Path, chosen: params.Params, version: Version, promote: Promote) -> Decision:
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
     reason, run_id = str(flow_run.name), str(flow_run.id)
-    try:
-        if promote == "ask":
-            until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
-            return remote(approval.ask, "ask")(
-                tree, verdict, until=until, reason=reason, flow_run=run_id
-            )
-        return remote(promotion.promote, "promote")(tree, verdict, reason=reason, flow_run=run_id)
-    except MovedError as error:
-        if attempts == 1:
-            raise
-        get_run_logger().warning("%s", error)
-    return _decide(tree, chosen, version, promote, attempts - 1)
+    if promote == "ask":
+        until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
+        return remote(approval.ask, "ask")(
+            tree, verdict, until=until, reason=reason, flow_run=run_id
+        )
+    return remote(promotion.promote, "promote")(tree, verdict, reason=reason, flow_run=run_id)
 
 
 def run_publish(tree: Path) -> None:
