@@ -1,20 +1,16 @@
 """Find what nobody needs any more, in the registry, in DVC's cache and in .state, and remove it."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from resnet import files, garbage, locks, project, provenance, worktree
+from resnet import checkpoints, files, garbage, provenance, worktree
 from resnet.errors import PipelineError
 from resnet.registry import ledger, store, unheld
-from resnet.registry.lock import Lock, holding
+from resnet.registry.lock import holding
 from resnet.registry.unheld import Unheld
 
 
@@ -30,49 +26,73 @@ class Item:
         return f"{self.kind:<11} {self.text}{f', {_megabytes(self.size)}' if self.size else ''}"
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is to go, as found before anything does."""
+
+    registered: Unheld
+    checkpoints: Sequence[Path]
+    before: datetime  # what is younger stays
+    needed: frozenset[str]  # md5s in DVC's cache, besides those of commits and of the checkout
+    items: Sequence[Item]
+
+
 def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     """What no alias, event or tag holds and is older than `days`; it is removed with `delete`.
 
     DVC's cache keeps what any commit, the checkout, or a version that stays needs; no remote is
-    touched. Raises PipelineError, and removes nothing, where a version that stays does not say
-    which data it needs, or a run is under way whose data no commit or version names yet.
+    touched. A kill leaves what the next call removes. Raises PipelineError, and removes nothing,
+    where the ledger is broken, a version that stays does not say which data it needs, or a run is
+    under way whose data no commit or version names yet; and where something came to be held since
+    it was found: then nothing more is removed.
     """
+    client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
+    if not delete:
+        return list(_plan(root, client, name, before).items)
+    with store.one_at_a_time(root, "publish"):  # what is published needs data that the plan lacks
+        plan = _plan(root, client, name, before)
+        _carry_out(root, client, name, plan)
+    return list(plan.items)
+
+
+def _plan(root: Path, client: Any, name: str, before: datetime) -> _Plan:
+    _must_be_idle(root)
+    abandoned = checkpoints.abandoned(root, before.timestamp())
+    trees = worktree.left_over(root, before.timestamp())
+    notes = [checkpoints.note(one) for one in checkpoints.kept(root, before.timestamp())]
+    resumed = {note.read_text() for note in notes if note.exists()}
+    found = unheld.find(client, name, before, resumed)
+    with tempfile.TemporaryDirectory() as folder:
+        needed = unheld.needed(client, found, Path(folder)) | _needed_by_trees(root, trees)
+    items = [
+        *_registered(client, name, found),
+        *(Item("checkpoints", str(path), files.size(path)) for path in abandoned),
+        *(Item("tree", str(path), files.size(path)) for path in trees),
+        *_cached(garbage.unneeded(root, needed)),
+    ]
+    return _Plan(found, abandoned, before, frozenset(needed), items)
+
+
+def _carry_out(root: Path, client: Any, name: str, plan: _Plan) -> None:
+    """Remove what is planned: first what names something, then what was named by it."""
+    if plan.registered.versions:
+        with holding(client, name, ledger.whoever()) as lock:
+            unheld.delete_versions(lock, plan.registered.versions)
+    unheld.delete_runs(client, plan.registered.runs)
+    for folder in plan.checkpoints:
+        checkpoints.remove(folder)
+    worktree.remove_left_over(root, plan.before.timestamp())
+    _must_be_idle(root)
+    garbage.remove(root, plan.needed)
+
+
+def _must_be_idle(root: Path) -> None:
     busy = worktree.busy(root)
     if busy:
         raise PipelineError(
             f"a run is at work in {busy[0]}, and no commit or version names its data yet: run "
             "this again when it has ended"
         )
-    client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
-    alone = _alone(root, client, name) if delete else nullcontext()
-    with alone as held, tempfile.TemporaryDirectory() as folder:
-        abandoned = _abandoned(root, before)
-        trees = worktree.left_over(root, before.timestamp())
-        going_on = [one / "mlflow-run" for one in _checkpoints(root) if one not in abandoned]
-        resumed = {note.read_text() for note in going_on if note.exists()}
-        found = unheld.find(client, name, before, resumed)
-        needed = unheld.needed(client, found, Path(folder)) | _needed_by_trees(root, trees)
-        items = [
-            *_registered(client, name, found),
-            *(Item("checkpoints", str(path), files.size(path)) for path in abandoned),
-            *(Item("tree", str(path), files.size(path)) for path in trees),
-            *_cached(garbage.unneeded(root, needed)),
-        ]
-        if held:
-            held.confirm()
-            unheld.delete(client, name, found)
-            for path in abandoned:
-                _remove(path)
-            worktree.remove_left_over(root, before.timestamp())
-            garbage.remove(root, needed)
-    return items
-
-
-@contextmanager
-def _alone(root: Path, client: Any, name: str) -> Iterator[Lock]:
-    """In the block nothing is registered on this machine, and no alias of `name` moves."""
-    with store.one_at_a_time(root, "publish"), holding(client, name, ledger.whoever()) as held:
-        yield held
 
 
 def as_text(items: Sequence[Item], deleted: bool) -> str:
@@ -108,32 +128,6 @@ def _needed_by_trees(root: Path, gone: Sequence[Path]) -> set[str]:
     staying = [tree for tree in worktree.left_over(root) if tree not in gone]
     locked = [provenance.Lock.read(tree) for tree in staying if (tree / "dvc.lock").exists()]
     return {md5 for lock in locked for md5 in lock.outputs.values()}
-
-
-def _abandoned(root: Path, before: datetime) -> list[Path]:
-    """The checkpoints of trainings that nobody is at, unchanged since `before` that time."""
-    return [
-        folder
-        for folder in _checkpoints(root)
-        if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < before.timestamp()
-        and not locks.is_held(_lock(folder))
-    ]
-
-
-def _checkpoints(root: Path) -> list[Path]:
-    return sorted(path for path in (project.state(root) / "checkpoints").glob("*") if path.is_dir())
-
-
-def _lock(checkpoints: Path) -> Path:
-    """What the process that trains holds."""
-    return checkpoints.with_suffix(".lock")
-
-
-def _remove(checkpoints: Path) -> None:
-    """Unless somebody has taken the training up."""
-    with suppress(Timeout), FileLock(_lock(checkpoints), timeout=0):
-        shutil.rmtree(checkpoints)
-        _lock(checkpoints).unlink()
 
 
 def _megabytes(size: int) -> str:

@@ -4,7 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-from resnet import project
 from resnet.cli.command import Commands, command
 
 
@@ -68,7 +67,7 @@ def _ingest(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import params, provenance
+    from resnet import checkpoints, params, provenance
     from resnet.training.train import train
 
     chosen = params.load(root)
@@ -77,8 +76,8 @@ def _train(root: Path, arguments: argparse.Namespace) -> None:
         from resnet.registry.live import LiveRun
 
         listener = LiveRun(root, chosen)
-    checkpoints, key = project.state(root) / "checkpoints", provenance.training_key(chosen, root)
-    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, checkpoints, key, listener)
+    home, key = checkpoints.home(root), provenance.training_key(chosen, root)
+    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, home, key, listener)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:

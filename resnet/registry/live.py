@@ -11,7 +11,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from resnet import files, params, processes, provenance
+from resnet import checkpoints, files, params, processes, provenance
 from resnet.errors import PipelineError
 from resnet.registry import curves, record, store
 
@@ -29,7 +29,7 @@ class LiveRun:
         self._lost = False
 
     def started(self, total_steps: int, folder: Path) -> None:
-        self._attempt(lambda: self._open(total_steps, folder / "mlflow-run"))
+        self._attempt(lambda: self._open(total_steps, checkpoints.note(folder)))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         if self._run_id and not self._lost and row["step"] > self._logged:

@@ -1,6 +1,6 @@
 """Versions that no alias, event or tag holds, and runs that belong to no version."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +10,9 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import processes, provenance
+from resnet.errors import PipelineError
 from resnet.registry import ledger, versions
+from resnet.registry.lock import Lock
 from resnet.registry.versions import Version
 
 KEEP = "keep"  # a tag of a version or a run: it stays
@@ -30,9 +32,9 @@ def find(client: Any, name: str, before: datetime, resumed: Collection[str]) -> 
     """The versions and runs of `name`, from `before` that time, that nothing holds.
 
     Runs whose training is under way stay, and those whose ids are in `resumed`: a checkpoint says
-    that they will be gone on with.
+    that they will be gone on with. Raises PipelineError where the ledger is broken.
     """
-    held, gone, kept = _held(client, name), {}, []
+    held, gone, kept = _told(client, name) | _named(client, name), {}, []
     for one in _pages(lambda page: client.search_model_versions(page_token=page)):
         number, made = int(one.version), _time(one.creation_timestamp)
         if one.name == name and number not in held and KEEP not in one.tags and made < before:
@@ -63,17 +65,43 @@ def needed(client: Any, found: Unheld, into: Path) -> set[str]:
     return md5s
 
 
-def delete(client: Any, name: str, found: Unheld) -> None:
-    """Remove the versions for good, and mark the runs and what they logged as deleted.
+def delete_versions(lock: Lock, numbers: Iterable[int]) -> None:
+    """Remove versions of the lock's model for good.
 
-    Only `mlflow gc` removes the files of those.
+    MLflow deletes the aliases of a version with it, so each is looked at once more before. Raises
+    PipelineError where something holds one by now: that one and those after it stay.
     """
-    for number in found.versions:
+    client, name = lock.client, lock.name
+    told = _told(client, name)  # while the lock is held nothing is added
+    for number in numbers:
+        lock.confirm()
+        tags = _tags(client, name, number)
+        if tags is None:
+            continue  # somebody else has deleted it
+        if number in told | _named(client, name) or KEEP in tags:
+            raise _taken(f"{name} version {number}")
         client.delete_model_version(name, str(number))
-    for run in found.runs:
+
+
+def delete_runs(client: Any, runs: Iterable[Any]) -> None:
+    """Mark runs and the models that they logged as deleted; only `mlflow gc` removes the files.
+
+    Raises PipelineError where a version was made of a run by now: it and those after it stay.
+    """
+    for run in runs:
+        run_id = run.info.run_id
+        if client.search_model_versions(f"run_id = '{run_id}'"):
+            raise _taken(f"run {run_id}")
         for model in _logged(client, run):
             client.delete_logged_model(model)
-        client.delete_run(run.info.run_id)
+        client.delete_run(run_id)
+
+
+def _taken(what: str) -> PipelineError:
+    return PipelineError(
+        f"{what} is held by now, and was not when this looked: it stays, and so does what was not "
+        "removed before it; run 'resnet prune' again"
+    )
 
 
 def size(client: Any, run: Any) -> int:
@@ -84,21 +112,35 @@ def size(client: Any, run: Any) -> int:
 
 
 def _logged(client: Any, run: Any) -> list[str]:
-    """Ids of the models that the run logged; a search for runs does not bring them."""
-    outputs = client.get_run(run.info.run_id).outputs
-    return [str(one.model_id) for one in outputs.model_outputs] if outputs else []
+    """Ids of the models that the run logged, those left out that are deleted already."""
+    found = client.search_logged_models(
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
+    )
+    return [str(one.model_id) for one in found]
 
 
-def _held(client: Any, name: str) -> set[int]:
-    """The numbers that an alias, or an event of the ledger or what is being done, names."""
+def _told(client: Any, name: str) -> set[int]:
+    """The numbers that an event names, one of what is being done among them."""
+    ledger.verify(client, name)
+    events = [*ledger.events(client, name), *ledger.unfinished(client, name)]
+    return {number for event in events for number in event.versions}
+
+
+def _named(client: Any, name: str) -> set[int]:
+    """The numbers that an alias names."""
     try:
-        aliases = client.get_registered_model(name).aliases.values()
+        aliases = client.get_registered_model(name).aliases
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return set()
-    events = [*ledger.events(client, name), *ledger.unfinished(client, name)]
-    return {int(number) for number in aliases}.union(*(event.versions for event in events))
+    return {int(number) for number in aliases.values()}
+
+
+def _tags(client: Any, name: str, number: int) -> Mapping[str, str] | None:
+    """The tags of a version; None where it is not there any more."""
+    found = client.search_model_versions(f"name = '{name}' and version_number = {number}")
+    return found[0].tags if found else None
 
 
 def _runs(client: Any, name: str) -> Iterator[Any]:

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from resnet import cache, processes
+from resnet import cache, checkpoints, garbage, processes
 from resnet.errors import PipelineError
 from resnet.prune import Item, as_text, prune
-from resnet.registry import ledger, store
+from resnet.registry import ledger, lock, store
 from resnet.registry.event import Event
 
 NAME = "cifar10-resnet"
@@ -154,7 +156,7 @@ def test_runs_of_no_version_go_unless_their_training_lives_or_can_go_on(checkout
     run("RUNNING")  # on a host that does not say who trains
     run("FAILED", keep="to show")
     resumed = run("KILLED")
-    note = checkout / ".state" / "checkpoints" / "abc" / "mlflow-run"
+    note = checkpoints.note(checkpoints.home(checkout) / "abc")
     note.parent.mkdir(parents=True)
     note.write_text(resumed)
     with FileLock(note.parent.with_suffix(".lock")):
@@ -171,7 +173,7 @@ def test_what_is_younger_than_the_days_that_were_given_stays(
     checkout: Path, version: Callable[..., int]
 ) -> None:
     version()
-    (checkout / ".state" / "checkpoints" / "abc").mkdir(parents=True)
+    (checkpoints.home(checkout) / "abc").mkdir(parents=True)
     (checkout / ".state" / "runs" / "failed").mkdir(parents=True)
     assert prune(checkout, NAME, 7, delete=True) == []
     assert "committed" in in_cache(checkout)
@@ -222,6 +224,174 @@ def test_nothing_goes_where_a_version_that_stays_does_not_say_what_it_needs(
         prune(checkout, NAME, 0, delete=True)
     assert in_cache(checkout) == before
     assert client.get_model_version(NAME, "1").version == 1
+
+
+def test_nothing_is_listed_or_goes_where_the_ledger_is_broken(
+    checkout: Path, version: Callable[..., int]
+) -> None:
+    client = store.client(checkout)
+    version()
+    happened(client, 1)
+    happened(client, 1)
+    client.delete_run(ledger.events(client, NAME)[0].id)
+    for delete in (False, True):
+        with pytest.raises(PipelineError, match="is not whole: event 0 is missing"):
+            prune(checkout, NAME, 0, delete=delete)
+    assert client.get_model_version(NAME, "1").version == 1
+
+
+class Meddled:
+    """A client of MLflow, beside which something happens as soon as the lock is taken."""
+
+    def __init__(self, client: Any, happens: Callable[[Any], None]) -> None:
+        self._client, self._happens = client, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def create_registered_model(self, name: str, *words: Any) -> Any:
+        made = self._client.create_registered_model(name, *words)
+        self._happens(self._client)
+        return made
+
+
+HOLDS: dict[str, Callable[[Any], None]] = {
+    "an alias": lambda client: client.set_registered_model_alias(NAME, "candidate", "3"),
+    "an event": lambda client: happened(client, 3),
+    "a tag": lambda client: client.set_model_version_tag(NAME, "3", "keep", "yes"),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDS)
+def test_a_version_that_comes_to_be_held_while_prune_is_at_work_stays(
+    checkout: Path,
+    version: Callable[..., int],
+    holder: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = store.client(checkout)
+    for _ in range(4):
+        version()
+    happened(client, 1)
+    before = in_cache(checkout)
+    meddled = Meddled(client, HOLDS[holder])
+    monkeypatch.setattr(store, "client", lambda root: meddled)
+    with pytest.raises(PipelineError, match="version 3 is held by now"):
+        prune(checkout, NAME, 0, delete=True)
+    left = client.search_model_versions(f"name = '{NAME}'")
+    assert {int(one.version) for one in left} == {1, 2, 3}  # the newest goes first
+    assert in_cache(checkout) == before
+    assert lock.Holder.read(client, NAME) is None
+
+
+def test_what_takes_long_is_done_before_the_lock_is_taken(
+    checkout: Path, version: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, real, seen = store.client(checkout), garbage.unneeded, []
+    version()
+
+    def unneeded(*words: Any) -> list[Path]:
+        seen.append(lock.Holder.read(client, NAME))
+        return real(*words)
+
+    monkeypatch.setattr(garbage, "unneeded", unneeded)
+    assert kinds(prune(checkout, NAME, 0, delete=True)) == ["version", "run", "DVC's cache"]
+    assert seen == [None]
+
+
+class Death:
+    """Kills its process when it has stepped `steps` times."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def step(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+
+    def before(self, action: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*words: Any, **more: Any) -> Any:
+            self.step()
+            return action(*words, **more)
+
+        return stepping
+
+
+class Mortal:
+    """A client of MLflow each of whose writes is a step towards death."""
+
+    def __init__(self, client: Any, death: Death) -> None:
+        self._client, self._death = client, death
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        writes = name.startswith(("create_", "set_", "delete_", "rename_"))
+        return self._death.before(found) if writes else found
+
+
+def prune_until(root: Path, death: Death) -> None:
+    """Prune in a process of its own, which dies before a write or half through a folder."""
+    client, rmtree = store.client(root), shutil.rmtree
+
+    def by_steps(path: Path, *words: Any, **more: Any) -> None:
+        if (root / ".state") in Path(path).parents:
+            (Path(path) / "1").unlink(missing_ok=True)
+            death.step()
+        rmtree(path, *words, **more)
+
+    store.client = lambda root: Mortal(client, death)
+    shutil.rmtree = by_steps
+    garbage.remove = death.before(garbage.remove)
+    prune(root, NAME, 0, delete=True)
+
+
+def test_a_prune_that_is_killed_anywhere_is_finished_by_the_next(
+    checkout: Path,
+    version: Callable[..., int],
+    fork: Callable[[Callable[[], object]], int],
+    wait: Callable[[int], int],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = store.client(checkout)
+    for _ in range(3):
+        version()
+    client.set_registered_model_alias(NAME, "production", "1")
+    happened(client, 2)
+    experiment = store.experiment(client, NAME)
+    run = client.get_model_version(NAME, "3").run_id
+    client.create_logged_model(experiment, name="model", source_run_id=run)
+    for folder in ("checkpoints/abc", "runs/failed"):
+        (checkout / ".state" / folder).mkdir(parents=True)
+        for name in ("1", "2"):
+            (checkout / ".state" / folder / name).write_text(name)
+    collected: list[Path] = []  # DVC takes seconds a time: see the tests above
+    monkeypatch.setattr(garbage, "unneeded", lambda root, md5s: [])
+    monkeypatch.setattr(garbage, "remove", lambda root, md5s: collected.append(root))
+
+    steps, code = 0, -signal.SIGKILL
+    while code:
+        root = tmp_path_factory.mktemp("killed") / "checkout"
+        shutil.copytree(checkout, root)
+        code = wait(fork(partial(prune_until, root, Death(steps))))
+        assert code in (0, -signal.SIGKILL)
+        found = store.client(root)
+        assert int(found.get_model_version_by_alias(NAME, "production").version) == 1
+        prune(root, NAME, 0, delete=True)
+        left = {int(one.version) for one in found.search_model_versions(f"name = '{NAME}'")}
+        assert left == {1, 2}
+        runs = {one.info.run_id for one in found.search_runs([experiment])}
+        assert runs == {found.get_model_version(NAME, str(number)).run_id for number in left}
+        assert list(found.search_logged_models([experiment])) == []
+        assert [path.name for path in (root / ".state/checkpoints").iterdir()] == []
+        assert [path for path in (root / ".state/runs").iterdir() if path.is_dir()] == []
+        assert collected.pop() == root
+        holder = lock.Holder.read(found, NAME)
+        assert holder is None or holder.is_over  # whoever moves next takes it away
+        shutil.rmtree(root)
+        steps += 1
+    assert steps >= 9
 
 
 def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[..., int]) -> None:
