@@ -115,10 +115,15 @@ class Case:
         return [*python, *packages.missing(self.installed, packages.pins(packages.listed()))]
 
     @cached_property
+    def other_cpu(self) -> list[str]:
+        """That this machine's CPU is not the recorded one, in words."""
+        here, there = backend.cpu_name(), self.tag("cpu")
+        return [f"CPU {here}, not {there}"] if here != there else []
+
+    @property
     def unlike(self) -> list[str]:
         """How this machine's CPU, Python and packages are not the recorded ones, in words."""
-        here, there = backend.cpu_name(), self.tag("cpu")
-        return [*([f"CPU {here}, not {there}"] if here != there else []), *self.other_packages]
+        return [*self.other_cpu, *self.other_packages]
 
     @property
     def on_gpu(self) -> bool:

@@ -373,15 +373,35 @@ def scored(published: Published, correct: int) -> Result:
         return published.verify([*REBUILT, Claim("score", claims.score)])["score"]
 
 
-def test_a_score_is_the_same_here_and_within_two_images_elsewhere(published: Published) -> None:
+def test_a_score_is_the_same_here(published: Published) -> None:
     assert scored(published, 0).state == "PASS"
-    result = scored(published, 1)
-    assert (result.state, "on the same CPU" in result.text) == ("FAIL", True), result
-    with published.tagged({"cpu": "an abacus"}):
-        result = scored(published, 2)
-        assert (result.state, "not an abacus" in result.text) == ("PASS", True), result
-        result = scored(published, -3)
-        assert (result.state, "more than 2 apart" in result.text) == ("FAIL", True), result
+    for correct in (1, -1):
+        result = scored(published, correct)
+        assert (result.state, "on the same CPU" in result.text) == ("FAIL", True), result
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason", "beyond"),
+    [
+        ({"cpu": "an abacus"}, ", not an abacus", "FAIL"),
+        ({"version.python": "3.9.1"}, ", not 3.9.1", "UNKNOWN"),
+        ({"device": "gpu"}, "here: recorded on a GPU", "UNKNOWN"),
+        ({"cpu": "an abacus", "version.python": "3.9.1"}, ", not 3.9.1", "UNKNOWN"),
+    ],
+    ids=["another CPU", "other packages", "a GPU", "both"],
+)
+def test_a_score_elsewhere_is_within_two_images_and_beyond_says_nothing_without_the_environment(
+    published: Published, tags: dict[str, str], reason: str, beyond: str
+) -> None:
+    with published.tagged(tags):
+        for correct in (0, 2, -2):
+            assert scored(published, correct).state == "PASS"
+        assert reason in scored(published, 2).text
+        for correct in (3, -3):
+            result = scored(published, correct)
+            assert result.state == beyond, result
+            assert "more than 2 apart; here: " in result.text
+            assert reason in result.text
 
 
 def trained(published: Published, model_hash: str | None) -> Result:
