@@ -119,8 +119,11 @@ def _show_progress(
 def enter_checkout() -> Path:
     """Make this process work in the checkout around it, with its environment and MLflow store.
 
-    From now on Prefect logs a PipelineError as its message, without a traceback.
+    From now on Prefect logs a PipelineError as its message, without a traceback, and what `resnet`
+    logs with the run that it belongs to.
     """
+    for handler in logging.getLogger("prefect.extra").handlers:
+        logging.getLogger("resnet").addHandler(handler)  # as PREFECT_LOGGING_EXTRA_LOGGERS does
     for name in ("flow_runs", "task_runs"):
         logging.getLogger(f"prefect.{name}").addFilter(_without_traceback)
     root = project.find_root()

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -95,18 +96,18 @@ def end(pid: int) -> None:
 def identity() -> str:
     """This process, in words by which another one can tell whether it still lives."""
     process = psutil.Process()
-    return f"{socket.gethostname()} {process.pid} {process.create_time()}"
+    return f"{socket.gethostname()} {process.pid} {process.create_time()} {_system()}"
 
 
 def has_ended(identity: str) -> bool:
-    """Whether the process of that `identity` has ended; one on another host is taken to live.
+    """Whether the process of that `identity` has ended; one that cannot be seen is taken to live.
 
-    Hosts, and containers, that share a store must have names of their own.
+    Seen are those of this host since it was started, and of this container where this is one.
     """
-    host, _, rest = identity.partition(" ")
-    if host != socket.gethostname():
+    words = identity.split(" ")
+    if len(words) != 4 or (words[0], words[3]) != (socket.gethostname(), _system()):
         return False
-    pid, _, born = rest.partition(" ")
+    _, pid, born, _ = words
     try:
         process = psutil.Process(int(pid))
         return (
@@ -115,3 +116,12 @@ def has_ended(identity: str) -> bool:
         )
     except psutil.NoSuchProcess:
         return True
+
+
+def _system() -> str:
+    """What sets the processes that this one can see apart from those of hosts of the same name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux, so there are no containers: the network card tells hosts apart
+        return f"{uuid.getnode():x}"

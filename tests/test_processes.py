@@ -73,11 +73,14 @@ def test_a_command_and_its_deaf_child_end_with_their_caller(tmp_path, monkeypatc
 def test_a_process_is_known_to_have_ended_unless_it_lives_or_is_elsewhere():
     me = processes.identity()
     assert not processes.has_ended(me)
-    host, pid, born = me.split()
-    assert processes.has_ended(f"{host} {pid} {float(born) - 60}")  # its number was given again
-    assert not processes.has_ended(f"elsewhere {pid} {float(born) - 60}")
+    host, pid, born, system = me.split()
+    before = float(born) - 60
+    assert processes.has_ended(f"{host} {pid} {before} {system}")  # its number was given again
+    assert not processes.has_ended(f"elsewhere {pid} {before} {system}")
+    assert not processes.has_ended(f"{host} {pid} {before} another")  # a host of the same name
+    assert not processes.has_ended("")
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    gone = f"{host} {child.pid} {psutil.Process(child.pid).create_time()}"
+    gone = f"{host} {child.pid} {psutil.Process(child.pid).create_time()} {system}"
     assert not processes.has_ended(gone)
     child.kill()
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resnet import params
-from resnet.registry import gate, ledger, lock, move, promotion, reconcile, request, store, versions
+from resnet.registry import gate, ledger, move, promotion, request, store, versions
 from resnet.registry.check import must_work
 from resnet.registry.event import Event, stamp
 from resnet.registry.promotion import Decision
@@ -22,12 +22,13 @@ def ask(
     reason: str,
     who: str | None = None,
     flow_run: str | None = None,
+    check: move.Check = must_work,
 ) -> Decision:
     """Request that the version which the gate was asked about be approved; refuse it if it failed.
 
-    `candidate` moves to the version, production stays. A version is asked for once for each
-    decision key: repeated, this makes nothing and tells what became of the request. Raises what
-    `promotion.promote` raises.
+    `candidate` moves to the version, if that works; production stays. A version is asked for once
+    for each decision key: repeated, this makes nothing and tells what became of the request. Raises
+    what `promotion.promote` raises.
     """
     wanted = Event(
         "request",
@@ -39,7 +40,7 @@ def ask(
         flow_run=flow_run,
         expires=stamp(until),
     )
-    return promotion.decide(root, verdict, wanted, must_work)
+    return promotion.apply(root, verdict, wanted, check)
 
 
 def approve(
@@ -78,7 +79,7 @@ def approve(
     verdict = found.verdict
     if moved or not verdict.is_about(version):
         verdict = gate.judge(root, name, version.number, rules)
-    return promotion.decide(root, verdict, wanted, check)
+    return promotion.apply(root, verdict, wanted, check)
 
 
 def reject(
@@ -94,10 +95,9 @@ def reject(
 
     Raises PipelineError without a reason, and where no request is open.
     """
-    promotion.need(reason)
-    client, who = store.client(root), who or ledger.whoever()
-    with lock.holding(client, name, who) as held:
-        reconcile.ready(held)
+    who = who or ledger.whoever()
+    with move.moving(root, name, who, reason) as held:
+        client = held.client
         version = versions.resolve(client, name, selector)
         found = request.waiting(ledger.events(client, name), version, datetime.now(UTC))
         event = Event(
@@ -110,6 +110,4 @@ def reject(
             flow_run=flow_run,
             request=found.event.id,
         )
-        finished = move.carry_out(root, held, event, must_work)
-        promotion.note(client, version, "rejected", found.key)
-        return finished
+        return move.carry_out(root, held, event, must_work)

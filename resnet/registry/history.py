@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from resnet.registry import ledger, reconcile, store
+from resnet.registry import audit, ledger, store
 from resnet.registry.event import Event
 from resnet.registry.request import Request, requests
 
@@ -14,14 +14,14 @@ HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
 def read(root: Path, name: str) -> tuple[list[Event], list[str]]:
     """Every event of the registered model `name` in order, and what is wrong, in words."""
     client = store.client(root)
-    return ledger.events(client, name), reconcile.audit(client, name)
+    return ledger.events(client, name), audit.problems(client, name)
 
 
 def problems(root: Path, name: str) -> list[str]:
     """What is wrong with the ledgers in the store, and with that of the registered model `name`."""
     client = store.client(root)
     names = sorted({name, *ledger.models(client)})
-    return [f"{one}: {problem}" for one in names for problem in reconcile.audit(client, one)]
+    return [f"{one}: {problem}" for one in names for problem in audit.problems(client, one)]
 
 
 def as_json_lines(history: Sequence[Event], now: datetime) -> str:

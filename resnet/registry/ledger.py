@@ -1,17 +1,25 @@
 """Who put which version into production, when and why: a chain of events in the registry's store.
 
 An event is an MLflow run in an experiment of its own, so that any store carries the history and
-MLflow's page shows it. Its run is opened before an alias moves and finished after it; only finished
-ones count. As it is finished, an event gets its index and the hash of the event before it: the
-order does not depend on clocks, and an edited tag or a deleted run shows. Whoever finishes an event
-holds the model's lock.
+MLflow's page shows it. Its states are written as
+
+    begun      a running run            nothing has been written but this
+    checked    the tag `checked`        what it moves is known to work, and aliases may be written
+    in chain   the experiment's `head`  it has happened
+    finished   the run's status         for readers of MLflow's page
+    abandoned  a failed run             it has not happened, or was undone
+
+One write decides: that of `head`, which names the last event by index, hash and run. An event gets
+its index and the hash of the event before it just before that, so the order does not depend on
+clocks, and an edited tag or a deleted run shows, the last one too. Whoever writes here holds the
+model's lock, and whoever takes the lock does what a killed process left undone: see `move.settle`.
 """
 
 import getpass
 import json
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +31,30 @@ from resnet.registry.event import Event, stamp
 from resnet.registry.versions import PRODUCTION
 
 SUFFIX = "-ledger"
-HEAD = "head"  # tag of the experiment: index and hash of the last event, so that none is cut off
+HEAD = "head"  # tag of the experiment: the last event, see `_place`
+CHECKED = "checked"  # tag of a run; like the run's status it says how far the event is, not what
+
+UNDER_WAY, DONE = "RUNNING", "FINISHED"  # a run's status
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A registered model's ledger as it was at one moment."""
+
+    events: list[Event]  # in the chain, in order
+    unfinished: list[Event]  # begun: what is being done, or was when its process was killed
+    head: str | None  # None where there never was an event
+
+    @property
+    def broken(self) -> str | None:
+        """The first place at which the chain does not hold, in words; None where all of it does."""
+        return _first_break(self.events) or _cut_off(self.events, self.head)
 
 
 def begin(client: Any, event: Event) -> Event:
     """Write down what is about to happen; the event with its id and time."""
-    evidence = json.loads(json.dumps(event.evidence))  # as it will be read again
+    # As it will be read again; what is no number is null there, for JSON has no NaN.
+    evidence = json.loads(json.dumps(event.evidence), parse_constant=lambda _: None)
     event = replace(event, time=stamp(datetime.now(UTC)), evidence=evidence)
     run = client.create_run(
         store.experiment(client, event.model + SUFFIX),
@@ -38,58 +64,87 @@ def begin(client: Any, event: Event) -> Event:
     return replace(event, id=str(run.info.run_id))
 
 
+def check_off(client: Any, event: Event) -> None:
+    """Write down that what `event` moves was found to work, and aliases where it expects them."""
+    client.set_tag(event.id, CHECKED, "true")
+
+
+def is_checked(client: Any, event: Event) -> bool:
+    """Whether `check_off` was called: before it no alias is written."""
+    return CHECKED in client.get_run(event.id).data.tags
+
+
 def finish(client: Any, event: Event) -> Event:
     """What was begun has happened: the event becomes the last of the chain.
 
     Raises PipelineError where somebody has closed it already.
     """
-    if client.get_run(event.id).info.status != "RUNNING":
-        raise PipelineError(
-            f"the event '{event}' was closed by another process while this one was at work: "
-            "look at 'resnet history'"
-        )
+    _must_be_open(client, event)
     before = events(client, event.model)
     placed = replace(event, index=len(before), previous=before[-1].hash if before else None)
     placed = replace(placed, hash=placed.digest())
     tags = placed.tags()
     place = [RunTag(name, tags[name]) for name in ("index", "previous", "hash") if name in tags]
     client.log_batch(event.id, tags=place)
-    client.set_terminated(event.id)
     experiment = store.experiment(client, event.model + SUFFIX)
-    client.set_experiment_tag(experiment, HEAD, f"{placed.index} {placed.hash}")
+    client.set_experiment_tag(experiment, HEAD, _place(placed))
+    client.set_terminated(event.id, DONE)
     return placed
 
 
+def close_last(client: Any, name: str) -> None:
+    """Close the run of the last event, where its process was killed before it could."""
+    last = events(client, name)[-1:]
+    if last and client.get_run(last[0].id).info.status != DONE:
+        client.set_terminated(last[0].id, DONE)
+
+
 def abandon(client: Any, event: Event, why: str) -> None:
-    """What was begun has not happened, or was undone."""
+    """What was begun has not happened, or was undone.
+
+    Raises PipelineError where somebody has closed it already.
+    """
+    _must_be_open(client, event)
     client.set_tag(event.id, "mlflow.note.content", f"{event}\n\nNot done: {why}")
     client.set_terminated(event.id, "FAILED")
 
 
+def read(client: Any, name: str) -> Ledger:
+    """The ledger of the registered model `name`.
+
+    Raises PipelineError where a run holds something else; `Ledger.broken` looks at the chain.
+    """
+    while True:
+        head, runs = _head(client, name), _runs(client, name)
+        if _head(client, name) == head:  # else an event was finished while the runs were read
+            break
+    last = (head or "").rpartition(" ")[2]
+    done = [one for one in runs if one.info.status == DONE or one.info.run_id == last]
+    under_way = [one for one in runs if one.info.status == UNDER_WAY and one.info.run_id != last]
+    try:
+        found = [Event.of(run) for run in done]
+        unfinished = [Event.of(run) for run in under_way]
+    except ValueError as error:
+        raise _not_whole(name, str(error)) from error
+    found.sort(key=lambda event: -1 if event.index is None else event.index)
+    return Ledger(found, unfinished, head)
+
+
 def unfinished(client: Any, name: str) -> list[Event]:
-    """Events that were begun: what is being done now, or was when its process was killed."""
-    return _read(client, name, "RUNNING")
+    """Events that were begun and neither finished nor abandoned. Raises as `read` does."""
+    return read(client, name).unfinished
 
 
 def events(client: Any, name: str) -> list[Event]:
-    """Every event of the registered model `name`, in order.
-
-    Raises PipelineError where a run holds something else. `verify` looks at the chain.
-    """
-    found = _read(client, name, "FINISHED")
-    return sorted(found, key=lambda event: -1 if event.index is None else event.index)
+    """Every event of the registered model `name`, in order. Raises as `read` does."""
+    return read(client, name).events
 
 
-def broken(client: Any, name: str) -> str | None:
-    """The first place at which the chain does not hold, in words; None where all of it does."""
-    history = events(client, name)
-    found = _first_break(history)
-    if found or not (experiment := _experiment(client, name)):
-        return found
-    head = experiment.tags.get(HEAD)
-    if head is None or head in {f"{event.index} {event.hash}" for event in history}:
-        return None
-    return f"event {head.partition(' ')[0]}, once the last, is missing: its run was deleted"
+def verify(client: Any, name: str) -> None:
+    """Raise PipelineError where the chain is broken."""
+    found = read(client, name).broken
+    if found:
+        raise _not_whole(name, found)
 
 
 def _first_break(history: Sequence[Event]) -> str | None:
@@ -107,16 +162,35 @@ def _first_break(history: Sequence[Event]) -> str | None:
     return None
 
 
-def verify(client: Any, name: str) -> None:
-    """Raise PipelineError where the chain is broken."""
-    found = broken(client, name)
-    if found:
-        raise _not_whole(name, found)
+def _cut_off(history: Sequence[Event], head: str | None) -> str | None:
+    """Whether `head` is the last event's place."""
+    wanted = _place(history[-1]) if history else None
+    if head == wanted:
+        return None
+    if head and head.rpartition(" ")[2] not in {event.id for event in history}:
+        return f"event {head.partition(' ')[0]}, once the last, is missing: its run was deleted"
+    return (
+        f"the experiment's tag {HEAD} is {head!r} and not {wanted!r}: it was edited, or a run was "
+        "finished by hand"
+    )
 
 
-def last_move(history: Sequence[Event]) -> Event | None:
-    """The event that moved production last."""
-    return next((event for event in reversed(history) if PRODUCTION in event.moves), None)
+def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
+    """The event that moved production, or another alias, last."""
+    return next((event for event in reversed(history) if alias in event.moves), None)
+
+
+def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
+    """Whether there is a decision about a version, after which no retraining asks again.
+
+    That is one of the gate by these rules on these images (see `gate.decision_key`), and a request
+    is one; or, whatever the rules, one of a person who took the version out of production.
+    """
+    return any(
+        (event.version == version and event.evidence.get("key") == key)
+        or (event.action in ("rollback", "found") and event.version_from == version)
+        for event in history
+    )
 
 
 def in_production(history: Sequence[Event]) -> list[int]:
@@ -161,15 +235,26 @@ def _not_whole(name: str, found: str) -> PipelineError:
     )
 
 
-def _read(client: Any, name: str, status: str) -> list[Event]:
-    try:
-        return [Event.of(run) for run in _runs(client, name, status)]
-    except ValueError as error:
-        raise _not_whole(name, str(error)) from error
+def _must_be_open(client: Any, event: Event) -> None:
+    if client.get_run(event.id).info.status != UNDER_WAY:
+        raise PipelineError(
+            f"the event '{event}' was closed by another process while this one was at work: "
+            "look at 'resnet history'"
+        )
 
 
-def _runs(client: Any, name: str, status: str) -> list[Any]:
-    """The ledger's runs of that status, the oldest first by the clocks."""
+def _place(event: Event) -> str:
+    """Where in the chain an event is, and in which run."""
+    return f"{event.index} {event.hash} {event.id}"
+
+
+def _head(client: Any, name: str) -> str | None:
+    experiment = _experiment(client, name)
+    return experiment.tags.get(HEAD) if experiment else None
+
+
+def _runs(client: Any, name: str) -> list[Any]:
+    """All runs of the ledger, the oldest first by the clocks; one search, so of one moment."""
     experiment = _experiment(client, name)
     if experiment is None:
         return []
@@ -178,7 +263,6 @@ def _runs(client: Any, name: str, status: str) -> list[Any]:
     while page is None or page.token:
         page = client.search_runs(
             [experiment.experiment_id],
-            f"attributes.status = '{status}'",
             order_by=["attributes.start_time ASC"],
             page_token=page.token if page else None,
         )

@@ -16,16 +16,18 @@ safe. Let A be over, and two takers T and U have read it:
 A holder releases in the same way: it renames its lock to its own tombstone, which fails where the
 lock was taken away and is another's by now. The tombstone is deleted at once where the lock was not
 over, for then nobody can be about to take it away; else it stays for a day, until another holder
-removes it. Hosts' clocks may differ by less than a lock is held before it ends.
+removes it.
 
-What no lock of this kind can prevent: a holder that is suspended between `confirm` and its write
-for longer than its time. The ledger shows such a write as one behind its back.
+Before each write a holder confirms that the lock is still its own for MARGIN_SECONDS: a request
+with all its repetitions ends in them, and hosts' clocks may differ by what is left. What no lock of
+this kind can prevent: a holder that is suspended between `confirm` and its write for longer than
+that. The ledger shows such a write as one behind its back.
 """
 
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -33,11 +35,11 @@ from typing import Any, Self
 from mlflow.exceptions import MlflowException
 
 from resnet import processes
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 
 SUFFIX = ".lock"
 TERM_SECONDS = 300.0  # that a lock is held at most: a model is downloaded, loaded and asked in it
-MARGIN_SECONDS = 30.0  # that must be left of them before an alias is written
+MARGIN_SECONDS = 120.0  # that must be left before a write: MLflow gives a request 3 × 30 s
 WAIT_SECONDS = 120.0
 POLL_SECONDS = 0.25
 TOMBSTONE_SECONDS = 24 * 3600.0
@@ -79,7 +81,7 @@ class Holder:
 
     def __str__(self) -> str:
         since, until = (f"{one:%Y-%m-%d %H:%M:%S}" for one in (self.since, self.until))
-        host, pid, _ = self.process.split(" ")
+        host, pid, *_ = self.process.split(" ")
         return (
             f"{self.who} (process {pid} on {host}) since {since}, until {until} UTC at the latest"
         )
@@ -122,16 +124,18 @@ def holding(client: Any, name: str, who: str) -> Iterator[Lock]:
 
     Raises PipelineError where another holds it for too long.
     """
-    lock = _take(client, name, who)
+    lock = Lock(client, name, uuid.uuid4().hex)
     try:
+        _take(lock, who)
         _sweep(client, name)
         yield lock
     finally:
-        lock.release()
+        with suppress(UnreachableError):  # then its time ends it, and the first error is told
+            lock.release()
 
 
-def _take(client: Any, name: str, who: str) -> Lock:
-    lock = Lock(client, name, uuid.uuid4().hex)
+def _take(lock: Lock, who: str) -> None:
+    client, name = lock.client, lock.name
     deadline = time.monotonic() + WAIT_SECONDS
     while not _create(lock, who):
         holder = Holder.read(client, name)
@@ -144,7 +148,6 @@ def _take(client: Any, name: str, who: str) -> Lock:
             )
         if not (holder and holder.is_over and _bury(client, name, holder.token)):
             time.sleep(POLL_SECONDS)
-    return lock
 
 
 def _create(lock: Lock, who: str) -> bool:

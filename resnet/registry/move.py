@@ -1,70 +1,104 @@
 """Move aliases so that no crash and no second mover leaves them where the ledger does not know.
 
-The order is: the intent in the ledger, the version checked, the lock confirmed, the aliases read
-once more, `candidate` written, `production` written, both read back, the event finished. MLflow has
-no compare-and-swap; the lock stands in for it among those who move aliases in this way.
+The order is: the intent in the ledger, the versions checked, the aliases read once more, the event
+checked off, `candidate` written, `production` written, both read back, the verdict kept with the
+version, the event finished. MLflow has no compare-and-swap; the lock stands in for it among those
+who move aliases in this way, and is confirmed before each write.
 
-Production is written last: an intent that a killed process left has happened if production names
-its target, and has not if it does not.
+So of what a killed process left, an event that was not checked off has written no alias; one that
+was has happened if each alias is where it says; and of any other at most `candidate` was written,
+for production is the last. Nothing moves production to tidy up.
 """
 
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from resnet.errors import MovedError
-from resnet.registry import ledger, store, versions
+from resnet.errors import MovedError, PipelineError
+from resnet.registry import audit, ledger, lock, store, versions
 from resnet.registry.event import Event
 from resnet.registry.lock import Lock
+from resnet.registry.verdict import Verdict
 from resnet.registry.versions import PRODUCTION, Version
 
 Check = Callable[[Path, Any, Version], None]
 """Raises PipelineError where a version (of a checkout's root, by a client) does not work."""
 
+log = logging.getLogger(__name__)
 
-def carry_out(root: Path, lock: Lock, event: Event, check: Check) -> Event:
+
+@contextlib.contextmanager
+def moving(root: Path, name: str, who: str, reason: str) -> Iterator[Lock]:
+    """In the block `who` alone moves the aliases of `name`, which are where the ledger says.
+
+    What killed movers left is settled, and told as warnings of the log. Raises PipelineError where
+    the reason is empty, another holds the lock for too long, the ledger is broken, or an alias was
+    moved behind its back.
+    """
+    if not reason.strip():
+        raise PipelineError("the reason is empty: say why with --reason, for those who come later")
+    with lock.holding(store.client(root), name, who) as held:
+        ledger.verify(held.client, name)
+        for line in settle(held):
+            log.warning("%s: what a killed process left is %s", name, line)
+        found = audit.stray(held.client, name)
+        if found:
+            raise PipelineError(
+                f"{name}: {found}. 'resnet reconcile' puts back what the ledger says, "
+                "'resnet reconcile --accept --reason …' records what was found"
+            )
+        yield held
+
+
+def carry_out(root: Path, held: Lock, event: Event, check: Check) -> Event:
     """Do what `event` says, and write it into the ledger; the event in the chain.
 
-    A version that comes into production is checked first. Until the first alias is written every
+    A version that an alias comes to name is checked first. Until the first alias is written every
     error closes the event as not done; from there on the next holder of the lock settles it.
-    Raises PipelineError where the version does not work, the lock was lost, or an alias is not
-    where it was written to, and MovedError where an alias was moved in the meantime.
+    Raises PipelineError where a version does not work, the lock was lost, or an alias is not where
+    it was written to, and MovedError where an alias was moved in the meantime.
     """
-    client = lock.client
+    client = held.client
     event = ledger.begin(client, event)
     try:
-        if event.version_to is not None:
-            check(root, client, versions.resolve(client, event.model, event.version_to))
-        lock.confirm()
-        _expect(client, event, side=0)
+        for number in sorted({after for _, after in event.moves.values() if after is not None}):
+            check(root, client, versions.resolve(client, event.model, number))
+        held.confirm()
+        _expect(client, event, side=1 if _is_found(event) else 0)
+        ledger.check_off(client, event)
     except BaseException as error:
-        with contextlib.suppress(*store.UNAVAILABLE):  # then it stays open, and is settled
+        # Where it cannot be closed, or is not ours any more, the next holder settles it.
+        with contextlib.suppress(PipelineError, *store.UNAVAILABLE):
+            held.confirm()
             ledger.abandon(client, event, str(error) or type(error).__name__)
         raise
-    for alias, (_, after) in _in_order(event):
+    for alias, (_, after) in _to_write(event):
+        held.confirm()
         point(client, event.model, alias, after)
     _expect(client, event, side=1)
-    lock.confirm()
-    return ledger.finish(client, event)
+    held.confirm()
+    return _close(client, event)
 
 
-def settle(lock: Lock, name: str) -> list[str]:
-    """Finish or undo what killed movers of `name` left; a line on each.
+def settle(held: Lock) -> list[str]:
+    """Finish or undo what killed movers left; a line on each.
 
-    Whoever holds the lock knows that nobody is at work on an event that is open. What is finished
-    here was checked by its mover: production is not written before.
+    Whoever holds the lock knows that nobody is at work on an event that is open.
     """
-    client, lines = lock.client, []
+    client, name, lines = held.client, held.name, []
+    held.confirm()
+    ledger.close_last(client, name)
     for event in ledger.unfinished(client, name):
-        last = _in_order(event)[-1:]  # an event that moves nothing has happened as it was begun
-        if all(_named(client, name, alias) == after for alias, (_, after) in last):
-            ledger.finish(client, event)
+        held.confirm()
+        checked = ledger.is_checked(client, event)
+        if checked and _has_happened(client, event):
+            _close(client, event)
             lines.append(f"finished: {event}")
             continue
-        for alias, (before, after) in event.moves.items():
-            if _named(client, name, alias) == after:
-                point(client, name, alias, before)
+        if checked:
+            _undo(client, event)
         ledger.abandon(client, event, "its process ended before the aliases were moved")
         stays = _named(client, name, PRODUCTION) or "none"
         lines.append(f"undone: {event}; production stays at {stays}")
@@ -79,6 +113,30 @@ def point(client: Any, name: str, alias: str, number: int | None) -> None:
         client.set_registered_model_alias(name, alias, str(number))
 
 
+def _close(client: Any, event: Event) -> Event:
+    """The gate's verdict is kept before the event is finished, or a crash could lose it."""
+    if event.evidence:
+        Verdict.from_dict(event.evidence).log(client, event.id)
+    return ledger.finish(client, event)
+
+
+def _has_happened(client: Any, event: Event) -> bool:
+    """Whether each alias is where `event` puts it, and the version is still there."""
+    return (
+        event.version is None or versions.get(client, event.model, event.version) is not None
+    ) and all(
+        _named(client, event.model, alias) == after for alias, (_, after) in event.moves.items()
+    )
+
+
+def _undo(client: Any, event: Event) -> None:
+    """Put back what was written before production."""
+    for alias, (before, after) in _to_write(event):
+        if alias != PRODUCTION and _named(client, event.model, alias) == after:
+            gone = before is None or versions.get(client, event.model, before) is None
+            point(client, event.model, alias, None if gone else before)
+
+
 def _expect(client: Any, event: Event, side: int) -> None:
     """Raise MovedError unless each alias is on that side of its move: 0 before, 1 after."""
     for alias, move in event.moves.items():
@@ -90,9 +148,14 @@ def _expect(client: Any, event: Event, side: int) -> None:
             )
 
 
-def _in_order(event: Event) -> list[tuple[str, tuple[int | None, int | None]]]:
-    """The moves as they are written: production last."""
-    return sorted(event.moves.items(), key=lambda move: move[0] == PRODUCTION)
+def _to_write(event: Event) -> list[tuple[str, tuple[int | None, int | None]]]:
+    """The moves as they are written: production last. What was found has moved before."""
+    moves = [] if _is_found(event) else event.moves.items()
+    return sorted(moves, key=lambda move: move[0] == PRODUCTION)
+
+
+def _is_found(event: Event) -> bool:
+    return event.action == "found"
 
 
 def _named(client: Any, name: str, alias: str) -> int | None:

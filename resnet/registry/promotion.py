@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import ledger, lock, move, reconcile, store, versions
+from resnet.registry import ledger, move, versions
 from resnet.registry.check import must_work
 from resnet.registry.event import Event
 from resnet.registry.request import Request, newest, waiting
 from resnet.registry.verdict import Verdict
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
-
-DECISIONS = {  # what was done → the version's tag
-    "promote": "promoted",
-    "approve": "approved",
-    "refuse": "refused",
-    "request": "requested",
-}
 
 
 @dataclass(frozen=True)
@@ -72,19 +65,18 @@ def promote(
         flow_run=flow_run,
         forced=force,
     )
-    return decide(root, verdict, wanted, check)
+    return apply(root, verdict, wanted, check)
 
 
-def decide(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> Decision:
+def apply(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> Decision:
     """Do what is `wanted` (promote, approve or request) if the verdict lets it, else refuse.
 
     What is wanted lacks its moves and its evidence. Where it names a request, that must be open.
     Raises as `promote` does.
     """
-    need(wanted.reason)
-    client, name = store.client(root), verdict.name
-    with lock.holding(client, name, wanted.who) as held:
-        reconcile.ready(held)
+    name = verdict.name
+    with move.moving(root, name, wanted.who, wanted.reason) as held:
+        client = held.client
         version = versions.resolve(client, name, verdict.version)
         verdict.must_be_about(version)
         history, now = ledger.events(client, name), datetime.now(UTC)
@@ -92,18 +84,14 @@ def decide(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> De
             waiting(history, version, now, wanted.request)
         production = versions.with_alias(client, name, PRODUCTION)
         if production and production.number == version.number:
-            note(client, version, "promoted", verdict.key)
             return Decision(version, True, verdict, None)
         asked = newest(history, version.number, now)
         if wanted.action == "request" and asked and asked.key == verdict.key:
-            note(client, version, "requested" if asked.waits else asked.state, verdict.key)
             return Decision(version, False, verdict, None, asked)
         if (production.number if production else None) != verdict.against:
             raise _moved(version, verdict, production, history)
         event = _event(client, version, verdict, wanted, asked)
         finished = move.carry_out(root, held, event, check)
-        verdict.log(client, finished.id)  # for readers: the ledger has it already
-        note(client, version, DECISIONS[finished.action], verdict.key)
         version = versions.resolve(client, name, version.number)  # with today's aliases
         made = Request(finished, "open", None) if finished.action == "request" else None
         return Decision(version, finished.version_to is not None, verdict, finished, made)
@@ -123,10 +111,9 @@ def rollback(
 
     Raises PipelineError without a reason, and where there is no such version or it does not work.
     """
-    need(reason)
-    client, who = store.client(root), who or ledger.whoever()
-    with lock.holding(client, name, who) as held:
-        reconcile.ready(held)
+    who = who or ledger.whoever()
+    with move.moving(root, name, who, reason) as held:
+        client = held.client
         production = versions.with_alias(client, name, PRODUCTION)
         if production is None:
             raise PipelineError(f"{name} has no version in production: promote one first")
@@ -192,21 +179,3 @@ def _event(
         request=asked.event.id if asked and asked.waits else None,
         expires=wanted.expires if action == "request" else None,
     )
-
-
-def note(client: Any, version: Version, decision: str, key: str) -> None:
-    """Tag the version with the decision, so that a later run knows that there is one.
-
-    A request is one: what it waits for is another's to do, and after its time it was rejected.
-    """
-    if (version.decision, version.decision_key) == (decision, key):
-        return
-    # The key comes last: without it there is no decision.
-    for tag, value in {"decision": decision, "decision_key": key}.items():
-        client.set_model_version_tag(version.name, str(version.number), tag, value)
-
-
-def need(reason: str) -> None:
-    """Raise PipelineError where the reason is empty."""
-    if not reason.strip():
-        raise PipelineError("the reason is empty: say why with --reason, for those who come later")

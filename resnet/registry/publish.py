@@ -15,7 +15,7 @@ from resnet import files, params, provenance
 from resnet.registry import gate, ledger, live, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
-from resnet.registry.versions import Version
+from resnet.registry.versions import PRODUCTION, Version
 
 VIEWS = {  # what the published model makes of an image, in its description
     1: "",
@@ -30,7 +30,7 @@ class Status:
 
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
-    decided: bool  # there is a decision by these gate rules, on these test images
+    decided: bool  # it is in production, or there is a decision: see `ledger.has_decided`
     request: Request | None = None  # where the decision was to ask a person
 
 
@@ -42,11 +42,12 @@ def status(chosen: params.Params, root: Path) -> Status:
     if version is None:
         return Status(None, evaluated=False, decided=False)
     key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
-    asked = newest(ledger.events(client, name), version.number, datetime.now(UTC))
+    history = ledger.events(client, name)
+    asked = newest(history, version.number, datetime.now(UTC))
     return Status(
         version,
         evaluated=version.evaluation_hash == scores.evaluation.hash,
-        decided=version.decision_key == key,
+        decided=PRODUCTION in version.aliases or ledger.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
     )
 

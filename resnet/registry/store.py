@@ -7,7 +7,7 @@ beside its file, whoever opens it and from wherever.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from resnet.errors import PipelineError, UnreachableError
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120.0
+UNANSWERED = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")  # MLflow's codes, of a store that fails
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that does not do its work
 
 
@@ -38,7 +39,7 @@ def client(root: Path) -> Any:
     """An `MlflowClient` of the store that `tracking_uri` names; its registry is there too.
 
     Raises UnreachableError, after some seconds, where a server does not answer, and PipelineError
-    where a file is no store.
+    where a file is no store. So do its methods, where the store stops to do its work later.
     """
     uri = tracking_uri(root)
     database = _database(uri)
@@ -48,17 +49,50 @@ def client(root: Path) -> Any:
         opened = MlflowClient(tracking_uri=uri, registry_uri=uri)
         opened.search_experiments(max_results=1)
     except UNAVAILABLE as error:
-        reason = f"{error}".partition("\n")[0][:200]
         if database:
             raise PipelineError(
-                f"{database} cannot be read as an MLflow store ({reason}): restore it, or move it "
-                "away to start anew"
+                f"{database} cannot be read as an MLflow store ({_first_line(error)}): restore it, "
+                "or move it away to start anew"
             ) from error
-        raise UnreachableError(
-            f"the MLflow store {uri} does not answer ({reason}): start its server ('make ui' "
-            "starts the project's own), or unset MLFLOW_TRACKING_URI"
-        ) from error
-    return opened
+        raise _unreachable(uri, error) from error
+    return _Client(opened, uri)
+
+
+class _Client:
+    """MLflow's client, whose methods raise UnreachableError where the store does not answer."""
+
+    def __init__(self, opened: MlflowClient, uri: str) -> None:
+        self._opened, self._uri = opened, uri
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._opened, name)
+        return self._answering(found) if callable(found) else found
+
+    def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*words: Any, **more: Any) -> Any:
+            try:
+                return method(*words, **more)
+            except MlflowException as error:
+                if error.error_code in UNANSWERED:
+                    raise _unreachable(self._uri, error) from error
+                raise
+
+        return call
+
+
+def _unreachable(uri: str, error: Exception) -> UnreachableError:
+    remedy = (
+        "look whether its disk is full or another program holds the file"
+        if _database(uri)
+        else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
+    )
+    return UnreachableError(
+        f"the MLflow store {uri} does not answer ({_first_line(error)}): {remedy}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{error}".partition("\n")[0][:200]
 
 
 def exists(root: Path) -> bool:

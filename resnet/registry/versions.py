@@ -29,8 +29,6 @@ class Version:
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
     test_hash: str  # of the images that it was scored on
-    decision: str  # what became of it: see `promotion.note`; nothing before the first decision
-    decision_key: str  # what that decision was made from: see `gate.decision_key`
     aliases: tuple[str, ...]
 
     @classmethod
@@ -45,8 +43,6 @@ class Version:
             file_hash=tags.get("file_hash", ""),
             evaluation_hash=tags.get("evaluation_hash", ""),
             test_hash=tags.get("test_hash", ""),
-            decision=tags.get("decision", ""),
-            decision_key=tags.get("decision_key", ""),
             aliases=tuple(sorted(found.aliases)),
         )
 
@@ -55,11 +51,21 @@ class Version:
         return f"{self.name} version {self.number}{aliases}"
 
 
+def get(client: Any, name: str, number: int) -> Version | None:
+    """The version of `name` with that number."""
+    try:
+        return Version.of(client.get_model_version(name, str(number)))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def find(client: Any, name: str, model_hash: str) -> Version | None:
     """The version of `name` with this model hash; the oldest where there are several."""
     found = client.search_model_versions(f"name = '{name}' and tags.model_hash = '{model_hash}'")
     # A search does not bring the aliases.
-    return _get(client, name, min(int(one.version) for one in found)) if found else None
+    return get(client, name, min(int(one.version) for one in found)) if found else None
 
 
 def latest(client: Any, name: str) -> Version | None:
@@ -67,7 +73,7 @@ def latest(client: Any, name: str) -> Version | None:
     found = client.search_model_versions(
         f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
     )
-    return _get(client, name, int(found[0].version)) if found else None
+    return get(client, name, int(found[0].version)) if found else None
 
 
 def with_alias(client: Any, name: str, alias: str) -> Version | None:
@@ -87,7 +93,7 @@ def resolve(client: Any, name: str, selector: str | int) -> Version:
     """
     text = str(selector)
     version = (
-        _get(client, name, int(text))
+        get(client, name, int(text))
         if text.isdigit()
         else latest(client, name)
         if text == "latest"
@@ -176,12 +182,3 @@ def fetch(client: Any, version: Version, artifact: str, into: Path) -> Path:
             f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "
             "moved or emptied? 'resnet doctor' looks"
         ) from error
-
-
-def _get(client: Any, name: str, number: int) -> Version | None:
-    try:
-        return Version.of(client.get_model_version(name, str(number)))
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise

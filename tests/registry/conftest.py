@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import traceback
@@ -20,6 +21,7 @@ from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store, versions
 
 REPOSITORY = Path(__file__).parents[2]
+WRITES = ("create_", "set_", "log_", "delete_", "rename_", "update_")  # MLflow's methods
 CLASSES = [f"class {k}" for k in range(10)]
 
 
@@ -185,6 +187,44 @@ def fork() -> Callable[[Callable[[], object]], int]:
 def wait() -> Callable[[int], int]:
     """Wait for a child; its exit code, or the signal that killed it below zero."""
     return lambda pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def killed() -> Callable[[Callable[[], object], int], bool]:
+    """Call something in a process that is killed before its write number n; whether it was."""
+
+    def one(action: Callable[[], object], writes: int) -> bool:
+        opened = store.client
+
+        def act() -> None:
+            store.client = lambda root: Mortal(opened(root), writes)
+            action()
+
+        code = os.waitstatus_to_exitcode(os.waitpid(_fork(act), 0)[1])
+        assert code in (0, -signal.SIGKILL)
+        return code != 0
+
+    return one
+
+
+class Mortal:
+    """A client of MLflow whose process is killed when it has written `writes` times."""
+
+    def __init__(self, client: Any, writes: int) -> None:
+        self._client, self._left = client, writes
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._counted(found) if name.startswith(WRITES) else found
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*words: Any, **more: Any) -> Any:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            return write(*words, **more)
+
+        return counted
 
 
 def _fork(action: Callable[[], object]) -> int:

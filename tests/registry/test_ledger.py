@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ def event(name: str, version: int = 1, **words: Any) -> Event:
     return Event("promote", name, version, **values)
 
 
+def broken(client: Any, name: str) -> str | None:
+    return ledger.read(client, name).broken
+
+
 def test_an_event_may_be_about_no_version_at_all(made_store: Path) -> None:
     client = store.client(made_store)
     moves = {"production": (2, None)}
@@ -28,7 +33,7 @@ def test_an_event_may_be_about_no_version_at_all(made_store: Path) -> None:
     finished = ledger.finish(client, ledger.begin(client, found))
     assert ledger.events(client, "gone") == [finished]
     assert finished.versions == {2}
-    assert ledger.broken(client, "gone") is None
+    assert broken(client, "gone") is None
 
 
 def write(client: Any, name: str, versions: range) -> list[Event]:
@@ -53,7 +58,7 @@ def test_events_are_read_as_they_were_written(any_store: Path) -> None:
     assert ledger.unfinished(client, name) == [begun]
     finished = ledger.finish(client, begun)
     assert ledger.events(client, name) == [finished]
-    assert ledger.broken(client, name) is None
+    assert broken(client, name) is None
     assert finished == replace(
         event(name, **words),
         id=begun.id,
@@ -76,15 +81,16 @@ def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path
     read = ledger.events(client, "order")
     assert [(one.index, one.version) for one in read] == [(0, 2), (1, 1)]
     assert read[1].previous == read[0].hash
-    assert ledger.broken(client, "order") is None
+    assert broken(client, "order") is None
 
 
 def test_an_event_is_finished_once(made_store: Path) -> None:
     client = store.client(made_store)
     begun = ledger.begin(client, event("once"))
     ledger.abandon(client, begun, "somebody was quicker")
-    with pytest.raises(PipelineError, match="closed by another process"):
-        ledger.finish(client, begun)
+    for act in (ledger.finish, partial(ledger.abandon, why="too late")):
+        with pytest.raises(PipelineError, match="closed by another process"):
+            act(client, begun)
     assert ledger.events(client, "once") == []
     note = client.get_run(begun.id).data.tags["mlflow.note.content"]
     assert note.endswith("Not done: somebody was quicker")
@@ -109,7 +115,7 @@ def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
     client = store.client(made_store)
     events = write(client, name, range(1, 4))
     client.set_tag(events[1].id, tag, value)
-    assert (ledger.broken(client, name) or "").startswith(f"event 1 (run {events[1].id}) is not")
+    assert (broken(client, name) or "").startswith(f"event 1 (run {events[1].id}) is not")
     with pytest.raises(
         PipelineError, match="is not whole: event 1 .*backup.*rename the experiment"
     ):
@@ -122,7 +128,7 @@ def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path)
     forged = replace(second, reason="worse")
     client.set_tag(second.id, "reason", "worse")
     client.set_tag(second.id, "hash", forged.digest())
-    assert ledger.broken(client, "forged") == (
+    assert broken(client, "forged") == (
         f"event 2 (run {third.id}) follows another event than the one before it"
     )
 
@@ -133,9 +139,63 @@ def test_a_deleted_event_is_found_the_last_one_too(made_store: Path, index: int)
     client = store.client(made_store)
     events = write(client, name, range(1, 4))
     client.delete_run(events[index].id)
-    assert (ledger.broken(client, name) or "").startswith(f"event {index}")
+    assert (broken(client, name) or "").startswith(f"event {index}")
     client.restore_run(events[index].id)
-    assert ledger.broken(client, name) is None
+    assert broken(client, name) is None
+
+
+def test_an_edited_or_deleted_head_is_found(made_store: Path) -> None:
+    client = store.client(made_store)
+    first, second = write(client, "headless", range(1, 3))
+    experiment = client.get_experiment_by_name("headless-ledger").experiment_id
+    client.set_experiment_tag(experiment, "head", f"0 {first.hash} {first.id}")
+    told = broken(client, "headless") or ""
+    assert f"and not '1 {second.hash} {second.id}': it was edited" in told
+    client.delete_experiment_tag(experiment, "head")
+    assert (broken(client, "headless") or "").startswith("the experiment's tag head is None and")
+    client.set_experiment_tag(experiment, "head", f"1 {second.hash} {second.id}")
+    assert broken(client, "headless") is None
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
+def test_an_event_whose_run_was_not_closed_is_in_the_chain_if_the_head_names_it(
+    made_store: Path, status: str
+) -> None:
+    name = f"unclosed-{status}"
+    client = store.client(made_store)
+    first, last = write(client, name, range(1, 3))
+    client.update_run(last.id, status)  # killed in between, or closed by one that was suspended
+    found = ledger.read(client, name)
+    assert (found.events, found.unfinished, found.broken) == ([first, last], [], None)
+    ledger.close_last(client, name)
+    assert client.get_run(last.id).info.status == "FINISHED"
+    assert ledger.read(client, name) == found
+
+
+def test_evidence_that_is_no_number_is_written_as_null(made_store: Path) -> None:
+    client = store.client(made_store)
+    evidence = {"metrics": {"loss": float("nan"), "top2": float("-inf"), "size_bytes": 1}}
+    finished = ledger.finish(client, ledger.begin(client, event("nan", evidence=evidence)))
+    assert ledger.events(client, "nan") == [finished]
+    assert finished.evidence == {"metrics": {"loss": None, "top2": None, "size_bytes": 1}}
+
+
+def test_a_decision_is_one_of_the_gate_by_its_key_or_of_who_took_a_version_out() -> None:
+    def one(action: Any, version: int | None, moves: Any = None, key: str | None = None) -> Event:
+        return Event(
+            action, "m", version, moves or {}, "ann", "why", evidence={"key": key} if key else {}
+        )
+
+    for action in ("promote", "refuse", "request", "approve"):
+        past = [one(action, 2, key="k")]
+        assert ledger.has_decided(past, 2, "k")
+        assert not ledger.has_decided(past, 2, "another")
+        assert not ledger.has_decided(past, 1, "k")
+    into = {"production": (2, 1)}
+    assert ledger.has_decided([one("rollback", 1, into)], 2, "k")
+    assert ledger.has_decided([one("found", 1, into)], 2, "k")
+    assert not ledger.has_decided([one("promote", 1, into, key="k")], 2, "k")
+    assert not ledger.has_decided([one("rollback", 1, into)], 1, "k")
 
 
 def test_a_run_that_was_finished_by_hand_is_found(made_store: Path) -> None:
@@ -143,7 +203,7 @@ def test_a_run_that_was_finished_by_hand_is_found(made_store: Path) -> None:
     write(client, "by-hand", range(1, 2))
     begun = ledger.begin(client, event("by-hand", 2))
     client.set_terminated(begun.id)
-    assert ledger.broken(client, "by-hand") == (
+    assert broken(client, "by-hand") == (
         f"run {begun.id} was finished by hand: no event's index is in its tags"
     )
 

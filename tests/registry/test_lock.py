@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from resnet.registry import lock, store
 
 Fork = Callable[[Callable[[], object]], int]
 Wait = Callable[[int], int]
-ELSEWHERE = "elsewhere 1 0.0"  # a process that nobody here can look at
+ELSEWHERE = "elsewhere 1 0.0 another-boot"  # a process that nobody here can look at
 
 
 @pytest.fixture
@@ -26,6 +27,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def hold_and_die(root: Path, name: str) -> None:
     with lock.holding(store.client(root), name, "ann@host"):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_lock(client: Any, name: str, who: str) -> lock.Lock:
+    """Without the block that gives it back."""
+    taken = lock.Lock(client, name, uuid.uuid4().hex)
+    lock._take(taken, who)
+    return taken
 
 
 def locks(client: Any, name: str) -> list[str]:
@@ -41,7 +49,7 @@ def over(made_store: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], l
         with monkeypatch.context() as patched:
             patched.setattr(processes, "identity", lambda: ELSEWHERE)
             patched.setattr(lock, "TERM_SECONDS", -1.0)
-            return lock._take(client, name, "ann@elsewhere")
+            return take_lock(client, name, "ann@elsewhere")
 
     return take
 
@@ -96,7 +104,7 @@ def test_a_lock_is_over_when_its_time_is_and_its_holder_learns_it(
     made_store: Path, over: Callable[[str], lock.Lock]
 ) -> None:
     client, late = store.client(made_store), over("late")
-    with pytest.raises(PipelineError, match="has -1 s left, 30 s are wanted"):
+    with pytest.raises(PipelineError, match="has -1 s left, 120 s are wanted"):
         late.confirm()
     with lock.holding(client, "late", "bob@host") as held:
         with pytest.raises(PipelineError, match="is held by bob@host"):
@@ -144,7 +152,7 @@ def test_a_lock_that_is_released_while_it_is_read_is_no_foreign_model(
     made_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = store.client(made_store)
-    held = lock._take(client, "torn", "ann@host")
+    held = take_lock(client, "torn", "ann@host")
     read = client.get_registered_model("torn.lock")
     read._tags = {}  # as MLflow gives it where the tags' rows are renamed before it reads them
     held.release()

@@ -39,10 +39,13 @@ def names(client: Any, name: str, alias: str = "production") -> int | None:
     return found.number if found else None
 
 
-def intent(client: Any, name: str) -> Event:
+def intent(client: Any, name: str, checked: bool = True) -> Event:
     """What a promotion of version 3 writes before it moves anything."""
     moves = {"candidate": (2, 3), "production": (2, 3)}
-    return ledger.begin(client, Event("promote", name, 3, moves, "ann@host", "doomed"))
+    begun = ledger.begin(client, Event("promote", name, 3, moves, "ann@host", "doomed"))
+    if checked:
+        ledger.check_off(client, begun)
+    return begun
 
 
 def test_a_move_that_only_lacks_its_end_is_finished(
@@ -60,6 +63,101 @@ def test_a_move_that_only_lacks_its_end_is_finished(
     ]
     assert ledger.events(client, "lacks-end")[-1].version_to == 3
     assert reconcile(made_store, "lacks-end", check=check) == []
+
+
+@pytest.mark.parametrize("aliases", [["production"], ["candidate", "production"]])
+def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
+    made_store: Path, promoted: Callable[[str], list[int]], check: Check, aliases: list[str]
+) -> None:
+    name = f"by-hand-{len(aliases)}"
+    promoted(name)
+    client = store.client(made_store)
+    intent(client, name, checked=False)  # its process was killed during the check
+    for alias in aliases:
+        client.set_registered_model_alias(name, alias, "3")
+    undone, found = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
+    assert undone.startswith("undone: promote 3")
+    assert undone.endswith("production stays at 3")
+    assert found.startswith("recorded: found 3, production 2 → 3")
+    assert [event.action for event in ledger.events(client, name)] == ["promote"] * 2 + ["found"]
+    assert history.read(made_store, name)[1] == []
+
+
+def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere(
+    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+) -> None:
+    promoted("mixed")
+    client = store.client(made_store)
+    intent(client, "mixed")
+    client.set_registered_model_alias("mixed", "production", "3")
+    lines = reconcile(made_store, "mixed", accept=True, reason="it serves", check=check)
+    assert [line.partition(":")[0] for line in lines] == ["undone", "recorded"]
+    assert (names(client, "mixed"), names(client, "mixed", "candidate")) == (3, 2)
+
+
+def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
+    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+) -> None:
+    name = "sleepy"
+    promoted(name)
+    client = store.client(made_store)
+
+    def sleeps(root: Path, client: Any, version: versions.Version) -> None:
+        holder = lock.Holder.read(client, name)
+        assert holder is not None
+        assert lock._bury(client, name, holder.token)  # its time is over
+        assert reconcile(made_store, name, check=check)[0].startswith("undone: promote 3")
+
+    verdict = gate.judge(made_store, name, 3, GATE)
+    with pytest.raises(PipelineError, match="the lock sleepy.lock, .* is not there any more"):
+        promotion.promote(made_store, verdict, reason="slow", check=sleeps)
+    assert history.read(made_store, name)[1] == []
+    assert names(client, name) == 2
+
+
+def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
+    made_store: Path,
+    promoted: Callable[[str], list[int]],
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "late"
+    promoted(name)
+    client = store.client(made_store)
+    check_off = ledger.check_off
+
+    def sleeps(client: Any, event: Event) -> None:
+        check_off(client, event)
+        holder = lock.Holder.read(client, name)
+        assert holder is not None
+        assert lock._bury(client, name, holder.token)
+        assert reconcile(made_store, name, check=check)[0].startswith("finished: refuse 3")
+
+    strict = GATE.model_copy(update={"floor": 1.0})
+    verdict = gate.judge(made_store, name, 3, strict)
+    monkeypatch.setattr(ledger, "check_off", sleeps)
+    with pytest.raises(PipelineError, match="the lock late.lock, .* is not there any more"):
+        promotion.promote(made_store, verdict, reason="slow", check=check)
+    events, problems = history.read(made_store, name)
+    assert ([event.action for event in events[2:]], problems) == (["refuse"], [])
+    assert client.get_run(events[-1].id).info.status == "FINISHED"
+
+
+def test_the_next_mover_settles_what_was_left_and_tells_it(
+    made_store: Path,
+    promoted: Callable[[str], list[int]],
+    check: Check,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    name = "inherited"
+    promoted(name)
+    client = store.client(made_store)
+    intent(client, name)
+    client.set_registered_model_alias(name, "candidate", "3")
+    assert promotion.rollback(made_store, name, reason="on", check=check).version_to == 1
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.startswith("inherited: what a killed process left is undone: promote 3")
 
 
 @pytest.mark.parametrize("candidate_was_moved", [False, True])
@@ -150,19 +248,51 @@ def test_what_was_found_is_accepted_with_a_reason(
     assert promotion.promote(made_store, verdict, reason="on", check=check).promoted
 
 
-def test_a_version_that_does_not_work_is_not_put_back(
-    made_store: Path, promoted: Callable[[str], list[int]]
+@pytest.mark.parametrize(("stray", "accept"), [(3, False), (1, True), (None, True)])
+def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
+    made_store: Path,
+    promoted: Callable[[str], list[int]],
+    check: Check,
+    stray: int | None,
+    accept: bool,
 ) -> None:
-    promoted("worn-out")
+    name = f"stray-candidate-{stray}"
+    promoted(name)
     client = store.client(made_store)
-    client.set_registered_model_alias("worn-out", "production", "3")
+    if stray:
+        client.set_registered_model_alias(name, "candidate", str(stray))
+    else:
+        client.delete_registered_model_alias(name, "candidate")
+    (problem,) = history.read(made_store, name)[1]
+    assert problem.startswith("candidate ")
+    assert ", the ledger's last event says 2: moved behind the ledger's back" in problem
+    with pytest.raises(PipelineError, match="event says 2: moved behind"):
+        promotion.rollback(made_store, name, reason="x", check=check)
+    (line,) = reconcile(made_store, name, accept=accept, reason="so be it", check=check)
+    assert line.startswith("recorded: found" if accept else "restored: restore 2, candidate 3 → 2")
+    assert names(client, name) == 2
+    assert names(client, name, "candidate") == (stray if accept else 2)
+    assert history.read(made_store, name)[1] == []
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
+    made_store: Path, promoted: Callable[[str], list[int]], accept: bool
+) -> None:
+    name = f"worn-out-{accept}"
+    promoted(name)
+    client = store.client(made_store)
+    client.set_registered_model_alias(name, "production", "3")
+    intent(client, name, checked=False)
 
     def fails(root: Path, client: Any, version: versions.Version) -> None:
         raise PipelineError(f"{version} does not work")
 
-    with pytest.raises(PipelineError, match="worn-out version 2 .*does not work"):
-        reconcile(made_store, "worn-out", check=fails)
-    assert names(client, "worn-out") == 3
+    told = f"^undone: promote 3.*\n{name} version {3 if accept else 2} .*does not work"
+    with pytest.raises(PipelineError, match=told):
+        reconcile(made_store, name, accept=accept, reason="a try", check=fails)
+    assert names(client, name) == 3
+    assert len(ledger.events(client, name)) == 2
 
 
 def test_a_version_that_came_into_production_without_any_ledger_can_only_be_accepted(
@@ -199,16 +329,20 @@ def test_a_broken_ledger_stops_every_move(
     assert promotion.promote(made_store, verdict, reason="on", check=check).promoted
 
 
-def test_a_move_under_way_is_not_taken_for_a_crash(
+def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
     made_store: Path, promoted: Callable[[str], list[int]]
 ) -> None:
     promoted("under-way")
     client = store.client(made_store)
     with lock.holding(client, "under-way", "bob@host"):
-        intent(client, "under-way")
+        client.set_registered_model_alias("under-way", "candidate", "1")
+        moves = {"production": (2, 3)}
+        ledger.begin(client, Event("rollback", "under-way", 3, moves, "bob@host", "why"))
         client.set_registered_model_alias("under-way", "production", "3")
-        (problem,) = history.read(made_store, "under-way")[1]
-    assert problem.startswith("a move is under way, by bob@host (process ")
+        problems = history.read(made_store, "under-way")[1]
+    assert problems[0].startswith("a move is under way, by bob@host (process ")
+    assert problems[1].startswith("candidate names version 1, the ledger's last event says 2: mov")
+    assert len(problems) == 2
 
 
 def test_the_commands_say_what_is_wrong_and_what_they_did(
@@ -226,17 +360,18 @@ def test_the_commands_say_what_is_wrong_and_what_they_did(
     client = store.client(tmp_path)
     client.create_registered_model("mine")
     client.create_model_version("mine", "runs:/none/model.keras")
-    client.set_registered_model_alias("mine", "production", "1")
-    ledger.finish(client, ledger.begin(client, Event("refuse", "mine", 1, {}, "ann", "bad")))
+    event = Event("promote", "mine", 1, {"production": (None, 1)}, "ann", "good")
+    ledger.finish(client, ledger.begin(client, event))
 
     assert [finding.level for finding in doctor.ledgers(tmp_path)] == ["warn"]
     assert cli.main(["history", "--model", "mine"]) == 0
     printed = capsys.readouterr()
-    assert "refuse" in printed.out
-    assert "warning: production names version 1, the ledger's last word is that" in printed.err
+    assert "– → 1" in printed.out
+    assert "warning: production is gone, the ledger's last event says 1: moved" in printed.err
     assert cli.main(["reconcile", "--model", "mine"]) == 1
+    assert "error: mine version 1: its artifact model.keras cannot be" in capsys.readouterr().err
     assert cli.main(["reconcile", "--model", "mine", "--accept", "--reason", "so be it"]) == 0
-    assert "recorded: found 1, production none → 1" in capsys.readouterr().out
+    assert "recorded: found, production 1 → none" in capsys.readouterr().out
     assert cli.main(["reconcile", "--model", "mine"]) == 0
     assert capsys.readouterr().out == "nothing to reconcile\n"
     assert [finding.level for finding in doctor.ledgers(tmp_path)] == ["ok"]

@@ -1,0 +1,178 @@
+"""Whatever moves an alias may be killed between any two of its writes; nothing is lost by it."""
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet import params
+from resnet.registry import approval, gate, history, ledger, promotion, store, versions
+from resnet.registry.event import Event
+from resnet.registry.reconcile import reconcile
+from resnet.registry.verdict import Verdict
+
+GATE = params.load(Path(__file__).parents[2]).gate
+Register = Callable[..., int]
+Check = Callable[..., None]
+Killed = Callable[[Callable[[], object], int], bool]
+Aliases = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Mover:
+    """The moves of one registered model, in the store of any checkout."""
+
+    name: str
+    check: Check
+
+    def judge(self, root: Path, number: int) -> Verdict:
+        return gate.judge(root, self.name, number, GATE)
+
+    def promote(self, root: Path, number: int, reason: str = "doomed") -> Any:
+        verdict = self.judge(root, number)
+        return promotion.promote(root, verdict, reason=reason, check=self.check)
+
+    def rollback(self, root: Path, reason: str = "doomed") -> Any:
+        return promotion.rollback(root, self.name, reason=reason, check=self.check)
+
+    def ask(self, root: Path, number: int, reason: str = "doomed") -> Any:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        verdict = self.judge(root, number)
+        return approval.ask(root, verdict, until=until, reason=reason, check=self.check)
+
+    def approve(self, root: Path, number: int) -> Any:
+        return approval.approve(root, self.name, number, GATE, reason="doomed", check=self.check)
+
+    def reject(self, root: Path, number: int) -> Any:
+        return approval.reject(root, self.name, number, reason="doomed")
+
+    def reconcile(self, root: Path, *, accept: bool = False) -> list[str]:
+        return reconcile(root, self.name, accept=accept, reason="doomed", check=self.check)
+
+    def point(self, root: Path, **aliases: int) -> None:
+        """Behind the ledger's back."""
+        for alias, number in aliases.items():
+            store.client(root).set_registered_model_alias(self.name, alias, str(number))
+
+    def leave(self, root: Path, **aliases: int) -> None:
+        """What a promotion of version 3 leaves that was killed when it had written these."""
+        client = store.client(root)
+        moves = {"candidate": (2, 3), "production": (2, 3)}
+        evidence = self.judge(root, 3).as_dict()
+        event = Event("promote", self.name, 3, moves, "ann", "doomed", evidence=evidence)
+        ledger.check_off(client, ledger.begin(client, event))
+        self.point(root, **aliases)
+
+    def aliases(self, root: Path) -> Aliases:
+        found = store.client(root).get_registered_model(self.name).aliases
+        return {alias: int(number) for alias, number in found.items()}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that is killed, where 2 was promoted after 1; 3 is as good, and 4 is bad."""
+
+    act: Callable[[Mover, Path], object]
+    ends: tuple[Aliases, ...]  # where the aliases may be afterwards
+    before: Callable[[Mover, Path], object] = lambda mover, root: None
+
+
+def at(production: int, candidate: int) -> Aliases:
+    return {"production": production, "candidate": candidate}
+
+
+CASES = {
+    "promote": Case(lambda m, root: m.promote(root, 3), (at(2, 2), at(3, 3))),
+    "refuse": Case(lambda m, root: m.promote(root, 4), (at(2, 2),)),
+    "rollback": Case(lambda m, root: m.rollback(root), (at(2, 2), at(1, 2))),
+    "request": Case(lambda m, root: m.ask(root, 3), (at(2, 2), at(2, 3))),
+    "approve": Case(
+        lambda m, root: m.approve(root, 3),
+        (at(2, 3), at(3, 3)),
+        lambda m, root: m.ask(root, 3, "a retrain"),
+    ),
+    "reject": Case(
+        lambda m, root: m.reject(root, 3),
+        (at(2, 3),),
+        lambda m, root: m.ask(root, 3, "a retrain"),
+    ),
+    "restore": Case(
+        lambda m, root: m.reconcile(root),
+        (at(2, 2),),
+        lambda m, root: m.point(root, production=3, candidate=1),
+    ),
+    "found": Case(
+        lambda m, root: m.reconcile(root, accept=True),
+        (at(2, 2), at(3, 1)),
+        lambda m, root: m.point(root, production=3, candidate=1),
+    ),
+    "finish": Case(
+        lambda m, root: m.reconcile(root),
+        (at(3, 3),),
+        lambda m, root: m.leave(root, candidate=3, production=3),
+    ),
+    "undo": Case(
+        lambda m, root: m.reconcile(root), (at(2, 2),), lambda m, root: m.leave(root, candidate=3)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
+    kind: str, made_store: Path, register: Register, check: Check, tmp_path: Path, killed: Killed
+) -> None:
+    case, mover = CASES[kind], Mover(f"mortal-{kind}", check)
+    for correct in (400, 400, 400, 100):
+        register(mover.name, correct, images=500)
+    for number in (1, 2):
+        mover.promote(made_store, number, "the state before")
+    case.before(mover, made_store)
+    client = store.client(made_store)
+    past = ledger.events(client, mover.name)
+    database = made_store / ".state" / "mlflow" / "mlflow.db"
+    shutil.copy(database, saved := tmp_path / "saved.db")
+
+    more: set[int] = set()  # events than before
+    for writes in itertools.count():
+        put_back(saved, database)
+        died = killed(lambda: case.act(mover, made_store), writes)
+        serving = versions.resolve(client, mover.name, "production")
+        check(made_store, client, serving)
+
+        mover.reconcile(made_store)
+        events, problems = history.read(made_store, mover.name)
+        assert problems == []
+        assert ledger.unfinished(client, mover.name) == []
+        assert events[: len(past)] == past
+        assert {event.reason for event in events[len(past) :]} <= {"doomed"}
+        assert mover.aliases(made_store) in case.ends
+        if kind not in ("restore", "found"):  # what serves is not moved to tidy up
+            assert mover.aliases(made_store)["production"] == serving.number
+        assert all(verdict_is_kept(client, event) for event in events)
+        more.add(len(events) - len(past))
+        if not died:
+            break
+    assert writes >= 5
+    assert max(more) == (0 if kind == "undo" else 1)
+    assert mover.promote(made_store, 1, "life goes on").promoted
+
+
+def put_back(saved: Path, database: Path) -> None:
+    """Give a database in use the contents that it had before."""
+    with closing(sqlite3.connect(saved)) as source, closing(sqlite3.connect(database)) as target:
+        source.backup(target)
+
+
+def verdict_is_kept(client: Any, event: Event) -> bool:
+    """Whether the version's run has the files of the event's verdict, if it has one."""
+    if not event.evidence:
+        return True
+    run = client.get_model_version(event.model, str(event.version)).run_id
+    return event.id[:8] in {Path(one.path).stem[-8:] for one in client.list_artifacts(run, "gate")}
