@@ -92,9 +92,9 @@ def finish(client: Any, event: Event) -> Event:
     return placed
 
 
-def close_last(client: Any, name: str) -> None:
+def close_last(client: Any, found: Ledger) -> None:
     """Close the run of the last event, where its process was killed before it could."""
-    last = events(client, name)[-1:]
+    last = found.events[-1:]
     if last and client.get_run(last[0].id).info.status != DONE:
         client.set_terminated(last[0].id, DONE)
 
@@ -114,9 +114,13 @@ def read(client: Any, name: str) -> Ledger:
 
     Raises PipelineError where a run holds something else; `Ledger.broken` looks at the chain.
     """
+    experiment = _experiment(client, name)
+    if experiment is None:
+        return Ledger([], [], None)
     while True:
-        head, runs = _head(client, name), _runs(client, name)
-        if _head(client, name) == head:  # else an event was finished while the runs were read
+        head, runs = experiment.tags.get(HEAD), _runs(client, experiment)
+        experiment = client.get_experiment(experiment.experiment_id)
+        if experiment.tags.get(HEAD) == head:  # else one was finished while they were read
             break
     last = (head or "").rpartition(" ")[2]
     done = [one for one in runs if one.info.status == DONE or one.info.run_id == last]
@@ -140,11 +144,12 @@ def events(client: Any, name: str) -> list[Event]:
     return read(client, name).events
 
 
-def verify(client: Any, name: str) -> None:
-    """Raise PipelineError where the chain is broken."""
-    found = read(client, name).broken
-    if found:
-        raise _not_whole(name, found)
+def whole(client: Any, name: str) -> Ledger:
+    """The ledger of `name`. Raises PipelineError where its chain is broken."""
+    found = read(client, name)
+    if found.broken:
+        raise _not_whole(name, found.broken)
+    return found
 
 
 def _first_break(history: Sequence[Event]) -> str | None:
@@ -222,8 +227,8 @@ def whoever() -> str:
 def _experiment(client: Any, name: str) -> Any:
     """The experiment, None where nothing was ever written. Raises PipelineError if deleted."""
     found = client.get_experiment_by_name(name + SUFFIX)
-    if found:
-        store.experiment(client, name + SUFFIX)
+    if found and found.lifecycle_stage == "deleted":
+        store.experiment(client, name + SUFFIX)  # it says what to do
     return found
 
 
@@ -248,16 +253,8 @@ def _place(event: Event) -> str:
     return f"{event.index} {event.hash} {event.id}"
 
 
-def _head(client: Any, name: str) -> str | None:
-    experiment = _experiment(client, name)
-    return experiment.tags.get(HEAD) if experiment else None
-
-
-def _runs(client: Any, name: str) -> list[Any]:
+def _runs(client: Any, experiment: Any) -> list[Any]:
     """All runs of the ledger, the oldest first by the clocks; one search, so of one moment."""
-    experiment = _experiment(client, name)
-    if experiment is None:
-        return []
     runs: list[Any] = []
     page = None
     while page is None or page.token:

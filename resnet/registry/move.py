@@ -40,7 +40,6 @@ def moving(root: Path, name: str, who: str, reason: str) -> Iterator[Lock]:
     if not reason.strip():
         raise PipelineError("the reason is empty: say why with --reason, for those who come later")
     with lock.holding(store.client(root), name, who) as held:
-        ledger.verify(held.client, name)
         for line in settle(held):
             log.warning("%s: what a killed process left is %s", name, line)
         found = audit.stray(held.client, name)
@@ -85,12 +84,14 @@ def carry_out(root: Path, held: Lock, event: Event, check: Check) -> Event:
 def settle(held: Lock) -> list[str]:
     """Finish or undo what killed movers left; a line on each.
 
-    Whoever holds the lock knows that nobody is at work on an event that is open.
+    Whoever holds the lock knows that nobody is at work on an event that is open. Raises
+    PipelineError where the ledger is broken.
     """
     client, name, lines = held.client, held.name, []
+    found = ledger.whole(client, name)
     held.confirm()
-    ledger.close_last(client, name)
-    for event in ledger.unfinished(client, name):
+    ledger.close_last(client, found)
+    for event in found.unfinished:
         held.confirm()
         checked = ledger.is_checked(client, event)
         if checked and _has_happened(client, event):

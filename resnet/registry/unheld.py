@@ -121,8 +121,8 @@ def _logged(client: Any, run: Any) -> list[str]:
 
 def _told(client: Any, name: str) -> set[int]:
     """The numbers that an event names, one of what is being done among them."""
-    ledger.verify(client, name)
-    events = [*ledger.events(client, name), *ledger.unfinished(client, name)]
+    found = ledger.whole(client, name)
+    events = [*found.events, *found.unfinished]
     return {number for event in events for number in event.versions}
 
 

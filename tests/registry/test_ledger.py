@@ -119,7 +119,7 @@ def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
     with pytest.raises(
         PipelineError, match="is not whole: event 1 .*backup.*rename the experiment"
     ):
-        ledger.verify(client, name)
+        ledger.whole(client, name)
 
 
 def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path) -> None:
@@ -167,7 +167,7 @@ def test_an_event_whose_run_was_not_closed_is_in_the_chain_if_the_head_names_it(
     client.update_run(last.id, status)  # killed in between, or closed by one that was suspended
     found = ledger.read(client, name)
     assert (found.events, found.unfinished, found.broken) == ([first, last], [], None)
-    ledger.close_last(client, name)
+    ledger.close_last(client, found)
     assert client.get_run(last.id).info.status == "FINISHED"
     assert ledger.read(client, name) == found
 
