@@ -32,10 +32,8 @@ def problems(client: Any, name: str) -> list[str]:
     while True:
         read = ledger.read(client, name)
         found = _stray(client, name, read.events)
-        if (
-            ledger.read(client, name) == read
-        ):  # else a mover was at work while the aliases were read
-            break
+        if ledger.read(client, name) == read:
+            break  # else a mover was at work while the aliases were read
     lines = [f"the ledger is not whole: {read.broken}"] if read.broken else []
     holder = lock.Holder.read(client, name)
     if holder and not holder.is_over:

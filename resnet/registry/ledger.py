@@ -27,11 +27,12 @@ from mlflow.entities import RunTag
 
 from resnet.errors import PipelineError
 from resnet.registry import store
-from resnet.registry.event import Event, stamp
+from resnet.registry.event import TAG_LENGTH, Event, stamp
 from resnet.registry.versions import PRODUCTION
 
 SUFFIX = "-ledger"
 HEAD = "head"  # tag of the experiment: the last event, see `_place`
+NOTE = "mlflow.note.content"  # a run's description in MLflow's page
 CHECKED = "checked"  # tag of a run; like the run's status it says how far the event is, not what
 
 UNDER_WAY, DONE = "RUNNING", "FINISHED"  # a run's status
@@ -58,7 +59,7 @@ def begin(client: Any, event: Event) -> Event:
     event = replace(event, time=stamp(datetime.now(UTC)), evidence=evidence)
     run = client.create_run(
         store.experiment(client, event.model + SUFFIX),
-        tags={**event.tags(), "mlflow.note.content": str(event), "mlflow.user": event.who},
+        tags={**event.tags(), NOTE: _note(event), "mlflow.user": event.who},
         run_name=f"{event.action} {event.version}" if event.version else event.action,
     )
     return replace(event, id=str(run.info.run_id))
@@ -105,7 +106,7 @@ def abandon(client: Any, event: Event, why: str) -> None:
     Raises PipelineError where somebody has closed it already.
     """
     _must_be_open(client, event)
-    client.set_tag(event.id, "mlflow.note.content", f"{event}\n\nNot done: {why}")
+    client.set_tag(event.id, NOTE, _note(event, f"Not done: {why}\n\n"))
     client.set_terminated(event.id, "FAILED")
 
 
@@ -246,6 +247,11 @@ def _must_be_open(client: Any, event: Event) -> None:
             f"the event '{event}' was closed by another process while this one was at work: "
             "look at 'resnet history'"
         )
+
+
+def _note(event: Event, outcome: str = "") -> str:
+    """An event for a reader, cut to what every store takes: the event's own tags have it all."""
+    return f"{outcome}{event}"[:TAG_LENGTH]
 
 
 def _place(event: Event) -> str:

@@ -31,9 +31,7 @@ class Mover:
 
     name: str
     check: Check
-    verdicts: dict[int, Verdict] = field(
-        default_factory=dict
-    )  # of versions, as they were asked for
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # by version, as they were asked for
 
     def judge(self, root: Path, number: int) -> Verdict:
         if number not in self.verdicts:
