@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resnet import params
-from resnet.registry import gate, ledger, move, promotion, request, store, versions
+from resnet.registry import gate, ledger, move, past, promotion, request, store, versions
 from resnet.registry.check import must_work
 from resnet.registry.event import Event, stamp
 from resnet.registry.promotion import Decision
@@ -64,7 +64,7 @@ def approve(
     version = versions.resolve(client, name, selector)
     history = ledger.events(client, name)
     found = request.waiting(history, version, datetime.now(UTC))
-    last = ledger.last_move(history)
+    last = past.last_move(history)
     moved = last is not None and history.index(last) > history.index(found.event)
     wanted = Event(
         "approve",

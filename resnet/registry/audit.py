@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet.registry import ledger, lock, versions
+from resnet.registry import ledger, lock, past, versions
 from resnet.registry.event import Event
 from resnet.registry.versions import CANDIDATE, PRODUCTION
 
@@ -54,7 +54,7 @@ def problems(client: Any, name: str) -> list[str]:
 def _stray(client: Any, name: str, events: Sequence[Event]) -> Stray | None:
     moves = {}
     for alias in (PRODUCTION, CANDIDATE):
-        last = ledger.last_move(events, alias)
+        last = past.last_move(events, alias)
         told = last.moves[alias][1] if last else None
         version = versions.with_alias(client, name, alias)
         found = version.number if version else None

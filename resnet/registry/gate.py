@@ -56,7 +56,7 @@ def judge(
             comparison=fact(lambda: test.compare(production, gate.confidence)),
             best=fact(
                 lambda: test.best(
-                    past.in_production(history, serving), past.accuracies(history), serving
+                    past.ever_in_production(history, serving), past.accuracies(history), serving
                 )
             ),
         )

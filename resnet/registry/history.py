@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from resnet.registry import audit, ledger, store
+from resnet.registry import audit, ledger, past, store
 from resnet.registry.event import Event
 from resnet.registry.request import Request, requests
 
@@ -60,7 +60,7 @@ def _row(event: Event, asked: Mapping[str, Request]) -> tuple[str, ...]:
         event.time[:19].replace("T", " "),
         event.action + (f" ({mark})" if mark else ""),
         str(event.version or "–"),
-        f"{before} → {after}" if ledger.last_move([event]) else "",
+        f"{before} → {after}" if past.last_move([event]) else "",
         event.who,
         " ".join(why),
     )

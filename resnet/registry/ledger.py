@@ -28,7 +28,6 @@ from mlflow.entities import RunTag
 from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.event import TAG_LENGTH, Event, stamp
-from resnet.registry.versions import PRODUCTION
 
 SUFFIX = "-ledger"
 HEAD = "head"  # tag of the experiment: the last event, see `_place`
@@ -179,39 +178,6 @@ def _cut_off(history: Sequence[Event], head: str | None) -> str | None:
         f"the experiment's tag {HEAD} is {head!r} and not {wanted!r}: it was edited, or a run was "
         "finished by hand"
     )
-
-
-def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
-    """The event that moved production, or another alias, last."""
-    return next((event for event in reversed(history) if alias in event.moves), None)
-
-
-def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
-    """Whether there is a decision about a version, after which no retraining asks again.
-
-    That is one of the gate by these rules on these images (see `gate.decision_key`), and a request
-    is one; or, whatever the rules, one of a person who took the version out of production.
-    """
-    return any(
-        (event.version == version and event.evidence.get("key") == key)
-        or (event.action in ("rollback", "found") and event.version_from == version)
-        for event in history
-    )
-
-
-def in_production(history: Sequence[Event]) -> list[int]:
-    """Versions as they came into production, those that were rolled back taken off again."""
-    stack: list[int] = []
-    for event in history:
-        number = event.version_to
-        if number is None or (stack and stack[-1] == number):
-            continue
-        if event.action == "rollback" and number in stack:
-            while stack[-1] != number:
-                stack.pop()
-        else:
-            stack.append(number)
-    return stack
 
 
 def models(client: Any) -> list[str]:

@@ -1,12 +1,46 @@
-"""What the ledger's events tell the gate of versions, of which some may be deleted by now."""
+"""What a ledger's events tell of versions, of which some may be deleted by now."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnet.registry.event import Event
+from resnet.registry.versions import PRODUCTION
 
 
-def in_production(history: Sequence[Event], now: int | None) -> set[int]:
+def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
+    """The event that moved production, or another alias, last."""
+    return next((event for event in reversed(history) if alias in event.moves), None)
+
+
+def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
+    """Whether there is a decision about a version, after which no retraining asks again.
+
+    That is one of the gate by these rules on these images (see `gate.decision_key`), and a request
+    is one; or, whatever the rules, one of a person who took the version out of production.
+    """
+    return any(
+        (event.version == version and event.evidence.get("key") == key)
+        or (event.action in ("rollback", "found") and event.version_from == version)
+        for event in history
+    )
+
+
+def succession(history: Sequence[Event]) -> list[int]:
+    """Versions as they came into production, those that were rolled back taken off again."""
+    stack: list[int] = []
+    for event in history:
+        number = event.version_to
+        if number is None or (stack and stack[-1] == number):
+            continue
+        if event.action == "rollback" and number in stack:
+            while stack[-1] != number:
+                stack.pop()
+        else:
+            stack.append(number)
+    return stack
+
+
+def ever_in_production(history: Sequence[Event], now: int | None) -> set[int]:
     """The versions that ever were in production, those that were rolled back among them."""
     moved = {event.version_to for event in history}
     return {number for number in {*moved, now} if number is not None}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import ledger, move, versions
+from resnet.registry import ledger, move, past, versions
 from resnet.registry.check import must_work
 from resnet.registry.event import Event
 from resnet.registry.request import Request, newest, waiting
@@ -134,8 +134,8 @@ def rollback(
 
 def _before(client: Any, production: Version) -> int:
     """The version that was in production before, by the ledger."""
-    past = ledger.in_production(ledger.events(client, production.name))
-    for number in reversed(past):
+    served = past.succession(ledger.events(client, production.name))
+    for number in reversed(served):
         if number != production.number:
             return number
     raise PipelineError(
@@ -148,7 +148,7 @@ def _moved(
     version: Version, verdict: Verdict, production: Version | None, history: Sequence[Event]
 ) -> MovedError:
     """Another was quicker: say who."""
-    last = ledger.last_move(history)
+    last = past.last_move(history)
     return MovedError(
         f"the gate compared {version} with version {verdict.against or 'none'}, and "
         f"{production or 'nothing'} is in production now: ask the gate again"

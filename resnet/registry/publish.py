@@ -12,7 +12,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.registry import gate, ledger, live, record, store, versions
+from resnet.registry import gate, ledger, live, past, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
 from resnet.registry.versions import PRODUCTION, Version
@@ -30,7 +30,7 @@ class Status:
 
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
-    decided: bool  # it is in production, or there is a decision: see `ledger.has_decided`
+    decided: bool  # it is in production, or there is a decision: see `past.has_decided`
     request: Request | None = None  # where the decision was to ask a person
 
 
@@ -47,7 +47,7 @@ def status(chosen: params.Params, root: Path) -> Status:
     return Status(
         version,
         evaluated=version.evaluation_hash == scores.evaluation.hash,
-        decided=PRODUCTION in version.aliases or ledger.has_decided(history, version.number, key),
+        decided=PRODUCTION in version.aliases or past.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
     )
 

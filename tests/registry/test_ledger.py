@@ -180,24 +180,6 @@ def test_evidence_that_is_no_number_is_written_as_null(made_store: Path) -> None
     assert finished.evidence == {"metrics": {"loss": None, "top2": None, "size_bytes": 1}}
 
 
-def test_a_decision_is_one_of_the_gate_by_its_key_or_of_who_took_a_version_out() -> None:
-    def one(action: Any, version: int | None, moves: Any = None, key: str | None = None) -> Event:
-        return Event(
-            action, "m", version, moves or {}, "ann", "why", evidence={"key": key} if key else {}
-        )
-
-    for action in ("promote", "refuse", "request", "approve"):
-        past = [one(action, 2, key="k")]
-        assert ledger.has_decided(past, 2, "k")
-        assert not ledger.has_decided(past, 2, "another")
-        assert not ledger.has_decided(past, 1, "k")
-    into = {"production": (2, 1)}
-    assert ledger.has_decided([one("rollback", 1, into)], 2, "k")
-    assert ledger.has_decided([one("found", 1, into)], 2, "k")
-    assert not ledger.has_decided([one("promote", 1, into, key="k")], 2, "k")
-    assert not ledger.has_decided([one("rollback", 1, into)], 1, "k")
-
-
 def test_a_run_that_was_finished_by_hand_is_found(made_store: Path) -> None:
     client = store.client(made_store)
     write(client, "by-hand", range(1, 2))
@@ -226,24 +208,6 @@ def test_a_ledger_of_which_everything_was_deleted_is_no_empty_one(made_store: Pa
     client.delete_experiment(client.get_experiment_by_name("all-ledger").experiment_id)
     with pytest.raises(PipelineError, match="all-ledger is deleted: restore it"):
         ledger.events(client, "all")
-
-
-def test_versions_are_in_production_until_they_are_rolled_back() -> None:
-    def move(action: Any, before: int | None, after: int | None) -> Event:
-        moves = {"production": (before, after)}
-        return Event(action, "m", after, moves, "ann@host", "why")
-
-    refused = Event("refuse", "m", 9, {}, "ann@host", "why")
-    past = [move("promote", None, 1), move("promote", 1, 2), refused, move("promote", 2, 3)]
-    assert ledger.in_production(past) == [1, 2, 3]
-    past += [move("found", 3, 5), move("restore", 5, 5)]
-    assert ledger.in_production(past) == [1, 2, 3, 5]
-    past += [move("rollback", 5, 2)]
-    assert ledger.in_production(past) == [1, 2]
-    past += [move("found", 2, None), move("restore", None, 2)]
-    assert ledger.in_production(past) == [1, 2]
-    assert ledger.last_move([*past, refused]) == past[-1]
-    assert ledger.last_move([refused]) is None
 
 
 def test_the_table_says_what_moved_and_who_moved_it() -> None:

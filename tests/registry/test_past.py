@@ -1,0 +1,42 @@
+"""What a ledger's events tell, as pure functions of them."""
+
+from typing import Any
+
+from resnet.registry import past
+from resnet.registry.event import Event
+
+
+def test_a_decision_is_one_of_the_gate_by_its_key_or_of_who_took_a_version_out() -> None:
+    def one(action: Any, version: int | None, moves: Any = None, key: str | None = None) -> Event:
+        return Event(
+            action, "m", version, moves or {}, "ann", "why", evidence={"key": key} if key else {}
+        )
+
+    for action in ("promote", "refuse", "request", "approve"):
+        told = [one(action, 2, key="k")]
+        assert past.has_decided(told, 2, "k")
+        assert not past.has_decided(told, 2, "another")
+        assert not past.has_decided(told, 1, "k")
+    into = {"production": (2, 1)}
+    assert past.has_decided([one("rollback", 1, into)], 2, "k")
+    assert past.has_decided([one("found", 1, into)], 2, "k")
+    assert not past.has_decided([one("promote", 1, into, key="k")], 2, "k")
+    assert not past.has_decided([one("rollback", 1, into)], 1, "k")
+
+
+def test_versions_are_in_production_until_they_are_rolled_back() -> None:
+    def move(action: Any, before: int | None, after: int | None) -> Event:
+        moves = {"production": (before, after)}
+        return Event(action, "m", after, moves, "ann@host", "why")
+
+    refused = Event("refuse", "m", 9, {}, "ann@host", "why")
+    told = [move("promote", None, 1), move("promote", 1, 2), refused, move("promote", 2, 3)]
+    assert past.succession(told) == [1, 2, 3]
+    told += [move("found", 3, 5), move("restore", 5, 5)]
+    assert past.succession(told) == [1, 2, 3, 5]
+    told += [move("rollback", 5, 2)]
+    assert past.succession(told) == [1, 2]
+    told += [move("found", 2, None), move("restore", None, 2)]
+    assert past.succession(told) == [1, 2]
+    assert past.last_move([*told, refused]) == told[-1]
+    assert past.last_move([refused]) is None
