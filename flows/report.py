@@ -19,6 +19,14 @@ METRICS = {
     "top2": "{:.2%}",
     "loss": "{:.4f}",
     "calibration_error": "{:.2%}",
+    "calibration_error_scaled": "{:.2%}",
+    "temperature": "{:.2f}",
+    "accuracy_near_duplicates": "{:.2%}",
+    "accuracy_without_near_duplicates": "{:.2%}",
+    "accuracy_without_label_errors": "{:.2%}",
+    "accuracy_without_both": "{:.2%}",
+    "human_cross_entropy": "{:.4f}",
+    "human_entropy": "{:.4f}",
     "parameters": "{:,}",
     "latency_ms": "{:.2f}",
     "throughput": "{:,.0f}",
@@ -71,11 +79,16 @@ def answers(request: Request) -> str:
 
 
 def _metrics(found: Summary) -> str:
-    """A table with a row a metric; production's column only where there is another version."""
+    """A table with a row a metric; production's column only where there is another version.
+
+    A metric that neither version has is left out.
+    """
     names = [f"version {one.number}" for one in (found.version, found.other) if one]
+    sides = [side for side in (found.metrics, found.other_metrics) if side]
     rows = [
-        [name, *(text.format(side[name]) for side in (found.metrics, found.other_metrics) if side)]
+        [name, *("–" if side[name] is None else text.format(side[name]) for side in sides)]
         for name, text in METRICS.items()
+        if any(side[name] is not None for side in sides)
     ]
     return markdown.table(["metric", *names], rows)
 

@@ -23,6 +23,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Annotation = Literal["near-duplicates", "label-errors", "human-labels"]
+
+
 class Data(Section):
     dataset: Literal["cifar10", "generated"]
     validation: Annotated[int, Field(ge=0)]
@@ -132,6 +135,7 @@ class Evaluate(Section):
     batch: PositiveInt
     bins: PositiveInt
     mistakes: PositiveInt
+    annotations: tuple[Annotation, ...]
 
 
 class Gate(Section):
@@ -149,6 +153,7 @@ class Paths(Section):
     raw: Path
     arrays: Path
     profile: Path
+    annotations: Path
     model: Path
     history: Path
     training: Path
@@ -157,6 +162,7 @@ class Paths(Section):
     per_class: Path
     confusion: Path
     reliability: Path
+    subsets: Path
     pictures: Path
 
 

@@ -17,7 +17,7 @@ from resnet import cache, processes, project
 from resnet.errors import PipelineError
 from resnet.provenance import Lock
 
-STAGES = ("fetch", "ingest", "train", "evaluate")
+STAGES = ("fetch", "ingest", "annotate", "train", "evaluate")
 
 DVC_ERROR = "ERROR: "
 # What DVC says to somebody who types, and is of no use in a log.

@@ -28,6 +28,7 @@ def add(commands: Commands) -> None:
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
         ("ingest", _ingest, "stage: check, split and profile the images"),
+        ("annotate", _annotate, "stage: get what is known of the test images"),
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
         ("publish", _publish, "register what the stages made as a run and a version of MLflow"),
@@ -64,6 +65,15 @@ def _ingest(root: Path, arguments: argparse.Namespace) -> None:
 
     chosen = params.load(root)
     ingest(chosen.data, chosen.paths)
+
+
+def _annotate(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.data.annotations import annotate
+
+    chosen = params.load(root)
+    names, folder = chosen.evaluate.annotations, chosen.paths.annotations
+    annotate(names, chosen.data.dataset, folder, chosen.runtime)
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resnet import files
 from resnet.errors import PipelineError
@@ -39,8 +40,8 @@ class File:
 
 
 @dataclass(frozen=True)
-class Archive:
-    """The official .tar.gz: its address and what is there."""
+class Published:
+    """A file that somebody has published: its address and what is there."""
 
     url: str
     file: File
@@ -51,11 +52,12 @@ class Dataset:
     """A data set in CIFAR-10's form, as published; without `archive` where it is drawn."""
 
     name: str
-    archive: Archive | None
+    archive: Published | None  # the official .tar.gz
     folder: str
     classes: tuple[str, ...]
     images_per_batch: int
     files: Mapping[str, File]
+    annotations: Mapping[str, Published]  # what others have found out about its test images
 
     @property
     def training_batches(self) -> list[str]:
@@ -104,9 +106,14 @@ def load(name: str) -> Dataset:
     archive = manifest["archive"]
     return Dataset(
         name=name,
-        archive=Archive(archive["url"], File(**archive["file"])) if archive else None,
+        archive=_published(archive) if archive else None,
         folder=manifest["folder"],
         classes=tuple(manifest["classes"]),
         images_per_batch=manifest["images_per_batch"],
         files={name: File(**entry) for name, entry in manifest["files"].items()},
+        annotations={name: _published(one) for name, one in manifest["annotations"].items()},
     )
+
+
+def _published(entry: Mapping[str, Any]) -> Published:
+    return Published(entry["url"], File(**entry["file"]))

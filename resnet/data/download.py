@@ -18,7 +18,6 @@ from resnet.data.datasets import File
 from resnet.errors import PipelineError
 from resnet.progress import Progress
 
-WAYS_OUT = "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with it"
 TIMEOUT = (10, 30)  # seconds: to connect, and without a byte
 CHUNK = 1 << 18
 ATTEMPTS = 5
@@ -29,12 +28,23 @@ class _InterruptedError(Exception):
     """The network or the server failed in a way that may heal."""
 
 
-def download(url: str, path: Path, wanted: File, runtime: params.Runtime, pause: float = 1) -> None:
+class _FinalError(Exception):
+    """What the address gives will not change by itself."""
+
+
+def download(
+    url: str,
+    path: Path,
+    wanted: File,
+    runtime: params.Runtime,
+    ways_out: str,
+    pause: float = 1,
+) -> None:
     """Make `path` the file at `url`; do nothing where it already is.
 
     Tries up to five times, `pause` seconds apart at first and twice as long each time. Raises
-    PipelineError when that was in vain, when the answer is final, or when the bytes are not those
-    `wanted`. One process at a time; a second one waits for it.
+    PipelineError, which ends with the `ways_out`, when that was in vain, when the answer is final,
+    or when the bytes are not those `wanted`. One process at a time; a second one waits for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -44,14 +54,16 @@ def download(url: str, path: Path, wanted: File, runtime: params.Runtime, pause:
                 return
             with Progress("download", wanted.size, "B", runtime.progress_seconds) as progress:
                 _retrying(pause)(_attempt, url, part, wanted.size, progress)
-            _accept(url, part, path, wanted)
+            _accept(part, path, wanted)
     except Timeout:
         raise PipelineError(
             f"another process has been downloading {path} for {runtime.lock_seconds:.0f} s: wait "
             "for it or end it, then run this again"
         ) from None
     except _InterruptedError as error:
-        raise PipelineError(f"{url} cannot be downloaded: {error}; {WAYS_OUT}") from error
+        raise PipelineError(f"{url} cannot be downloaded: {error}; {ways_out}") from error
+    except _FinalError as error:
+        raise PipelineError(f"{url} {error}; {ways_out}") from error
 
 
 def silence(url: str, seconds: float = 4) -> str | None:
@@ -100,7 +112,7 @@ def _attempt(url: str, part: Path, size: int, progress: Progress) -> None:
                     if progress.done > size:
                         break
     except requests.exceptions.SSLError as error:
-        raise PipelineError(f"{url}: no secure connection ({error}); {WAYS_OUT}") from error
+        raise _FinalError(f"has no secure connection ({error})") from error
     except requests.RequestException as error:
         raise _InterruptedError(_reason(error)) from error
     if progress.done < size:
@@ -119,16 +131,16 @@ def _goes_on(answer: requests.Response, url: str, part: Path, there: int) -> boo
         raise _InterruptedError("the server sent another range than the one asked for")
     if code in HEAL:
         raise _InterruptedError(f"the server answered {code}")
-    raise PipelineError(f"{url} cannot be downloaded: the server answered {code}; {WAYS_OUT}")
+    raise _FinalError(f"cannot be downloaded: the server answered {code}")
 
 
-def _accept(url: str, part: Path, path: Path, wanted: File) -> None:
+def _accept(part: Path, path: Path, wanted: File) -> None:
     found = File.of(part)
     if found != wanted:
         part.unlink()
-        raise PipelineError(
-            f"{url} has {found.size} bytes with sha256 {found.sha256[:12]}…, the published file "
-            f"{wanted.size} with {wanted.sha256[:12]}…: it was deleted; {WAYS_OUT}"
+        raise _FinalError(
+            f"has {found.size} bytes with sha256 {found.sha256[:12]}…, the published file "
+            f"{wanted.size} with {wanted.sha256[:12]}…: it was deleted"
         )
     part.replace(path)
 

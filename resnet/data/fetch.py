@@ -13,11 +13,12 @@ from typing import IO, Any
 
 from resnet import files, params
 from resnet.data import datasets, disk, generate, sources
-from resnet.data.datasets import CHUNK, Archive, Dataset
+from resnet.data.datasets import CHUNK, Dataset, Published
 from resnet.data.sources import Named
 from resnet.errors import PipelineError
 
 ADVICE = "take a good copy of CIFAR-10's cifar-10-python.tar.gz"
+WAYS_OUT = "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with it"
 
 
 def fetch(data: params.Data, paths: params.Paths, runtime: params.Runtime) -> None:
@@ -56,12 +57,14 @@ def _from_named(named: Named, dataset: Dataset, draft: Path) -> None:
         _from_archive(named.path, named.origin, dataset, draft)
 
 
-def _from_address(archive: Archive, dataset: Dataset, draft: Path, runtime: params.Runtime) -> None:
+def _from_address(
+    archive: Published, dataset: Dataset, draft: Path, runtime: params.Runtime
+) -> None:
     from resnet.data import download  # it needs packages that nobody else does
 
     downloads = Path(os.environ.get("RESNET_STATE", ".state")) / "downloads"
     path = downloads / archive.url.rpartition("/")[2]
-    download.download(archive.url, path, archive.file, runtime)
+    download.download(archive.url, path, archive.file, runtime, WAYS_OUT)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from resnet import files, model_file, params
-from resnet.data import arrays, disk
+from resnet.data import annotations, arrays, disk
+from resnet.data.annotations import Annotations
 from resnet.errors import PipelineError
-from resnet.evaluation import cost
-from resnet.evaluation.score import Scores, score
+from resnet.evaluation import cost, honest
+from resnet.evaluation.score import Scores, calibration, calibration_error, score
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.forward import Forward, compiled, in_batches
 
@@ -37,15 +39,26 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
     model = model_file.load(paths.model)
     forward = compiled(model)
 
+    facts = annotations.load(
+        paths.annotations, evaluate.annotations, len(test.labels_n), len(classes)
+    )
+    held_out = arrays.load(paths.arrays, "validation")
     predictions = predict(forward, test, evaluate.batch, classes)
     scores = score(predictions, classes, evaluate.bins)
+    subsets = honest.subsets(predictions, facts)
+    metrics = replace(
+        _metrics(scores, model, forward, test.images_nhwc, paths.model),
+        **_calibrated(predictions, forward, held_out, evaluate, classes),
+        **_honest(predictions, subsets, facts),
+    )
     evaluation = Evaluation(
-        metrics=_metrics(scores, model, forward, test.images_nhwc, paths.model),
+        metrics=metrics,
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
     )
     with disk.writing(paths.metrics):
         _write_tables(predictions, scores, classes, paths)
+        _write_csv(subsets, paths.subsets)
         _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
         evaluation.write(paths)
 
@@ -93,6 +106,34 @@ def _metrics(
         correct=scores.correct,
         images=scores.images,
     )
+
+
+def _calibrated(
+    predictions: Predictions,
+    forward: Forward,
+    held_out: arrays.Split,
+    evaluate: params.Evaluate,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """How well confidence would fit with the temperature that the held-out images ask for."""
+    if not len(held_out.labels_n):
+        return {}
+    temperature = honest.temperature(predict(forward, held_out, evaluate.batch, classes))
+    reliability = calibration(honest.scaled(predictions, temperature), evaluate.bins)
+    return {
+        "temperature": temperature,
+        "calibration_error_scaled": calibration_error(reliability),
+    }
+
+
+def _honest(predictions: Predictions, subsets: pd.DataFrame, facts: Annotations) -> dict[str, Any]:
+    """What is known of the test images, as metrics."""
+    parts = zip(subsets["subset"][1:], subsets["accuracy"][1:], strict=True)
+    found = {f"accuracy_{name}".replace(" ", "_").replace("-", "_"): float(a) for name, a in parts}
+    if facts.people_nk is not None:
+        found["human_cross_entropy"] = honest.human_cross_entropy(predictions, facts.people_nk)
+        found["human_entropy"] = honest.human_entropy(facts.people_nk)
+    return found
 
 
 def _write_tables(

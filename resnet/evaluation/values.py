@@ -34,6 +34,16 @@ class Metrics:
     throughput: float  # images a second, 256 a call
     correct: int
     images: int
+    # After logits are divided by the temperature that fits the validation images best.
+    temperature: float | None = None  # None without validation images
+    calibration_error_scaled: float | None = None
+    # By what others found out about the test images; None where that was not asked for.
+    accuracy_near_duplicates: float | None = None  # of those that are nearly training images
+    accuracy_without_near_duplicates: float | None = None
+    accuracy_without_label_errors: float | None = None
+    accuracy_without_both: float | None = None
+    human_cross_entropy: float | None = None  # against what people chose, in nats
+    human_entropy: float | None = None  # of what people chose: the least that it can be
 
 
 @dataclass(frozen=True)

@@ -99,18 +99,16 @@ def environment(case: Case) -> str:
 
 
 def data(case: Case) -> str:
-    """The arrays and the profile can be had, and have the recorded hashes."""
+    """The arrays, the profile and annotations can be had, and have the recorded hashes."""
     arrays, profile = case.paths.arrays, case.paths.profile
     md5 = case.lock.md5(arrays)
     _same("dvc.lock's md5", md5, case.tag("data_hash"))
     recorded = case.fetch(f"data/{profile.name}")
     _same(profile.name, cache.digest(recorded), case.lock.md5(profile))
     _put(recorded, case.tree / profile)
-    try:
-        where = rebuild.data(case.root, case.tree, arrays, md5, case.say)
-    except rebuild.MissingError as error:
-        raise Unknown(f"{_short(md5)} cannot be had: {error}") from None
-    _same(f"{arrays} in {where}", cache.digest(case.tree / arrays), md5)
+    where = _bring(case, arrays)
+    if case.values["evaluate"].get("annotations"):
+        _bring(case, case.paths.annotations)
     return f"{arrays} in {where} has its md5, {_short(md5)}"
 
 
@@ -224,6 +222,17 @@ def _gpu(case: Case) -> list[str]:
 def _same(what: str, found: str, wanted: str) -> None:
     if found != wanted:
         raise PipelineError(f"{what} is {_short(found)}, {_short(wanted)} recorded")
+
+
+def _bring(case: Case, path: Path) -> str:
+    """Put a recorded output of DVC's into the clone; where it was found."""
+    md5 = case.lock.md5(path)
+    try:
+        where = rebuild.data(case.root, case.tree, path, md5, case.say)
+    except rebuild.MissingError as error:
+        raise Unknown(f"{_short(md5)} cannot be had: {error}") from None
+    _same(f"{path} in {where}", cache.digest(case.tree / path), md5)
+    return where
 
 
 def _put(path: Path, to: Path) -> None:

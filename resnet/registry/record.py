@@ -225,7 +225,7 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
 
 def _reports(paths: params.Paths) -> tuple[Path, ...]:
     """What an evaluation leaves beside its metrics; the last is a folder."""
-    tables = (paths.per_class, paths.confusion, paths.reliability)
+    tables = (paths.per_class, paths.confusion, paths.reliability, paths.subsets)
     return (paths.predictions, *tables, paths.pictures)
 
 

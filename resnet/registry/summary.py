@@ -14,9 +14,9 @@ class Summary:
     """What a version's metrics are, what another's are, and where MLflow shows its run."""
 
     version: Version
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     other: Version | None
-    other_metrics: Mapping[str, float]  # empty without another
+    other_metrics: Mapping[str, float | None]  # empty without another
     run_path: str  # behind the address of MLflow's pages
 
 

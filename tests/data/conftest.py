@@ -10,7 +10,7 @@ import pytest
 
 from resnet import params
 from resnet.data import datasets, generate
-from resnet.data.datasets import Archive, Dataset, File
+from resnet.data.datasets import Dataset, File, Published
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def archive(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published(archive: Path) -> Dataset:
     """The stand-in as if it were published at an address where nobody answers."""
-    address = Archive("http://127.0.0.1:9/stand-in.tar.gz", File.of(archive))
+    address = Published("http://127.0.0.1:9/stand-in.tar.gz", File.of(archive))
     return replace(datasets.load("generated"), archive=address)
 
 

@@ -20,7 +20,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
     assert f"{NAME} version {version.number}" in found["state"]["message"]
     assert client.get_run(version.run_id).data.params["train.steps"] == "50"
 
-    stages = {"fetch", "ingest", "train", "evaluate"}
+    stages = {"fetch", "ingest", "annotate", "train", "evaluate"}
     assert set(prefect.tasks(run)) == {
         "status",
         *stages,

@@ -91,7 +91,7 @@ def test_a_second_run_finds_nothing_to_do(checkout, first_run, registry):
         "generated-resnet version 1 (candidate, production) is registered: nothing to do"
         in second.stdout
     )
-    for stage in ("fetch", "ingest", "train", "evaluate"):
+    for stage in ("fetch", "ingest", "annotate", "train", "evaluate"):
         assert f"{stage}: skipped: its " in second.stderr
     assert len(runs(registry)) == before
     assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1

@@ -23,7 +23,7 @@ from resnet.evaluation.values import Evaluation, Predictions
 from resnet.forward import compiled, in_batches
 
 CLASSES = [f"class {k}" for k in range(10)]
-CHOICES = params.Evaluate(batch=7, bins=5, mistakes=4)
+CHOICES = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
 PICTURES = ("confusion", "curves", "mistakes", "reliability")
 
 
@@ -55,6 +55,8 @@ def paths(tmp_path: Path) -> params.Paths:
     images = random.integers(0, 256, (20, 32, 32, 3), np.uint8)
     np.save(paths.arrays / "test_images.npy", images)
     np.save(paths.arrays / "test_labels.npy", np.arange(20, dtype=np.uint8) % 10)
+    np.save(paths.arrays / "validation_images.npy", images[::-1])
+    np.save(paths.arrays / "validation_labels.npy", np.arange(20, dtype=np.uint8) % 10)
     files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES})
     model_file.save(network(), paths.model)
     files.write_text(
@@ -81,6 +83,10 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
     assert values["model_hash"] == model_file.model_hash(model_file.load(paths.model))
     assert values["test_hash"] == _hash_of_test_split(paths)
     assert Evaluation.read(paths).metrics.correct == values["correct"]
+    assert 0.05 < values["temperature"] < 20
+    assert 0 <= values["calibration_error_scaled"] <= 1
+    assert values["accuracy_near_duplicates"] is None
+    assert pd.read_csv(paths.subsets)["subset"].tolist() == ["all"]
 
     assert len(pd.read_csv(paths.confusion)) == 20
     assert list(pd.read_csv(paths.confusion)) == ["actual", "predicted"]
@@ -95,6 +101,45 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
 def _hash_of_test_split(paths: params.Paths) -> str:
     arrays = (np.load(paths.arrays / f"test_{part}.npy") for part in ("images", "labels"))
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def test_what_is_known_of_the_test_images_is_among_the_metrics(paths: params.Paths) -> None:
+    paths.annotations.mkdir()
+    (paths.annotations / "near-duplicates").write_text("TestID\n3\n4\n")
+    (paths.annotations / "label-errors").write_text(
+        json.dumps([{"id": 5, "mturk": {"given": 1, "guessed": 4}}])
+    )
+    with (paths.annotations / "human-labels").open("wb") as stream:
+        np.save(stream, np.ones((20, 10), int))
+    asked = CHOICES.model_copy(
+        update={"annotations": ("near-duplicates", "label-errors", "human-labels")}
+    )
+    evaluate(asked, paths)
+    values, subsets = json.loads(paths.metrics.read_text()), pd.read_csv(paths.subsets)
+    assert subsets["images"].tolist() == [20, 18, 2, 19, 17]
+    wanted = dict(zip(subsets["subset"], subsets["accuracy"], strict=True))
+    assert values["accuracy_without_near_duplicates"] == wanted["without near-duplicates"]
+    assert values["accuracy_near_duplicates"] == wanted["near-duplicates"]
+    assert values["accuracy_without_label_errors"] == wanted["without label errors"]
+    assert values["accuracy_without_both"] == wanted["without both"]
+    assert values["human_entropy"] == pytest.approx(np.log(10))
+    assert values["human_cross_entropy"] >= values["human_entropy"] - 1e-6
+
+
+def test_annotations_that_are_asked_for_must_be_there(paths: params.Paths) -> None:
+    asked = CHOICES.model_copy(update={"annotations": ("label-errors",)})
+    with pytest.raises(PipelineError, match="label-errors is not there: run 'resnet annotate'"):
+        evaluate(asked, paths)
+    assert not paths.metrics.exists()
+
+
+def test_without_validation_images_there_is_no_temperature(paths: params.Paths) -> None:
+    np.save(paths.arrays / "validation_images.npy", np.empty((0, 32, 32, 3), np.uint8))
+    np.save(paths.arrays / "validation_labels.npy", np.empty(0, np.uint8))
+    evaluate(CHOICES, paths)
+    values = json.loads(paths.metrics.read_text())
+    assert values["temperature"] is None
+    assert values["calibration_error_scaled"] is None
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) 
     paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
     _evaluation(model_hash, correct).write(paths)
     _predictions(correct).write(paths.predictions)
-    for path in (paths.per_class, paths.confusion, paths.reliability):
+    for path in (paths.per_class, paths.confusion, paths.reliability, paths.subsets):
         path.write_text("a,b\n1,2\n")
     paths.pictures.mkdir(exist_ok=True)
     Image.new("RGB", (8, 8)).save(paths.pictures / "curves.png")
