@@ -10,7 +10,7 @@ import pytest
 
 from resnet import cli, doctor, params
 from resnet.errors import PipelineError
-from resnet.registry import gate, history, ledger, lock, promotion, store, versions
+from resnet.registry import gate, history, ledger, lock, move, promotion, store, versions
 from resnet.registry.event import Event
 from resnet.registry.reconcile import reconcile
 
@@ -208,11 +208,9 @@ def test_what_the_ledger_says_is_put_back(
     name = f"put-back-{stray}"
     promoted(name)
     client = store.client(made_store)
-    if stray:
-        client.set_registered_model_alias(name, "production", str(stray))
-    else:
-        client.delete_registered_model_alias(name, "production")
-        assert "production is gone" in history.read(made_store, name)[1][0]
+    move.point(client, name, "production", stray)
+    told = f"names version {stray}" if stray else "is gone"
+    assert f"production {told}" in history.read(made_store, name)[1][0]
     (line,) = reconcile(made_store, name, check=check)
     assert line.startswith(f"restored: restore 2, production {stray or 'none'} → 2, by ")
     assert names(client, name) == 2
@@ -227,10 +225,7 @@ def test_what_was_found_is_accepted_with_a_reason(
     name = f"accepted-{stray}"
     promoted(name)
     client = store.client(made_store)
-    if stray:
-        client.set_registered_model_alias(name, "production", str(stray))
-    else:
-        client.delete_registered_model_alias(name, "production")
+    move.point(client, name, "production", stray)
     with pytest.raises(PipelineError, match="reason is empty"):
         reconcile(made_store, name, accept=True, reason=" ", check=check)
     (line,) = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
@@ -259,10 +254,7 @@ def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
     name = f"stray-candidate-{stray}"
     promoted(name)
     client = store.client(made_store)
-    if stray:
-        client.set_registered_model_alias(name, "candidate", str(stray))
-    else:
-        client.delete_registered_model_alias(name, "candidate")
+    move.point(client, name, "candidate", stray)
     (problem,) = history.read(made_store, name)[1]
     assert problem.startswith("candidate ")
     assert ", the ledger's last event says 2: moved behind the ledger's back" in problem
