@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from resnet import markdown
+from resnet import markdown, page
 from resnet.errors import MovedError, PipelineError
 from resnet.registry.comparison import INTERVAL, Comparison
 from resnet.registry.rules import Measured, Rule
@@ -98,7 +98,8 @@ class Verdict:
         run_id = client.get_model_version(self.name, str(self.version)).run_id
         stem = f"gate/{self.uses:04}-{event[:8]}"
         client.log_dict(run_id, {"event": event, **self.as_dict()}, f"{stem}.json")
-        client.log_text(run_id, _html(self), f"{stem}.html")
+        title = f"The gate about {self.name} version {self.version}"
+        client.log_text(run_id, page.html(title, self.page()), f"{stem}.html")
 
 
 @cache
@@ -156,17 +157,3 @@ def _ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, …, 11th, …, 21st"""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
-
-
-def _html(verdict: Verdict) -> str:
-    """The page for a browser: MLflow shows HTML, and Markdown only as it is typed."""
-    from markdown_it import MarkdownIt
-
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(verdict.page())
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        f"<title>The gate about {verdict.name} version {verdict.version}</title>\n"
-        "<style>body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto } "
-        "td, th { padding: 0.1em 1em 0.1em 0; text-align: left }</style>\n"
-        f"{body}</html>\n"
-    )

@@ -1,7 +1,7 @@
 """Score raw images with a published model: image files or parquet in, predictions out."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from resnet import files, model_file
-from resnet.data import disk
+from resnet.data import disk, image_files
 from resnet.data.arrays import IMAGE
+from resnet.data.image_files import Reader
 from resnet.errors import PipelineError
 from resnet.evaluation.values import probability_columns
 from resnet.forward import compiled, in_batches
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-SIDE = IMAGE[0]
 BATCH = 256
-# What Pillow raises for a file that is no image, cut off, or a bomb.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-
-Reader = Callable[[Any], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -86,11 +80,10 @@ def predict(model: Any, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
 def read_images(source: Path) -> Images:
     """The images in an image file, in a folder with all its folders, or in a parquet file.
 
-    A folder's images are the files whose suffix is one of `SUFFIXES`, in the order of their paths;
-    hidden ones are passed over. A parquet file has a column `image`: each an encoded image (PNG,
-    JPEG, …) or a list of 3072 integers 0 to 255, row by row, three a pixel; its columns `path` and
-    `label` are kept. An encoded image is turned as its EXIF says, made RGB, and, where it is not 32
-    × 32, resized to that without keeping its proportions.
+    A folder's images are those that `image_files.listed` finds. A parquet file has a column
+    `image`: each an encoded image (PNG, JPEG, …) or a list of 3072 integers 0 to 255, row by row,
+    three a pixel; its columns `path` and `label` are kept. Of an encoded image is made what
+    `image_files.decode` says.
 
     Raises PipelineError, naming the image, where one cannot be read, and where there are none.
     """
@@ -100,9 +93,10 @@ def read_images(source: Path) -> Images:
         )
     images = _from_parquet(source) if source.suffix == ".parquet" else _from_files(source)
     if not len(images.names):
+        suffixes = ", ".join(sorted(image_files.SUFFIXES))
         raise PipelineError(
-            f"{source} holds no images: want files that end in {', '.join(sorted(SUFFIXES))}, "
-            "or a parquet file with rows"
+            f"{source} holds no images: want files that end in {suffixes}, or a parquet file with "
+            "rows"
         )
     return images
 
@@ -110,12 +104,10 @@ def read_images(source: Path) -> Images:
 def _from_files(source: Path) -> Images:
     found = {source.name: source}
     if source.is_dir():
-        found = {
-            path.relative_to(source).as_posix(): path
-            for path in sorted(source.rglob("*"))
-            if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
-        }
-    return Images(list(found), _stack((path, path, _decode) for path in found.values()))
+        found = image_files.listed(source)
+    return Images(
+        list(found), image_files.read((path, path, image_files.decode) for path in found.values())
+    )
 
 
 def _from_parquet(source: Path) -> Images:
@@ -138,7 +130,7 @@ def _from_parquet(source: Path) -> Images:
     rows = [f"row {row}" for row in range(table.num_rows)]
     return Images(
         names=table["path"].to_pylist() if "path" in table.column_names else rows,
-        images_nhwc=_stack(
+        images_nhwc=image_files.read(
             (f"{source}, {row}", value.as_py(), reader)
             for row, value in zip(rows, column, strict=True)
         ),
@@ -149,32 +141,11 @@ def _from_parquet(source: Path) -> Images:
 def _reader(kind: pa.DataType) -> Reader | None:
     """What turns a value of a column of type `kind` into an image; None where nothing does."""
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return lambda encoded: _decode(io.BytesIO(encoded))
+        return lambda encoded: image_files.decode(io.BytesIO(encoded))
     listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if (listed or pa.types.is_fixed_size_list(kind)) and pa.types.is_integer(kind.value_type):
         return _pixels
     return None
-
-
-def _stack(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:
-    """Each (name, value, reader) of `entries` read, as one array (N, 32, 32, 3)."""
-    images = []
-    for name, value, reader in entries:
-        try:
-            images.append(reader(value))
-        except (*UNREADABLE, TypeError, OverflowError) as error:
-            raise PipelineError(f"{name} is not an image that can be read: {error}") from None
-    return np.stack(images) if images else np.empty((0, *IMAGE), np.uint8)
-
-
-def _decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
-    with Image.open(file) as image:
-        if image.mode.startswith(("I", "F")):  # Pillow would cut these off at 255
-            raise ValueError("its channels have more than 8 bits")
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    if upright.size != (SIDE, SIDE):
-        upright = upright.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(upright)
 
 
 def _pixels(values: Sequence[int]) -> NDArray[np.uint8]:

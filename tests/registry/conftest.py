@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 
 from resnet import files, params, servers
+from resnet.data import arrays
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store, versions
 
@@ -304,7 +305,8 @@ def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) 
 def _write_data(paths: params.Paths) -> None:
     paths.arrays.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
-    np.save(paths.arrays / "test_images.npy", noise)
-    np.save(paths.arrays / "test_labels.npy", np.arange(4, dtype=np.uint8))
+    for split in arrays.SPLITS:
+        np.save(paths.arrays / f"{split}_images.npy", noise)
+        np.save(paths.arrays / f"{split}_labels.npy", np.arange(4, dtype=np.uint8))
     profile = {"dataset": "cifar10", "classes": CLASSES, "counts": {"test": {"cat": 1}}}
     files.write_json(paths.profile, profile)

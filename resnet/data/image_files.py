@@ -1,0 +1,65 @@
+"""Read image files in the form of CIFAR-10: files in, uint8 (N, 32, 32, 3) out.
+
+Training and scoring read by these functions alike: a photograph is trained on as it is scored.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from resnet.data.arrays import IMAGE
+from resnet.errors import PipelineError
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SIDE = IMAGE[0]
+# What Pillow raises for a file that is no image, cut off, or a bomb.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+Reader = Callable[[Any], NDArray[np.uint8]]
+"""A value → an image, uint8 (32, 32, 3). Raises one of `UNREADABLE`, TypeError, OverflowError."""
+
+
+def listed(folder: Path) -> dict[str, Path]:
+    """The image files in a folder with all its folders, by their paths in it, in that order.
+
+    They are those whose suffix is one of `SUFFIXES`; hidden ones are passed over.
+    """
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
+    }
+
+
+def read(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:
+    """Each (name, value, reader) of `entries` read, as one array (N, 32, 32, 3).
+
+    Raises PipelineError, with the name, at the first that cannot be read.
+    """
+    images = []
+    for name, value, reader in entries:
+        try:
+            images.append(reader(value))
+        except (*UNREADABLE, TypeError, OverflowError) as error:
+            raise PipelineError(f"{name} is not an image that can be read: {error}") from None
+    return np.stack(images) if images else np.empty((0, *IMAGE), np.uint8)
+
+
+def decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
+    """An encoded image (PNG, JPEG, …) as uint8 (32, 32, 3), red, green, blue.
+
+    It is turned as its EXIF says, made RGB, and, where it is not 32 × 32, resized to that without
+    keeping its proportions. Raises one of `UNREADABLE`.
+    """
+    with Image.open(file) as image:
+        if image.mode.startswith(("I", "F")):  # Pillow would cut these off at 255
+            raise ValueError("its channels have more than 8 bits")
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    if upright.size != (SIDE, SIDE):
+        upright = upright.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(upright)
