@@ -40,10 +40,11 @@ def show(
     outcomes: Sequence[Outcome],
     result: str,
     request: Request | None = None,
+    cause: str | None = None,
 ) -> None:
     """Make the artifact `result` of this flow run, from the message that the run ends with.
 
-    `request` is one that waits for its answer.
+    `request` is one that waits for its answer, `cause` what the run answers to.
     """
     found = summary.summarize(tree, version, verdict.against if verdict else None)
     headline = result.partition("\n")[0]  # the rest is what the gate said, which its page says
@@ -54,6 +55,7 @@ def show(
             [
                 f"# {version.name} version {version.number}",
                 headline,
+                *([f"Cause: {cause}"] if cause else []),
                 *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
                 *([verdict.page()] if verdict else []),
                 "## Metrics",

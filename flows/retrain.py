@@ -12,8 +12,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import report
-from flows.tasks import enter_checkout, remote, run_command, run_stages
-from resnet import params
+from flows.tasks import enter_checkout, follow, remote, run_command, run_stages, step
+from resnet import arrivals, params
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import approval, gate, promotion, publish, store
 from resnet.registry.promotion import Decision
@@ -27,7 +27,10 @@ ATTEMPTS = 3  # at a promotion, while others move production
 
 @flow(name="retrain", flow_run_name="retrain-{preset}")
 def retrain(
-    preset: str = "quick", overrides: list[str] | None = None, promote: Promote = "if-better"
+    preset: str = "quick",
+    overrides: list[str] | None = None,
+    promote: Promote = "if-better",
+    cause: str | None = None,
 ) -> State[None]:
     """Train a network, register it, and put it into production if the gate lets it.
 
@@ -39,14 +42,20 @@ def retrain(
         overrides: `section.key=value`, each laid over the preset.
         promote: `if-better` asks the gate; `ask` asks the gate and then a person, and ends without
             waiting for the answer; `never` stops after registration.
+        cause: what this training answers to, such as new data; the version, the history and the
+            run's artifact say so.
     """
     root = enter_checkout()
     base = params.read(root)
     values = params.merge(base, root, preset, overrides or [])
     chosen = params.check(values)
     with _place(root, base, values) as tree:
+        if cause:
+            get_run_logger().info("cause: %s", cause)
+        if absent := arrivals.absent(tree, chosen):
+            step(pull, "pull")(tree, chosen, absent)
         outcomes = run_stages(tree, chosen.runtime.lock_seconds)
-        return _register(tree, chosen, promote, outcomes)
+        return _register(tree, chosen, promote, cause, outcomes)
 
 
 @contextmanager
@@ -64,19 +73,23 @@ def _place(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> It
 
 
 def _register(
-    tree: Path, chosen: params.Params, promote: Promote, outcomes: list[Outcome]
+    tree: Path,
+    chosen: params.Params,
+    promote: Promote,
+    cause: str | None,
+    outcomes: list[Outcome],
 ) -> State[None]:
     """Do what the registry says is missing. Returns the flow run's last state."""
     look = remote(publish.status, "look up")
     before = found = look(chosen, tree)
     if not (before.version and before.evaluated):
-        remote(run_publish, "publish")(tree)
+        remote(run_publish, "publish")(tree, cause)
         found = look(chosen, tree)
     version, decision = found.version, None
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
     if promote != "never" and not found.decided:
-        decision = _decide(tree, chosen, version, promote)
+        decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name))
     request = decision.request if decision else found.request
     waiting = request if request and request.waits else None
     if decision:
@@ -90,24 +103,28 @@ def _register(
     state: State[None] = Completed(name=name, message=message)
     judged = decision or waiting
     remote(report.show, "report")(
-        tree, version, judged.verdict if judged else None, outcomes, message, waiting
+        tree, version, judged.verdict if judged else None, outcomes, message, waiting, cause
     )
     return state
 
 
-def _decide(tree: Path, chosen: params.Params, version: Version, promote: Promote) -> Decision:
+def _decide(
+    tree: Path, chosen: params.Params, version: Version, promote: Promote, reason: str
+) -> Decision:
     """Ask the gate and do as it says; ask again where production moved in between."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return _decide_once(tree, chosen, version, promote)
+            return _decide_once(tree, chosen, version, promote, reason)
         except MovedError as error:
             get_run_logger().warning("%s", error)
-    return _decide_once(tree, chosen, version, promote)
+    return _decide_once(tree, chosen, version, promote, reason)
 
 
-def _decide_once(tree: Path, chosen: params.Params, version: Version, promote: Promote) -> Decision:
+def _decide_once(
+    tree: Path, chosen: params.Params, version: Version, promote: Promote, reason: str
+) -> Decision:
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
-    reason, run_id = str(flow_run.name), str(flow_run.id)
+    run_id = str(flow_run.id)
     if promote == "ask":
         until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
         return remote(approval.ask, "ask")(
@@ -116,10 +133,15 @@ def _decide_once(tree: Path, chosen: params.Params, version: Version, promote: P
     return remote(promotion.promote, "promote")(tree, verdict, reason=reason, flow_run=run_id)
 
 
-def run_publish(tree: Path) -> None:
+def pull(tree: Path, chosen: params.Params, absent: list[Path]) -> None:
+    """Bring the added images that .dvc files name and that are not here."""
+    arrivals.pull(tree, chosen, absent, follow("pull"))
+
+
+def run_publish(tree: Path, cause: str | None) -> None:
     """Register in a process of its own. Raises UnreachableError where the store is the reason."""
     try:
-        run_command(["publish"], tree)
+        run_command(["publish", *(["--cause", cause] if cause else [])], tree)
     except PipelineError:
         store.client(tree)
         raise

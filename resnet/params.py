@@ -151,6 +151,7 @@ class Gate(Section):
 class Paths(Section):
     archive: Path | None
     raw: Path
+    extra: Path
     arrays: Path
     profile: Path
     annotations: Path
@@ -170,6 +171,7 @@ class Runtime(Section):
     progress_seconds: NonNegative
     checkpoint_seconds: NonNegative
     lock_seconds: NonNegative
+    settle_seconds: NonNegative
     approval_hours: Annotated[float, Field(gt=0, le=8760)]
 
 

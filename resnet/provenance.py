@@ -110,12 +110,13 @@ class Lock:
 def code(root: Path) -> Code:
     """The commit of the checkout at `root` and what differs from it.
 
-    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere.
+    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere. Nor do
+    .dvc files: which added images entered is in the profile, and the arrays have a hash.
     """
     head = commit(root)
     if head is None:
         return Code(None, True, "")
-    recorded = ["params.yaml", "dvc.lock"]
+    recorded = ["params.yaml", "dvc.lock", "*.dvc"]
     if (root / "dvc.lock").exists():
         recorded += Lock.read(root).outputs
     changes = patch(root, exclude=recorded)

@@ -31,12 +31,15 @@ def add(commands: Commands) -> None:
         ("annotate", _annotate, "stage: get what is known of the test images"),
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
-        ("publish", _publish, "register what the stages made as a run and a version of MLflow"),
         ("doctor", _doctor, "look for the known traps, and say what to do about each"),
         ("deploy", _deploy, "the deployments of prefect.yaml onto the running server"),
         ("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
         command(commands, name, function, text)
+    publish = command(
+        commands, "publish", _publish, "register what the stages made as a run and a version"
+    )
+    publish.add_argument("--cause", help="what caused the training, for the version's tag")
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> None:
@@ -107,7 +110,7 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
     backend.select("tensorflow", "cpu")
     from resnet.registry.publish import publish
 
-    print(publish(chosen, root))
+    print(publish(chosen, root, arguments.cause))
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:

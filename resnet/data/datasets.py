@@ -6,6 +6,7 @@ batch, and batches.meta with the names of the classes.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ class Dataset:
     images_per_batch: int
     files: Mapping[str, File]
     annotations: Mapping[str, Published]  # what others have found out about its test images
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of what the files are: another one, another source of images."""
+        known = json.dumps({name: file.sha256 for name, file in sorted(self.files.items())})
+        return hashlib.sha256(known.encode()).hexdigest()
 
     @property
     def training_batches(self) -> list[str]:

@@ -1,11 +1,12 @@
-"""Turn the verified raw files into arrays and a profile.
+"""Turn the verified raw files, and the images that were added, into arrays and a profile.
 
-paths.raw → paths.arrays ({split}_images.npy, {split}_labels.npy) and paths.profile (JSON).
+paths.raw, paths.extra → paths.arrays ({split}_images.npy, {split}_labels.npy) and paths.profile
+(JSON).
 """
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet import files, params
-from resnet.data import arrays, datasets, disk, unpickle
+from resnet.data import arrays, datasets, disk, extra, unpickle
 from resnet.data.arrays import Split, SplitName
 from resnet.data.datasets import Dataset
+from resnet.data.extra import Batch
 from resnet.errors import PipelineError
 
 Indices: TypeAlias = NDArray[np.intp]
@@ -26,10 +28,12 @@ PART = 5000  # images turned from channels first to channels last at a time
 
 
 def ingest(data: params.Data, paths: params.Paths) -> None:
-    """Write the arrays and the profile of the data set in paths.raw.
+    """Write the arrays and the profile of the data set in paths.raw and of what was added to it.
 
-    Raises PipelineError where a raw file is not the published one or has another form than
-    CIFAR-10's, or data.validation cannot be held out; then arrays and profile stay as they were.
+    Added images come after the others of the training split, and into no other. Raises
+    PipelineError where a raw file is not the published one or has another form than CIFAR-10's,
+    data.validation cannot be held out, or an added batch is not as `extra` wants it or holds images
+    that are held out; then arrays and profile stay as they were.
     """
     convert(datasets.load(data.dataset), data, paths)
 
@@ -41,6 +45,7 @@ def convert(dataset: Dataset, data: params.Data, paths: params.Paths) -> None:
     training = _read(paths.raw, dataset.training_batches, dataset)
     test = _read(paths.raw, ["test_batch"], dataset)
     trained, held_out = split(training.labels_n, data.validation, data.seed, len(dataset.classes))
+    added = {one: extra.read(one, dataset.classes) for one in extra.batches(paths.extra)}
     chosen: dict[SplitName, tuple[_Stored, Indices]] = {
         "train": (training, trained),
         "validation": (training, held_out),
@@ -49,11 +54,13 @@ def convert(dataset: Dataset, data: params.Data, paths: params.Paths) -> None:
     with disk.writing(paths.arrays), files.replacing(paths.arrays) as draft:
         draft.mkdir()
         for name, (stored, indices) in chosen.items():
-            _write(draft, name, stored, indices)
-        profile = describe(dataset, {name: arrays.load(draft, name) for name in arrays.SPLITS})
-        files.write_json(paths.profile, profile)
-    images = ", ".join(f"{len(indices)} {name}" for name, (_, indices) in chosen.items())
-    print(f"ingest: {dataset.name}: {images} images in {paths.arrays}", flush=True)
+            _write(draft, name, stored, indices, added.values() if name == "train" else ())
+        splits = {name: arrays.load(draft, name) for name in arrays.SPLITS}
+        _must_be_apart(added, splits)
+        files.write_json(paths.profile, describe(dataset, splits, added))
+    images = ", ".join(f"{len(one.labels_n)} {name}" for name, one in splits.items())
+    names = f", {', '.join(one.name for one in added)} among them" if added else ""
+    print(f"ingest: {dataset.name}: {images} images in {paths.arrays}{names}", flush=True)
 
 
 def split(
@@ -81,12 +88,19 @@ def split(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def describe(dataset: Dataset, splits: dict[SplitName, Split]) -> dict[str, Any]:
+def describe(
+    dataset: Dataset, splits: Mapping[SplitName, Split], added: Mapping[Batch, Split]
+) -> dict[str, Any]:
     """The profile: what enters training, and whether the splits are apart."""
     mean, deviation = _moments(splits["train"].images_nhwc)
-    seen = {name: _fingerprints(one.images_nhwc) for name, one in splits.items()}
+    seen = {name: set(arrays.fingerprints(one.images_nhwc)) for name, one in splits.items()}
     return {
         "dataset": dataset.name,
+        "source": dataset.digest,
+        "extra": {
+            batch.name: {"md5": batch.md5, "images": len(one.labels_n)}
+            for batch, one in added.items()
+        },
         "classes": list(dataset.classes),
         "mean": mean,
         "deviation": deviation,
@@ -160,14 +174,32 @@ def _batch(path: Path, number: int, classes: int) -> tuple[NDArray[np.uint8], li
     return rows_np, labels
 
 
-def _write(folder: Path, name: SplitName, stored: _Stored, indices: Indices) -> None:
+def _must_be_apart(added: Mapping[Batch, Split], splits: Mapping[SplitName, Split]) -> None:
+    """Raise PipelineError where an added image is held out. Without any it costs nothing."""
+    if added:
+        held_out = {
+            name: set(arrays.fingerprints(splits[name].images_nhwc))
+            for name in ("validation", "test")
+        }
+        for batch, one in added.items():
+            extra.must_be_apart(batch, one, held_out)
+
+
+def _write(
+    folder: Path, name: SplitName, stored: _Stored, indices: Indices, added: Collection[Split]
+) -> None:
+    """Those of the images `stored` that `indices` name, and after them those that were added."""
+
     def parts() -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(indices), PART):
             rows_np = stored.rows_np[indices[start : start + PART]]
             yield rows_np.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        yield from (one.images_nhwc for one in added)
 
-    arrays.write(folder / f"{name}_images.npy", (len(indices), *arrays.IMAGE), parts())
-    arrays.write(folder / f"{name}_labels.npy", (len(indices),), iter([stored.labels_n[indices]]))
+    labels = [stored.labels_n[indices], *(one.labels_n for one in added)]
+    images = sum(map(len, labels))
+    arrays.write(folder / f"{name}_images.npy", (images, *arrays.IMAGE), parts())
+    arrays.write(folder / f"{name}_labels.npy", (images,), iter(labels))
 
 
 def _moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
@@ -185,7 +217,3 @@ def _moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
         mean.append(total / number)
         deviation.append(math.sqrt((number * squares - total * total) / number**2))
     return mean, deviation
-
-
-def _fingerprints(images_nhwc: NDArray[np.uint8]) -> set[bytes]:
-    return {hashlib.blake2b(image, digest_size=16).digest() for image in images_nhwc}

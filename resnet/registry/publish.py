@@ -52,9 +52,10 @@ def status(chosen: params.Params, root: Path) -> Status:
     )
 
 
-def publish(chosen: params.Params, root: Path) -> Version:
+def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Version:
     """Make or complete the run and the version of the model in the stage outputs.
 
+    A version that is made says as its tag `cause` what caused the training, where that is given.
     Safe to repeat, and to kill at any point: the next call completes. The same model hash never
     makes a second version; another evaluation of it takes the place of the first.
     Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
@@ -67,7 +68,7 @@ def publish(chosen: params.Params, root: Path) -> Version:
         run_id = version.run_id if version else _run(client, outputs)
         record.complete(client, run_id, outputs)
         if version is None:
-            _create_version(client, run_id, outputs)
+            _create_version(client, run_id, outputs, cause)
             version = versions.latest(client, name)
         elif version.evaluation_hash != scores.evaluation.hash:
             _renew_evaluation(client, version, outputs)
@@ -93,7 +94,7 @@ def _run(client: Any, outputs: Outputs) -> str:
     return record.open_run(client, experiment, outputs.chosen, tags)
 
 
-def _create_version(client: Any, run_id: str, outputs: Outputs) -> None:
+def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
     name, scores = outputs.chosen.model_name, outputs.scores
     model_id = _logged_model(client, run_id, outputs)
     client.set_terminated(run_id)
@@ -117,6 +118,7 @@ def _create_version(client: Any, run_id: str, outputs: Outputs) -> None:
                 "file_hash": files.digest(scores.paths.model),
                 "evaluation_hash": scores.evaluation.hash,
                 "test_hash": scores.evaluation.test_hash,
+                **({"cause": cause} if cause else {}),
             },
         )
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from resnet.registry import store, versions
 from resnet.registry.versions import PRODUCTION, Version
@@ -18,6 +19,16 @@ class Summary:
     other: Version | None
     other_metrics: Mapping[str, float | None]  # empty without another
     run_path: str  # behind the address of MLflow's pages
+
+
+def newest_profile(root: Path, name: str) -> Mapping[str, Any]:
+    """What ingest said of the data of the newest version of `name`; nothing where there is none."""
+    client = store.client(root)
+    version = versions.latest(client, name)
+    if version is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        return versions.profile(client, version, Path(folder))
 
 
 def summarize(root: Path, version: Version, against: int | None = None) -> Summary:

@@ -161,12 +161,22 @@ def predictions(client: Any, version: Version, into: Path) -> Predictions:
     return found
 
 
-def classes(client: Any, version: Version, into: Path) -> list[str]:
-    """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
+def profile(client: Any, version: Version, into: Path) -> dict[str, Any]:
+    """What ingest said of the data that `version` was trained on. Raises PipelineError."""
     path = fetch(client, version, PROFILE_FILE, into)
     try:
-        return [str(name) for name in files.read_json(path)["classes"]]
-    except (ValueError, KeyError, TypeError) as error:
+        return dict(files.read_json(path))
+    except (ValueError, TypeError) as error:
+        raise PipelineError(
+            f"{version}: its {PROFILE_FILE} cannot be read ({error}): publish the model again"
+        ) from None
+
+
+def classes(client: Any, version: Version, into: Path) -> list[str]:
+    """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
+    try:
+        return [str(name) for name in profile(client, version, into)["classes"]]
+    except (KeyError, TypeError) as error:
         raise PipelineError(
             f"{version}: its {PROFILE_FILE} names no classes ({error!r}): publish the model again"
         ) from None

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
 
-from resnet import params
-from resnet.data import datasets, generate
+from resnet import cache, params
+from resnet.data import datasets, extra, generate
 from resnet.data.datasets import Dataset, File, Published
 
 CHECKOUT = Path(__file__).parents[2]
@@ -43,12 +47,48 @@ def published(archive: Path) -> Dataset:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
     """The parameters, with a fresh folder as the working directory and no archive named."""
     place = tmp_path / "checkout"
-    place.mkdir()
+    loaded = params.load(CHECKOUT)
+    (place / loaded.paths.extra).mkdir(parents=True)
     monkeypatch.chdir(place)
     monkeypatch.delenv("CIFAR10_ARCHIVE", raising=False)
-    loaded = params.load(CHECKOUT)
     data = loaded.data.model_copy(update={"dataset": "generated", "validation": 1000})
     return loaded.model_copy(update={"data": data})
+
+
+@pytest.fixture
+def add(checkout: params.Params) -> Callable[..., Path]:
+    """Adds a batch of drawn images to the training split, as many of each class; its path.
+
+    A name that ends in .npz makes it a file of arrays. `copies` are images of class disc. It is
+    tracked as `dvc add` would do, which takes seconds; test_arrivals has the real one.
+    """
+
+    def one(
+        name: str, images: int = 10, copies: NDArray[np.uint8] | None = None, tracked: bool = True
+    ) -> Path:
+        classes = datasets.load("generated").classes
+        labels_n = np.arange(images, dtype=np.int32) % len(classes)
+        drawn = generate.draw(labels_n, np.random.RandomState(len(name)))
+        images_nhwc = np.ascontiguousarray(drawn.transpose(0, 2, 3, 1))
+        path = checkout.paths.extra / name
+        if path.suffix == extra.ARRAYS:
+            np.savez(path, images=images_nhwc, labels=labels_n)
+        else:
+            for n, image in enumerate(images_nhwc):
+                _write(path / classes[labels_n[n]] / f"{n:03}.png", image)
+            for n, image in enumerate(() if copies is None else copies):
+                _write(path / classes[0] / f"copy-{n}.png", image)
+        if tracked:
+            out = {"md5": cache.digest(path), "hash": "md5", "path": name}
+            Path(f"{path}{extra.TRACK}").write_text(yaml.safe_dump({"outs": [out]}))
+        return path
+
+    return one
+
+
+def _write(path: Path, image_hwc: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image_hwc).save(path)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet import params
+from resnet import cache, params
 from resnet.data import arrays, datasets, fetch, ingest, pickling, unpickle
 from resnet.data.datasets import Dataset, File
 from resnet.errors import PipelineError
@@ -106,8 +106,44 @@ def test_copies_across_splits_are_counted() -> None:
         "validation": arrays.Split(images[3:], labels[3:]),
         "test": arrays.Split(images[[0, 1, 4]], labels[:3]),
     }
-    found = ingest.describe(datasets.load("generated"), splits)["duplicates"]
+    found = ingest.describe(datasets.load("generated"), splits, {})["duplicates"]
     assert found == {"train-validation": 0, "train-test": 2, "validation-test": 1}
+
+
+def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
+    profile: dict[str, Any], checkout: params.Params, add: Callable[..., Path]
+) -> None:
+    before = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
+    images, labels = add("day.npz", images=30), add("night", images=20)
+    ingest.ingest(checkout.data, checkout.paths)
+    after = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
+    for name in ("validation", "test"):
+        assert (after[name].images_nhwc == before[name].images_nhwc).all()
+    train, there = after["train"], len(before["train"].labels_n)
+    assert (train.images_nhwc[:there] == before["train"].images_nhwc).all()
+    with np.load(images) as day:
+        assert (train.images_nhwc[there : there + 30] == day["images"]).all()
+        assert (train.labels_n[there : there + 30] == day["labels"]).all()
+    assert len(train.labels_n) == there + 50
+    assert np.bincount(train.labels_n[there + 30 :]).tolist() == [2] * 10
+    told = json.loads(checkout.paths.profile.read_text())
+    assert told["extra"] == {
+        "day.npz": {"md5": cache.digest(images), "images": 30},
+        "night": {"md5": cache.digest(labels), "images": 20},
+    }
+    assert told["counts"]["train"] == dict.fromkeys(told["classes"], 905)
+    assert told["mean"] == pytest.approx(train.images_nhwc.mean((0, 1, 2)), rel=1e-12)
+
+
+def test_an_added_image_that_is_held_out_is_refused(
+    add: Callable[..., Path], checkout: params.Params, fails: Callable[..., None]
+) -> None:
+    for split in ("test", "validation"):
+        held_out = arrays.load(checkout.paths.arrays, split)
+        path = add("leak", copies=held_out.images_nhwc[[5]])
+        fails(f"leak: 1 of its images are images of the {split} split, the first is disc/copy-0")
+        shutil.rmtree(path)
+        path.with_name("leak.dvc").unlink()
 
 
 def test_ingesting_twice_gives_the_same_bytes(

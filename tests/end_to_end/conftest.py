@@ -142,10 +142,17 @@ class Prefect:
     api: str
 
     def post(self, path: str, **body):
+        return self._send("POST", path, body)
+
+    def patch(self, path: str, **body):
+        return self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: dict):
         request = urllib.request.Request(
             f"{self.api}/{path}",
             data=json.dumps(body).encode(),
             headers={"content-type": "application/json"},
+            method=method,
         )
         return _answer(request)
 
@@ -203,10 +210,16 @@ def new_checkout(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkout(new_checkout) -> Checkout:
+def settings() -> list[str]:
+    """What a module wants otherwise than the others in the checkout's params.yaml."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def checkout(new_checkout, settings) -> Checkout:
     """Seconds of training on the stand-in, and a gate that lets it pass."""
     gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=0.1", "gate.calibration_error=1"]
-    return new_checkout("smoke", ["data.dataset=generated", *gate])
+    return new_checkout("smoke", ["data.dataset=generated", *gate, *settings])
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The deployments of prefect.yaml on a real server, executed by a real process worker."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -147,6 +149,17 @@ def test_what_passes_the_gate_waits_for_a_person_who_answers_by_the_form(
     assert "was approved on" in done.stderr
 
 
-def test_the_schedule_is_weekly_in_utc(prefect):
-    (schedule,) = prefect.get("deployments/name/retrain/weekly")["schedules"]
+def test_the_schedule_is_weekly_in_utc_and_the_server_plans_by_it(prefect, wait_for):
+    deployment = prefect.get("deployments/name/retrain/weekly")
+    (schedule,) = deployment["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
+    planned = wait_for(
+        lambda: prefect.post(
+            "flow_runs/filter",
+            deployments={"id": {"any_": [deployment["id"]]}},
+            flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
+            sort="EXPECTED_START_TIME_ASC",
+        )
+    )
+    times = [datetime.fromisoformat(run["expected_start_time"]) for run in planned]
+    assert all((time.weekday(), time.hour, time.minute) == (0, 3, 0) for time in times)

@@ -1,0 +1,98 @@
+"""Images that are added to a checkout with servers and a worker up: nobody types anything more."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet.data import datasets, generate
+from resnet.registry import ledger, store, versions
+
+NAME = "generated-resnet"
+CLASSES = datasets.load("generated").classes
+
+
+@pytest.fixture(scope="module")
+def settings() -> list[str]:
+    return ["runtime.settle_seconds=2"]
+
+
+@pytest.fixture(scope="module")
+def watched(checkout, prefect, worker, first_run):
+    """Version 1 is in production, and watch-data looks every few seconds, not every ten minutes."""
+    deployment = prefect.get("deployments/name/watch-data/often")
+    (schedule,) = deployment["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (
+        "*/10 * * * *",
+        "UTC",
+    )
+    prefect.patch(
+        f"deployments/{deployment['id']}/schedules/{schedule['id']}", schedule={"interval": 5}
+    )
+    return checkout
+
+
+def add(checkout, name: str, images_nhwc, labels_n) -> None:
+    for n, (image, label) in enumerate(zip(images_nhwc, labels_n, strict=True)):
+        path = checkout.root / "data" / "extra" / name / CLASSES[label] / f"{n:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
+def test_added_images_lead_to_a_gated_version_that_says_why(watched, prefect, wait_for):
+    client = store.client(watched.root)
+    labels = np.arange(200, dtype=np.int32) % 10
+    drawn = generate.draw(labels, np.random.RandomState(7)).transpose(0, 2, 3, 1)
+    add(watched, "night", np.ascontiguousarray(drawn), labels)
+
+    event = wait_for(
+        lambda: next((one for one in ledger.events(client, NAME) if one.version == 2), None),
+        seconds=400,
+    )
+    assert event.action in ("promote", "refuse")
+    assert event.evidence["against"] == 1
+    assert event.reason == "night was added"
+    version = versions.resolve(client, NAME, 2)
+    assert client.get_model_version(NAME, "2").tags["cause"] == "night was added"
+    assert version.test_hash == versions.resolve(client, NAME, 1).test_hash
+
+    deployment = prefect.get("deployments/name/retrain/on-new-data")
+    (run,) = prefect.post("flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}})
+    assert run["id"] == event.flow_run
+    assert run["parameters"]["cause"] == "night was added"
+    assert run["created_by"]["type"] == "AUTOMATION"
+    prefect.wait(run["id"], "COMPLETED")
+    assert "Cause: night was added" in prefect.artifacts(run["id"])["result"]
+    assert watched.git("status", "--porcelain", "--", "data").split() == [
+        "??",
+        "data/extra/night.dvc",
+    ]
+
+
+def test_other_parameters_train_on_the_added_images_too(watched, prefect, tmp_path):
+    run = prefect.start("retrain/weekly", overrides=["train.steps=40"], promote="never")
+    prefect.wait(run, "COMPLETED")
+    assert prefect.tasks(run)["pull"] == "Completed"
+    client = store.client(watched.root)
+    version = versions.latest(client, NAME)
+    assert versions.profile(client, version, tmp_path)["extra"]["night"]["images"] == 200
+
+
+def test_added_images_that_are_test_images_are_refused(watched, prefect, wait_for):
+    client = store.client(watched.root)
+    before = versions.latest(client, NAME).number
+    test = np.load(watched.root / "data" / "arrays" / "test_images.npy")[:1]
+    add(watched, "leak", test, [0])
+    deployment = prefect.get("deployments/name/retrain/on-new-data")
+
+    def failed():
+        runs = prefect.post(
+            "flow_runs/filter",
+            deployments={"id": {"any_": [deployment["id"]]}},
+            flow_runs={"state": {"type": {"any_": ["FAILED"]}}},
+        )
+        return next(iter(runs), None)
+
+    run = wait_for(failed, seconds=240)
+    assert run["parameters"]["cause"] == "leak was added"
+    assert "leak: 1 of its images are images of the test split" in run["state"]["message"]
+    assert versions.latest(client, NAME).number == before

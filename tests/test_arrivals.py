@@ -1,0 +1,118 @@
+"""New batches of images in a real DVC repository: tracked when whole, brought when named."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet import arrivals, params
+from resnet.arrivals import Sources
+from resnet.stages import StageError
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def chosen() -> params.Params:
+    loaded = params.load(REPOSITORY)
+    return loaded.model_copy(
+        update={"runtime": loaded.runtime.model_copy(update={"settle_seconds": 0})}
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with nothing but DVC's settings and an empty data/extra."""
+    place = tmp_path / "checkout"
+    (place / "data" / "extra").mkdir(parents=True)
+    for name in (".gitignore", ".dvcignore", ".dvc/config"):
+        (place / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, place / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
+    return place
+
+
+def add(root: Path, name: str, value: int) -> Path:
+    path = root / "data" / "extra" / name
+    images = np.full((2, 32, 32, 3), value, np.uint8)
+    np.savez(path, images=images, labels=np.zeros(2, np.uint8))
+    return path
+
+
+def tracked_by_git(root: Path) -> set[str]:
+    words = ["git", "ls-files", "--others", "--exclude-standard", "data"]
+    return set(subprocess.run(words, cwd=root, capture_output=True, text=True).stdout.split())
+
+
+def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
+    root: Path, chosen: params.Params
+) -> None:
+    path, said = add(root, "day.npz", 1), []
+    before = Sources.here(root, chosen)
+    assert arrivals.track(root, chosen, said.append) == ["day.npz"]
+    assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
+    here = Sources.here(root, chosen)
+    assert here.since(before) == "day.npz was added"
+    assert arrivals.track(root, chosen, said.append) == []
+
+    content = path.read_bytes()
+    path.unlink()
+    assert Sources.here(root, chosen) == here
+    absent = arrivals.absent(root, chosen)
+    assert [track.name for track in absent] == ["day.npz.dvc"]
+    arrivals.pull(root, chosen, absent, said.append)
+    assert path.read_bytes() == content
+    assert arrivals.absent(root, chosen) == []
+
+    add(root, "day.npz", 2)
+    assert arrivals.track(root, chosen, said.append) == ["day.npz"]
+    assert Sources.here(root, chosen).since(here) == "day.npz was changed"
+
+
+def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
+    path = root / "data" / "extra" / "gone.npz"
+    Path(f"{path}.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  hash: md5\n  path: gone.npz\n")
+    with pytest.raises(StageError, match="^pull: "):
+        arrivals.pull(root, chosen, arrivals.absent(root, chosen), lambda line: None)
+
+
+def test_a_batch_that_is_still_being_written_is_left_alone(
+    root: Path, chosen: params.Params
+) -> None:
+    path, said = add(root, "day.npz", 1), []
+    os.utime(path, (0, 0))  # as a copy keeps the time of its original
+    slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
+    slow_chosen = chosen.model_copy(update={"runtime": slow})
+    assert arrivals.track(root, slow_chosen, said.append) == []
+    assert [line for line in said if "day.npz changed" in line and "waiting until" in line]
+    assert not Path(f"{path}.dvc").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (Sources("a", {}), Sources("a", {}), None),
+        (Sources("a", {"x": "1"}), Sources("a", {"x": "1", "y": "2"}), "y was added"),
+        (Sources("a", {"x": "1"}), Sources("a", {"x": "2"}), "x was changed"),
+        (Sources("a", {"x": "1"}), Sources("a", {}), "x was taken away"),
+        (Sources("a", {}), Sources("b", {}), "the data set is published with other files"),
+        (Sources(None, {}), Sources("b", {}), None),
+        (
+            Sources("a", {"x": "1", "y": "1"}),
+            Sources("b", {"y": "2", "z": "1"}),
+            "z was added, y was changed, x was taken away, "
+            "the data set is published with other files",
+        ),
+    ],
+)
+def test_what_is_new_is_said_in_words(before: Sources, after: Sources, said: str | None) -> None:
+    assert after.since(before) == said
+
+
+def test_a_profile_tells_what_it_was_made_from() -> None:
+    profile = {"source": "a", "extra": {"x": {"md5": "1", "images": 3}}}
+    assert Sources.of(profile) == Sources("a", {"x": "1"})
+    assert Sources.of({"dataset": "cifar10"}) == Sources(None, {})
