@@ -83,6 +83,7 @@ def select(
     with _quiet(), _hidden(unused):
         import keras  # here, because TensorFlow's start is noisy
 
+        _set_defaults()
         # Keras asks once, when it first writes an object down, whether TensorFlow is there.
         keras.saving.serialize_keras_object(keras.DTypePolicy("float32"))
     kind: Literal["cpu", "gpu"] = "gpu" if gpus else "cpu"
@@ -102,6 +103,15 @@ def cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _set_defaults() -> None:
+    """Keras as it comes: what a user's keras.json says is meant for other networks."""
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
 
 
 def _be_deterministic(backend: str) -> None:

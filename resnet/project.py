@@ -48,6 +48,7 @@ def environment(root: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "DO_NOT_TRACK": "1",
         "MPLCONFIGDIR": str(state / "matplotlib"),
+        "KERAS_HOME": str(state / "keras"),
         "PYTHONUNBUFFERED": "1",
     }
     commands = str(Path(sys.executable).parent)

@@ -4,10 +4,12 @@ import os
 import signal
 
 # The tests make their own.
-THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "MPLCONFIGDIR")
+THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
 
 for name in [name for name in os.environ if name.startswith(THE_USERS)]:
     del os.environ[name]
+
+os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

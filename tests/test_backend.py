@@ -1,6 +1,9 @@
+import json
+import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +69,39 @@ def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later() 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["tensorflow", "imported"]
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from resnet import backend, params
+backend.select("tensorflow", "cpu")
+import keras
+from resnet.nets.build import build
+model = build(params.load(Path(sys.argv[1])).net, [125.0] * 3, [63.0] * 3)
+print({one.dtype for one in model.weights}, keras.config.epsilon(), model.count_params())
+"""
+
+
+def test_a_users_keras_json_does_not_change_our_networks(tmp_path: Path) -> None:
+    built = []
+    for home, settings in (
+        ("none", {}),
+        ("other", {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}),
+    ):
+        (tmp_path / home).mkdir()
+        (tmp_path / home / "keras.json").write_text(json.dumps(settings))
+        done = subprocess.run(
+            [sys.executable, "-c", BUILD, Path(__file__).parents[1]],
+            env={**os.environ, "KERAS_HOME": str(tmp_path / home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        built.append(done.stdout)
+    assert built[0].startswith("{'float32'} 1e-07 ")
+    assert built[0] == built[1]
 
 
 # TensorFlow refuses to draw without a seed; XLA ends a process with a flag that it does not know.

@@ -23,10 +23,11 @@ def test_outside_of_a_checkout_there_is_a_clear_error(tmp_path):
 
 
 def test_state_stays_in_the_checkout_and_telemetry_is_off(tmp_path, monkeypatch):
-    for name in ("PREFECT_HOME", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
+    for name in ("PREFECT_HOME", "KERAS_HOME", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
     env = project.environment(tmp_path)
     assert env["PREFECT_HOME"] == str(tmp_path / ".state" / "prefect")
+    assert env["KERAS_HOME"] == str(tmp_path / ".state" / "keras")
     assert env["DO_NOT_TRACK"] == "1"
     assert env["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert env["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"

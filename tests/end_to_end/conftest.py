@@ -109,12 +109,16 @@ def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """This process's variables, without what would lead out of the checkout."""
+    """This process's variables, without what would lead out of the checkout; an empty home."""
     (root / project.STATE).mkdir(exist_ok=True)
+    home = root.with_name(f"{root.name}-home")
+    home.mkdir(exist_ok=True)
     env = project.environment(root)
-    env.pop("CIFAR10_ARCHIVE", None)
+    for name in ("CIFAR10_ARCHIVE", "KERAS_HOME", *(one for one in env if one.startswith("XDG_"))):
+        env.pop(name, None)
     return {
         **env,
+        "HOME": str(home),
         # No way out: nothing may be downloaded by a test.
         "HTTP_PROXY": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",

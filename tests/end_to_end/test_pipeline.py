@@ -1,10 +1,12 @@
 """The main job, typed in a shell: real stages, a real DVC repository, a real MLflow store."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -98,10 +100,24 @@ def test_a_second_run_finds_nothing_to_do(checkout, first_run, registry):
     assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1
 
 
+def test_nothing_is_written_into_the_users_home(checkout, first_run):
+    assert list(Path(checkout.env["HOME"]).iterdir()) == []
+    assert (checkout.root / ".state" / "keras").is_dir()
+
+
 def test_dvc_repro_runs_nothing_after_it(checkout, first_run):
     output = checkout.run("dvc", "repro").stdout
     assert output.count("didn't change, skipping") == len(STAGES)
     assert "Running stage" not in output
+
+
+def test_dvc_draws_the_stages_and_shows_the_metrics(checkout, first_run):
+    drawn = checkout.run("dvc", "dag", "--dot").stdout
+    for before, after in itertools.pairwise(("fetch", "ingest", "train", "evaluate")):
+        assert f'"{before}" -> "{after}"' in drawn
+    shown = json.loads(checkout.run("dvc", "metrics", "show", "--json").stdout)
+    metrics = shown[""]["data"]["reports/metrics.json"]["data"]
+    assert metrics["accuracy"] == checkout.report("metrics")["accuracy"]
 
 
 def test_other_parameters_leave_the_checkout_as_it_was(checkout, first_run, registry):
