@@ -33,20 +33,41 @@ class Finding:
         return f"{MARKS[self.level]}  {self.subject:<10} {self.text}"
 
 
-def report(root: Path) -> int:
-    """Print every finding. Returns 1 where one of them is a failure, else 0."""
-    findings = [finding for check in CHECKS for finding in _look(check, root)]
-    for finding in findings:
-        print(finding)
-    return int(any(finding.level == "fail" for finding in findings))
+Check = Callable[[Path], list[Finding]]
+"""One trap, or some of a kind: the checkout's root → what is found there, one or more lines."""
 
 
-def _look(check: Callable[[Path], list[Finding]], root: Path) -> list[Finding]:
+def report(root: Path, debug: bool = False) -> int:
+    """Print each finding as it comes. Returns 1 where one of them is a failure, else 0.
+
+    With `debug`, an error that no check expects is raised.
+    """
+    failed = False
+    for check in CHECKS:
+        for finding in _look(check, root, debug):
+            print(finding, flush=True)
+            failed |= finding.level == "fail"
+    return int(failed)
+
+
+def _look(check: Check, root: Path, debug: bool) -> list[Finding]:
     """What `check` finds; a check that cannot be made is a finding too."""
+    name = check.__name__
     try:
         return check(root)
     except PipelineError as error:
-        return [Finding("fail", check.__name__, str(error))]
+        return [Finding("fail", name, str(error))]
+    except Exception as error:  # the others are still to be made
+        if debug:
+            raise
+        return [
+            Finding(
+                "fail",
+                name,
+                f"this check ended with {type(error).__name__} ({error}), which it does not "
+                "expect: 'resnet --debug doctor' shows where",
+            )
+        ]
 
 
 def tools(root: Path) -> list[Finding]:
@@ -142,24 +163,36 @@ def locks(root: Path) -> list[Finding]:
     """Locks of DVC whose holder is gone, and what failed runs left."""
     findings = []
     rwlock = root / ".dvc" / "tmp" / "rwlock"
-    if rwlock.exists() and rwlock.stat().st_size:
-        held = json.loads(rwlock.read_text())
-        readers = itertools.chain.from_iterable(held.get("read", {}).values())
-        holders = [*held.get("write", {}).values(), *readers]
-        dead = sorted({one["pid"] for one in holders if not psutil.pid_exists(one["pid"])})
-        alive = sorted({one["pid"] for one in holders} - set(dead))
-        if dead:
-            findings.append(
-                Finding("warn", "locks", f"{rwlock} names ended processes {dead}: DVC removes them")
-            )
-        if alive:
-            findings.append(Finding("warn", "locks", f"dvc is at work here: processes {alive}"))
+    try:
+        holders = _holders(rwlock)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        damaged = (
+            f"{rwlock} is no list of locks ({error}), and DVC runs no stage beside it: see that no "
+            "dvc is at work, and remove it"
+        )
+        findings.append(Finding("fail", "locks", damaged))
+        holders = set()
+    dead = sorted(pid for pid in holders if not psutil.pid_exists(pid))
+    alive = sorted(holders - set(dead))
+    if dead:
+        findings.append(
+            Finding("warn", "locks", f"{rwlock} names ended processes {dead}: DVC removes them")
+        )
+    if alive:
+        findings.append(Finding("warn", "locks", f"dvc is at work here: processes {alive}"))
     left = worktree.left_over(root)
     if left:
         findings.append(
             Finding("warn", "locks", f"failed runs left {len(left)} trees: look, then 'make clean'")
         )
     return findings or [Finding("ok", "locks", "no stale lock, no left-over working tree")]
+
+
+def _holders(rwlock: Path) -> set[int]:
+    """The processes that DVC's file of locks on paths names."""
+    held = json.loads(rwlock.read_text()) if rwlock.exists() else {}
+    readers = itertools.chain.from_iterable(held.get("read", {}).values())
+    return {int(one["pid"]) for one in (*held.get("write", {}).values(), *readers)}
 
 
 def servers(root: Path) -> list[Finding]:
@@ -208,7 +241,7 @@ def ledgers(root: Path) -> list[Finding]:
     return [Finding("ok", "ledgers", "each ledger is whole, and production is where it says")]
 
 
-CHECKS: tuple[Callable[[Path], list[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     tools,
     parameters,
     device,

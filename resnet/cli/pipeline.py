@@ -116,7 +116,7 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import doctor
 
-    return doctor.report(root)
+    return doctor.report(root, arguments.debug)
 
 
 def _deploy(root: Path, arguments: argparse.Namespace) -> None:

@@ -41,7 +41,10 @@ def client(root: Path) -> Any:
     Raises UnreachableError, after some seconds, where a server does not answer, and PipelineError
     where a file is no store. So do its methods, where the store stops to do its work later.
     """
-    uri = tracking_uri(root)
+    return _open(tracking_uri(root))
+
+
+def _open(uri: str) -> Any:
     database = _database(uri)
     if database:
         _prepare(database)
@@ -113,11 +116,14 @@ def local_artifacts(root: Path) -> Path:
 
 
 def moved_experiments(root: Path) -> list[Path]:
-    """Folders that the checkout's own store names for artifacts and that are not in it."""
+    """Folders that the checkout's own store names for artifacts and that are not in it.
+
+    Raises PipelineError where its file is no store.
+    """
     database = _local_database(root)
     if not database.exists():
         return []
-    opened = MlflowClient(tracking_uri=f"{SQLITE}{database}")
+    opened = _open(f"{SQLITE}{database}")
     folders = (
         Path(unquote(urlparse(experiment.artifact_location).path))
         for experiment in opened.search_experiments()
