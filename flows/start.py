@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
-from resnet import params, servers, stages
+from resnet import servers, stand_in
 
 
-def run(root: Path, preset: str, overrides: list[str], promote: str, stand_in: bool) -> None:
+def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in: bool) -> None:
     """Run the flow in this process and print its result. Raises what the flow raised.
 
-    With `stand_in`, the generated data set takes the place of CIFAR-10 where that cannot be had,
+    With `or_stand_in`, the generated data set takes the place of CIFAR-10 where that cannot be had,
     and the first line and the last say so.
     """
-    notice = _missing_data(root, preset, overrides) if stand_in else None
+    notice = stand_in.notice(root, preset, overrides) if or_stand_in else None
     if notice:
         print(notice)
-        overrides = [*overrides, "data.dataset=generated"]
+        overrides = [*overrides, stand_in.OVERRIDE]
     with _server(root) as api:
         retrain = _flow(api)
         state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
@@ -66,19 +66,3 @@ def _flush() -> None:
 
     APILogWorker.drain_all(timeout=10)
     EventsWorker.drain_all(timeout=10)
-
-
-def _missing_data(root: Path, preset: str, overrides: list[str]) -> str | None:
-    """Why CIFAR-10 cannot be had, as a line for the user; None where it can, or is not wanted."""
-    from resnet.data import sources
-
-    chosen = params.check(params.merge(params.read(root), root, preset, overrides))
-    if chosen.data.dataset != "cifar10":
-        return None
-    why = sources.why_not(chosen.data, chosen.paths)
-    if why is None or stages.restorable("fetch", root):
-        return None
-    return (
-        f"CIFAR-10 cannot be had ({why}): this run uses the generated stand-in, and registers "
-        "generated-resnet. Set CIFAR10_ARCHIVE to an archive of CIFAR-10 to use the real one."
-    )

@@ -50,7 +50,7 @@ def _run(root: Path, arguments: argparse.Namespace) -> None:
         preset=arguments.preset,
         overrides=arguments.set,
         promote=arguments.promote,
-        stand_in=arguments.or_stand_in,
+        or_stand_in=arguments.or_stand_in,
     )
 
 
