@@ -5,7 +5,6 @@ process or a later one, asks only for the rest. A network that fails is tried ag
 that will not change (404), or wrong bytes, is not.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,8 +18,10 @@ from resnet.errors import PipelineError
 from resnet.progress import Progress
 
 TIMEOUT = (10, 30)  # seconds: to connect, and without a byte
+ASK_TIMEOUT = (8, 12)
 CHUNK = 1 << 18
 ATTEMPTS = 5
+ASK_ATTEMPTS = 2
 HEAL = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -66,16 +67,37 @@ def download(
         raise PipelineError(f"{url} {error}; {ways_out}") from error
 
 
-def silence(url: str, seconds: float = 4) -> str | None:
-    """Why `url` cannot be downloaded now, as far as one question tells; None where it can."""
+def silence(url: str, pause: float = 1) -> str | None:
+    """Why `url` cannot be downloaded now, as far as its first byte tells; None where it can.
+
+    Asks the way `download` does, and once more, `pause` seconds later, where that may heal. Takes
+    at most three quarters of a minute.
+    """
+    retrying = _retrying(pause).copy(
+        stop=tenacity.stop_after_attempt(ASK_ATTEMPTS), before_sleep=None
+    )
     try:
-        answer = requests.head(url, timeout=seconds, allow_redirects=True)
+        retrying(_ask, url)
+    except (_InterruptedError, _FinalError) as error:
+        return f"{urlsplit(url).netloc} {error}"
+    return None
+
+
+def _ask(url: str) -> None:
+    """For one byte, as some servers refuse to tell anything without content (405 to HEAD)."""
+    headers = {"Accept-Encoding": "identity", "Range": "bytes=0-0"}
+    try:
+        with requests.get(url, stream=True, timeout=ASK_TIMEOUT, headers=headers) as answer:
+            if answer.status_code in HEAL:
+                raise _InterruptedError(f"answers {answer.status_code}")
+            if not answer.ok:
+                raise _FinalError(f"answers {answer.status_code}")
+            next(answer.iter_content(1), b"")
     except requests.RequestException as error:
-        return f"{urlsplit(url).netloc} cannot be reached ({_reason(error)})"
-    return None if answer.ok else f"{urlsplit(url).netloc} answers {answer.status_code}"
+        raise _InterruptedError(f"cannot be reached ({_reason(error)})") from error
 
 
-def _retrying(pause: float) -> Callable[..., None]:
+def _retrying(pause: float) -> tenacity.Retrying:
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_InterruptedError),
         stop=tenacity.stop_after_attempt(ATTEMPTS),

@@ -59,8 +59,8 @@ def batches(source: Named, dataset: Dataset) -> Path:
 def why_not(data: params.Data, paths: params.Paths) -> str | None:
     """Why the data set cannot be had here and now; None where it can (as far as can be seen).
 
-    Takes at most a few seconds. A source that the user has named counts as there, whatever it
-    holds: fetch says what is wrong with it.
+    Takes a few seconds, three quarters of a minute where the network says nothing. A source that
+    the user has named counts as there, whatever it holds: fetch says what is wrong with it.
     """
     return missing(datasets.load(data.dataset), paths)
 
