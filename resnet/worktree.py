@@ -24,8 +24,9 @@ from resnet.provenance import git
 def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]:
     """The path of a working tree of `root` whose params.yaml is `values`.
 
-    It is removed when the block ends, and kept for a look when the block raises. Raises
-    PipelineError where `root` is not a git checkout.
+    It is removed when the block ends, and kept for a look when the block raises, until another of
+    its name is wanted: a run that is retried has the same. Raises PipelineError where `root` is not
+    a git checkout.
     """
     if provenance.commit(root) is None:
         raise PipelineError(
@@ -35,6 +36,9 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
     tree = _home(root) / name
     tree.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(_lock(tree)):
+        if tree.exists():
+            shutil.rmtree(tree)
+        git(root, "worktree", "prune")
         git(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
         changes = provenance.patch(root)
         if changes:

@@ -1,6 +1,7 @@
 """A run with its own parameters has a tree of its own, and the checkout stays as it was."""
 
 import configparser
+import shutil
 import subprocess
 import sys
 
@@ -77,6 +78,19 @@ def test_the_tree_of_a_failed_run_is_kept(checkout):
     with pytest.raises(RuntimeError), worktree.worktree(checkout, "c", {}):
         raise RuntimeError
     assert [tree.name for tree in worktree.left_over(checkout)] == ["c"]
+
+
+def test_a_run_that_is_retried_has_a_new_tree_in_place_of_the_one_it_left(checkout):
+    for left in ("half", None):
+        with pytest.raises(RuntimeError), worktree.worktree(checkout, "j", {}) as tree:
+            assert not (tree / "half").exists()
+            (tree / "half").touch()
+            raise RuntimeError
+        if left is None:
+            shutil.rmtree(tree)  # by hand: git still knows it
+    with worktree.worktree(checkout, "j", {"seed": 1}) as tree:
+        assert yaml.safe_load((tree / "params.yaml").read_text()) == {"seed": 1}
+    assert worktree.left_over(checkout) == []
 
 
 def test_the_tree_of_a_run_under_way_is_no_left_over(checkout):
