@@ -64,10 +64,7 @@ def _place(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> It
     if values == base:
         yield root
         return
-    archive = values["paths"]["archive"]
-    if archive:  # a relative path is meant from the checkout
-        values = {**values, "paths": {**values["paths"], "archive": str(root / archive)}}
-    with worktree(root, str(flow_run.id), values) as tree:
+    with worktree(root, str(flow_run.id), params.anchored(values, root)) as tree:
         get_run_logger().info("other parameters than params.yaml's: running in %s", tree)
         yield tree
 

@@ -233,6 +233,15 @@ def merge(
     return merged
 
 
+def anchored(values: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """`values` for a reader elsewhere: a relative paths.archive is meant from `root`, ~ is home."""
+    archive = values["paths"]["archive"]
+    if not archive:
+        return dict(values)
+    path = root / Path(archive).expanduser()
+    return {**values, "paths": {**values["paths"], "archive": str(path)}}
+
+
 def check(values: Mapping[str, Any]) -> Params:
     """`values` as `Params`. Raises PipelineError that names each wrong key."""
     try:

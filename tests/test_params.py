@@ -79,6 +79,19 @@ def test_what_is_written_is_read_back(tmp_path):
     assert params.load(tmp_path) == params.load(ROOT)
 
 
+def test_an_archive_is_the_same_one_wherever_the_parameters_are_read(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    values = params.read(ROOT)
+    assert params.anchored(values, ROOT) == values
+    for named, meant in {
+        "~/cifar.tar.gz": "/home/ann/cifar.tar.gz",
+        "cifar": str(ROOT / "cifar"),
+        "/data/cifar": "/data/cifar",
+    }.items():
+        named_here = params.merge(values, ROOT, None, [f"paths.archive={named}"])
+        assert params.check(params.anchored(named_here, ROOT)).paths.archive == Path(meant)
+
+
 def test_nobody_changes_a_parameter_on_the_way():
     with pytest.raises(ValueError, match="frozen"):
         params.load(ROOT).train.batch = 1
