@@ -133,15 +133,32 @@ def commit(root: Path) -> str | None:
 def patch(root: Path, exclude: Iterable[str] = ()) -> str:
     """What differs from HEAD, as `git apply` takes it; new files that git does not ignore as well.
 
-    Works on a copy of the index, and adds no object to the repository.
+    Works on a copy of the index, and adds no object to the repository. Raises PipelineError where
+    git cannot add a new file.
     """
     scope = ["--", ".", *(f":(exclude){path}" for path in exclude)]
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         shutil.copyfile(root / git(root, "rev-parse", "--git-path", "index").strip(), index)
         env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        git(root, "add", "--intent-to-add", "--", ".", env=env)
+        try:
+            git(root, "add", "--intent-to-add", "--", ".", env=env)
+        except PipelineError as error:
+            if not (unborn := _unborn(root)):
+                raise
+            raise PipelineError(
+                f"{', '.join(unborn)} in {root}: a git repository of its own without a commit, "
+                "which no patch can hold: commit there, move it out of the checkout, or name it in "
+                ".gitignore"
+            ) from error
         return git(root, *DIFF, "HEAD", *scope, env=env)
+
+
+def _unborn(root: Path) -> list[str]:
+    """Folders of the checkout that are git repositories of their own, and have no commit."""
+    new = git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    head = ("rev-parse", "--verify", "--quiet", "HEAD")
+    return [one for one in new if one.endswith("/") and not git(root / one, *head, must=False)]
 
 
 def git(

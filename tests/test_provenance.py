@@ -60,6 +60,22 @@ def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path
     assert (clone / "new.bin").read_bytes() == bytes(range(256))
 
 
+def test_a_repository_of_its_own_without_a_commit_says_what_to_do_with_it(
+    checkout: Path, tmp_path: Path
+) -> None:
+    inner = checkout / "notes" / "inner"
+    inner.mkdir(parents=True)
+    git(inner, "init", "--quiet")
+    with pytest.raises(PipelineError, match=r"^notes/inner/ in .*: commit there, move it out"):
+        provenance.code(checkout)
+    git(inner, "commit", "--quiet", "--allow-empty", "-m", "First")
+    assert "Subproject commit" in provenance.code(checkout).patch
+    with (checkout / ".gitignore").open("a") as stream:
+        stream.write("notes\n")
+    git(checkout, "commit", "--quiet", "-am", "Ignore the notes")
+    assert not provenance.code(checkout).dirty
+
+
 def test_without_git_there_is_no_commit_and_it_says_so(tmp_path: Path) -> None:
     found = provenance.code(tmp_path)
     assert found == provenance.Code(None, True, "")
