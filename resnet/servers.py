@@ -24,13 +24,14 @@ START_SECONDS = 120.0
 def serve(root: Path) -> None:
     """Both servers, until this process is interrupted. Prints their addresses.
 
-    A server that the user has named by its variable is not started, but named.
+    A server that the user has named by its variable is not started, but named. Raises PipelineError
+    where a port is taken, or MLflow's variable names what cannot be served.
     """
     with ExitStack() as stack:
-        prefect = os.environ.get("PREFECT_API_URL") or stack.enter_context(
+        prefect = _named("PREFECT_API_URL") or stack.enter_context(
             prefect_server(root, PREFECT_PORT)
         )
-        mlflow = os.environ.get("MLFLOW_TRACKING_URI") or stack.enter_context(
+        mlflow = _named("MLFLOW_TRACKING_URI") or stack.enter_context(
             mlflow_server(root, MLFLOW_PORT)
         )
         print(f"Prefect: {prefect.removesuffix('/api')}")
@@ -41,6 +42,12 @@ def serve(root: Path) -> None:
                 time.sleep(3600)
         except KeyboardInterrupt:
             print()
+
+
+def _named(variable: str) -> str | None:
+    """The server's address that the variable holds; MLflow's can hold a file's, too."""
+    value = os.environ.get(variable, "")
+    return value if value.startswith(("http://", "https://")) else None
 
 
 @contextmanager
@@ -63,15 +70,19 @@ def prefect_server(
 
 @contextmanager
 def mlflow_server(root: Path, port: int) -> Iterator[str]:
-    """An MLflow server over the checkout's own store; its address."""
+    """An MLflow server over the checkout's own store, or the SQLite file of the user's variable.
+
+    Its address.
+    """
     from resnet.registry import store
 
+    uri, artifacts = store.servable(root)
     words = [
         *("mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", store.prepare_local(root)),
+        *("--backend-store-uri", uri),
         # The folder itself, not the server's proxy: the store must be readable without the server.
-        *("--default-artifact-root", store.local_artifacts(root).as_uri()),
-        *("--artifacts-destination", str(store.local_artifacts(root))),
+        *("--default-artifact-root", artifacts.as_uri()),
+        *("--artifacts-destination", str(artifacts)),
     ]
     address = f"http://{HOST}:{port}"
     with _server("MLflow", root, port, words, {}) as wait:

@@ -1,10 +1,13 @@
 """The project's servers start over the checkout's state, answer, and are gone afterwards."""
 
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from resnet import servers
+from resnet import processes, servers
 from resnet.errors import PipelineError
 from resnet.registry import store
 
@@ -16,6 +19,48 @@ def test_the_mlflow_server_shows_the_checkouts_own_store(tmp_path):
 
         assert MlflowClient(address).get_experiment_by_name("made-before") is not None
     assert not servers.answers(f"{address}/health")
+
+
+UI = """
+import sys
+from pathlib import Path
+from resnet import servers
+servers.PREFECT_PORT, servers.MLFLOW_PORT = map(int, sys.argv[2:])
+servers.serve(Path(sys.argv[1]))
+"""
+
+
+def test_the_ui_prints_both_addresses_serves_a_named_sqlite_file_and_ends_by_ctrl_c(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/mlflow.db")
+    store.experiment(store.client(tmp_path), "made-before")
+    ports = [servers.free_port() for _ in range(2)]
+    command = [sys.executable, "-c", UI, str(tmp_path), *map(str, ports)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
+        try:
+            lines = [ui.stdout.readline().strip() for _ in range(3)]
+            prefect, mlflow = (f"http://127.0.0.1:{port}" for port in ports)
+            assert lines == [f"Prefect: {prefect}", f"MLflow:  {mlflow}", "Ctrl-C stops both."]
+            assert servers.is_prefect(f"{prefect}/api")
+            from mlflow import MlflowClient
+
+            assert MlflowClient(mlflow).get_experiment_by_name("made-before") is not None
+            ui.send_signal(signal.SIGINT)
+            assert ui.wait(60) == 0
+            assert not any(map(servers.answers, (f"{prefect}/api/health", f"{mlflow}/health")))
+        finally:
+            processes.end(ui.pid)
+    assert not (tmp_path / ".state" / "mlflow").exists()
+
+
+def test_what_is_neither_a_file_nor_a_server_is_not_served(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with (
+        pytest.raises(PipelineError, match="is databricks, which is neither a SQLite file"),
+        servers.mlflow_server(tmp_path, servers.free_port()),
+    ):
+        pass
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path):

@@ -110,6 +110,22 @@ def prepare_local(root: Path) -> str:
     return f"{SQLITE}{_local_database(root)}"
 
 
+def servable(root: Path) -> tuple[str, Path]:
+    """The address and the artifacts' folder of the SQLite store that `tracking_uri` names.
+
+    The store is made where it is not there yet. Raises PipelineError where another kind is named.
+    """
+    uri = tracking_uri(root)
+    database = _database(uri)
+    if database is None:
+        raise PipelineError(
+            f"MLFLOW_TRACKING_URI is {uri}, which is neither a SQLite file ({SQLITE}…) nor a "
+            "server's address: name one of these, or unset the variable for the project's own store"
+        )
+    _prepare(database)
+    return uri, _artifacts(database)
+
+
 def local_artifacts(root: Path) -> Path:
     """Where the checkout's own store keeps its artifacts."""
     return _artifacts(_local_database(root))
