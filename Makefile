@@ -1,4 +1,4 @@
-# `make run` and `make test` are all that a new machine with Python 3.11+, git and make needs.
+# `make run` and `make test` are all that a new machine with Python 3.11 to 3.13, git and make needs.
 .DEFAULT_GOAL := help
 .PHONY: help run test soak check ui worker deploy bench lock clean
 
@@ -7,6 +7,9 @@ KILLS ?= 40
 SEED ?= 0
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+PYTHON_FITS = $(PYTHON) -c "import sys; found = sys.version_info[:2]; \
+	sys.exit(not (3, 11) <= found < (3, 14) and '$(PYTHON) is Python %d.%d: want 3.11, 3.12 or 3.13; \
+	name one, such as: make run PYTHON=python3.12' % found)"
 export DO_NOT_TRACK ?= 1
 
 help:  ## list the targets
@@ -64,7 +67,7 @@ ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
 endif
 
 .venv/installed: requirements.lock pyproject.toml
-	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" || $(PYTHON) -m venv --clear .venv
+	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" || { $(PYTHON_FITS) && $(PYTHON) -m venv --clear .venv; }
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
 		-r requirements.lock
