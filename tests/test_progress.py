@@ -2,6 +2,10 @@
 
 import contextlib
 import os
+import pty
+import subprocess
+import sys
+import termios
 
 from resnet.progress import Progress, fraction
 
@@ -15,6 +19,33 @@ def test_each_plain_line_says_the_share_that_is_done(capsys):
     assert shares[:3] == [("train", 0.12), ("train", 0.25), ("train", 0.37)]
     assert shares[-1] == ("train", 1.0)
     assert all("loss 1.5" in line for line in lines)
+
+
+BAR = """
+from resnet.progress import Progress
+with Progress("train", total=8, unit="steps", seconds=0) as progress:
+    for _ in range(8):
+        progress.advance(1, "loss 1.5")
+"""
+
+
+def test_a_terminal_gets_a_bar_and_no_plain_lines():
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    done = subprocess.run(
+        [sys.executable, "-c", BAR], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True
+    )
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the terminal's end
+        while part := os.read(ours, 4096):
+            drawn += part
+    os.close(ours)
+    assert done.stdout == ""
+    last = drawn.decode().strip().rpartition("\r")[2]
+    assert last.startswith("train: 100%|")
+    assert "| 8/8 [" in last
+    assert "loss 1.5" in last
 
 
 def test_a_job_that_fails_does_not_say_it_is_done(capsys):

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from resnet import project
+from resnet import files, params, project
 from resnet.errors import PipelineError
 
 ROOT = Path(__file__).parents[1]
@@ -61,10 +62,45 @@ def test_help_loads_nothing_heavy():
     assert not loaded(code) & (HEAVY | {"keras", "tensorflow", "jax", "numpy", "pydantic"})
 
 
-def test_training_needs_none_of_the_tools_around_it():
-    blocked = f"for name in {sorted(HEAVY)}: sys.modules[name] = None"  # Keras looks for pandas
-    code = (
-        "from resnet import backend; backend.select('tensorflow', 'cpu')\n"
-        "import resnet.training.train, resnet.training.engine, resnet.model_file"
+# Python imports it by itself when it starts, and so in the process of a command.
+LIST_AT_EXIT = """
+import atexit, sys
+atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_training_loads_none_of_the_tools_around_it_and_leaves_the_home_alone(tmp_path):
+    root, home, hook = (tmp_path / name for name in ("checkout", "home", "hook"))
+    for folder in (root / "data" / "arrays", root / "reports", home, hook):
+        folder.mkdir(parents=True)
+    (hook / "sitecustomize.py").write_text(LIST_AT_EXIT)
+    (root / "dvc.yaml").touch()
+    small = ["net.depth=6", "net.widths=[4, 8]", "train.steps=2", "train.batch=10"]
+    values = params.merge(params.read(ROOT), ROOT, "smoke", [*small, "train.device=cpu"])
+    (root / "params.yaml").write_text(params.dump(values))
+    random = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        images = random.integers(0, 256, (50, 32, 32, 3), np.uint8)
+        np.save(root / "data" / "arrays" / f"{split}_images.npy", images)
+        np.save(
+            root / "data" / "arrays" / f"{split}_labels.npy", np.arange(50, dtype=np.uint8) % 10
+        )
+    files.write_json(
+        root / "reports" / "profile.json", {"mean": [128.0] * 3, "deviation": [60.0] * 3}
     )
-    assert "tensorflow" in loaded(f"{blocked}\n{code}")
+    env = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    env |= {"HOME": str(home), "PYTHONPATH": os.pathsep.join([str(hook), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet", "train"],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = set(done.stdout.splitlines()[-1].split())
+    assert {"tensorflow", "keras"} < found
+    assert not found & HEAVY
+    assert list(home.iterdir()) == []
+    assert (root / "models" / "model.keras").exists()
