@@ -262,10 +262,10 @@ def dump(values: Mapping[str, Any]) -> str:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise PipelineError(f"{path} holds no sections of keys and values, but {values!r:.40}")

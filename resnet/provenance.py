@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from resnet import files, params
 from resnet.errors import PipelineError
@@ -42,6 +43,23 @@ class Code:
         return f"git commit {self.commit[:12]}{' with local changes' if self.dirty else ''}"
 
 
+class _File(BaseModel):
+    """A dependency or an output in dvc.lock, as far as it is read here; so with the next two."""
+
+    path: str
+    md5: str = ""
+
+
+class _Stage(BaseModel):
+    deps: list[_File] = []
+    outs: list[_File] = []
+    params: dict[str, dict[str, Any]] = {}
+
+
+class _Form(BaseModel):
+    stages: dict[str, _Stage] = {}
+
+
 @dataclass(frozen=True)
 class Lock:
     """dvc.lock: what each stage was given and what it made."""
@@ -50,19 +68,23 @@ class Lock:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Raises PipelineError where there is none."""
+        """Raises PipelineError where there is none, or it is not of DVC's form."""
+        path = root / "dvc.lock"
+        mend = "restore it with git, or remove it and run 'dvc repro'"
         try:
-            values = yaml.safe_load((root / "dvc.lock").read_text())
+            values = yaml.safe_load(path.read_bytes()) or {}
+            _Form.model_validate(values)
         except FileNotFoundError:
+            raise PipelineError(f"{path} is not there: run 'dvc repro' first") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise PipelineError(f"{path} is not YAML ({error}): {mend}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "all of it"
             raise PipelineError(
-                f"{root / 'dvc.lock'} is not there: run 'dvc repro' first"
+                f"{path} is not as DVC writes it ({place}: {first['msg']}): {mend}"
             ) from None
-        except yaml.YAMLError as error:
-            raise PipelineError(
-                f"{root / 'dvc.lock'} is not YAML ({error}): restore it with git, or remove it and "
-                "run 'dvc repro'"
-            ) from None
-        return cls((values or {}).get("stages", {}))
+        return cls(values.get("stages", {}))
 
     @property
     def outputs(self) -> dict[str, str]:

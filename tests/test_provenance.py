@@ -44,6 +44,27 @@ def test_recorded_files_and_ignored_ones_do_not_make_a_checkout_dirty(checkout: 
     assert found == provenance.Code(git(checkout, "rev-parse", "HEAD").strip(), False, "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"- a\n- list\n",
+        b"stages: [train]\n",
+        b"stages: {train: }\n",
+        b"stages: {train: {outs: [{md5: abc}]}}\n",
+        b"stages: {train: {deps: [a]}}\n",
+        b"stages: {train: {params: {params.yaml: [1]}}}\n",
+        b"<<<<<<< ours\nstages: {}\n",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_a_dvc_lock_of_another_form_says_what_to_do(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "dvc.lock").write_bytes(text)
+    with pytest.raises(
+        PipelineError, match=r"(?s)dvc\.lock is not .*: restore it with git, or remove"
+    ):
+        provenance.Lock.read(tmp_path)
+
+
 def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
     (checkout / "code.py").write_text("x = 2\n")
     (checkout / "new.bin").write_bytes(bytes(range(256)))

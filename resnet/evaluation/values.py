@@ -5,6 +5,7 @@ Loads neither keras nor pandas.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,14 +108,24 @@ class Predictions:
     @classmethod
     def read(cls, path: Path) -> Self:
         """The predictions in the parquet file `path`. Raises PipelineError where there are none."""
+        found: Self = _read(path, cls._of)
+        return found
+
+    @classmethod
+    def _of(cls, path: Path) -> Self:
+        """Raises ValueError where the file's table is not as `write` makes it."""
         import pyarrow.parquet as parquet
 
-        table = _read(path, parquet.read_table)
-        columns = [name for name in table.column_names if name[0] == "p" and name[1:].isdigit()]
-        return cls(
-            labels_n=table["label"].to_numpy(),
-            probabilities_nk=np.stack([table[name].to_numpy() for name in columns], axis=1),
-        )
+        table = parquet.read_table(path)
+        names = [name for name in table.column_names if re.fullmatch("p[0-9]+", name)]
+        columns = {name: table[name].to_numpy() for name in ("label", *names)}
+        found = {name: str(column.dtype) for name, column in columns.items()}
+        wanted = {"label": "uint8", **dict.fromkeys(names, "float32")}
+        if not names or found != wanted:
+            raise ValueError(
+                f"its columns are {found}, wanted label, uint8, and p0, p1, …, float32"
+            )
+        return cls(columns["label"], np.stack([columns[name] for name in names], axis=1))
 
     def write(self, path: Path) -> None:
         """As parquet: index, label, predicted, and a probability a class, p0, p1, …"""
@@ -144,5 +155,5 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run 'resnet evaluate' first") from None
-    except ValueError as error:  # JSON's and Arrow's errors are ValueErrors
+    except (ValueError, OSError, NotImplementedError, KeyError) as error:  # Arrow's are among them
         raise PipelineError(f"{path}: {error}; run 'resnet evaluate' again") from None

@@ -78,6 +78,39 @@ def test_a_file_that_is_no_parquet_says_what_to_do(tmp_path: Path) -> None:
         Predictions.read(tmp_path / "predictions.parquet")
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"p0": np.float32([0.5])},
+        {"label": np.uint8([1])},
+        {"label": ["cat"], "p0": np.float32([0.5])},
+        {"label": np.uint8([1]), "p0": ["half"]},
+    ],
+    ids=["no label", "no probabilities", "a label in words", "a probability in words"],
+)
+def test_a_table_of_other_columns_says_what_to_do(
+    tmp_path: Path, columns: dict[str, object]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(pa.table(columns), tmp_path / "predictions.parquet")
+    with pytest.raises(PipelineError, match="run 'resnet evaluate' again"):
+        Predictions.read(tmp_path / "predictions.parquet")
+
+
+def test_a_file_with_a_damaged_byte_is_read_or_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    Predictions(np.arange(2, dtype=np.uint8), np.eye(2, dtype=np.float32)).write(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 19):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            Predictions.read(path)
+        except PipelineError as error:
+            assert "run 'resnet evaluate' again" in str(error)  # noqa: PT017
+
+
 def test_reading_values_loads_neither_keras_nor_pandas() -> None:
     code = (
         "import sys, resnet.evaluation.values; print({'keras', 'pandas'}.intersection(sys.modules))"
