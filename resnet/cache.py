@@ -8,6 +8,7 @@ import configparser
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from resnet import files
@@ -70,10 +71,17 @@ def digest(path: Path) -> str:
     """DVC's md5 of a file or a folder, computed from its bytes."""
     if path.is_file():
         return files.digest(path, "md5")
-    listing = [
-        {"md5": files.digest(one, "md5"), "relpath": one.relative_to(path).as_posix()}
-        for one in path.rglob("*")
-        if one.is_file() and IGNORED not in one.parts
-    ]
-    text = json.dumps(sorted(listing, key=lambda one: one["relpath"]), sort_keys=True)
+    return digest_of(
+        {
+            one.relative_to(path).as_posix(): files.digest(one, "md5")
+            for one in path.rglob("*")
+            if one.is_file() and IGNORED not in one.parts
+        }
+    )
+
+
+def digest_of(parts: Mapping[str, str]) -> str:
+    """DVC's md5 of a folder, from the md5 of each file in it by its path there."""
+    listing = [{"md5": md5, "relpath": name} for name, md5 in sorted(parts.items())]
+    text = json.dumps(listing, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + FOLDER

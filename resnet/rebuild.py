@@ -4,6 +4,7 @@ Nothing outside that folder is written: not the checkout, not DVC's cache, no ML
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +25,18 @@ def clone(root: Path, commit: str, patch: bytes, tree: Path) -> None:
 
     Raises PipelineError where the repository has no such commit, or the patch does not apply.
     """
-    # The commit need not be on a branch any more: a shared clone sees all that the checkout has.
-    git(root, "clone", "--quiet", "--no-checkout", "--shared", str(root), str(tree))
+    # The commit need not be on a branch any more, so the clone shares all that the checkout has.
+    # 'git clone --shared' does the same, but copies the branches alone of a shallow repository.
+    git(root, "init", "--quiet", f"--object-format={_ask(root, '--show-object-format')}", str(tree))
+    (tree / ".git" / "objects" / "info" / "alternates").write_text(f"{_inside(root, 'objects')}\n")
+    shallow = _inside(root, "shallow")
+    if shallow.exists():
+        shutil.copyfile(shallow, tree / ".git" / "shallow")
     if not git(tree, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", must=False):
+        deepen = "; it is shallow: 'git fetch --unshallow'" if shallow.exists() else ""
         raise PipelineError(
             f"commit {commit[:12]} is not in this checkout's repository: fetch the branch that "
-            "has it"
+            f"has it{deepen}"
         )
     git(tree, "checkout", "--quiet", "--detach", commit)
     if patch:
@@ -79,6 +86,15 @@ def run(stage: str, tree: Path, gpu: bool, say: Say) -> None:
     code, lines = processes.stream(command, tree, env, say)
     if code:
         raise PipelineError(processes.error(lines) or f"resnet {stage} exited with {code}")
+
+
+def _inside(root: Path, name: str) -> Path:
+    """A path in the repository of the checkout, which may be a working tree of another."""
+    return (root / _ask(root, "--git-path", name)).resolve()
+
+
+def _ask(root: Path, *words: str) -> str:
+    return git(root, "rev-parse", *words).strip()
 
 
 def _name_remotes(root: Path, tree: Path) -> None:

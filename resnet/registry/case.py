@@ -1,12 +1,13 @@
 """One version under examination: what its run has recorded, each part fetched once."""
 
 import platform
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from resnet import backend, packages, params, processes, provenance
 from resnet.errors import PipelineError
@@ -15,9 +16,25 @@ from resnet.rebuild import Say
 from resnet.registry import versions
 from resnet.registry.versions import Version
 
+OWN_DATA = ("extra",)  # keys of `paths`: see `Case.own_data`
+
 
 class Unknown(Exception):  # noqa: N818  (it is a result)
     """Something cannot be found out here."""
+
+
+class Paths(BaseModel, frozen=True):
+    """The recorded paths that claims are about; code of another time may have had more."""
+
+    raw: Path
+    arrays: Path
+    profile: Path
+    annotations: Path
+    model: Path
+    history: Path
+    training: Path
+    metrics: Path
+    predictions: Path
 
 
 class Case:
@@ -58,15 +75,28 @@ class Case:
         """The recorded params.yaml."""
         return params.read(self.fetch("recipe/params.yaml").parent)
 
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of the recorded params.yaml."""
+        found = self.values.get(name)
+        if not isinstance(found, Mapping):
+            raise PipelineError(f"its recipe/params.yaml has no section {name}")
+        return found
+
+    @property
+    def own_data(self) -> set[str]:
+        """Paths of data that stages read and none makes: a commit has DVC's pointers alone."""
+        recorded = self.section("paths")
+        return {str(recorded[name]) for name in OWN_DATA if name in recorded}
+
     @cached_property
-    def paths(self) -> params.Paths:
+    def paths(self) -> Paths:
         """The recorded paths, all of them inside a checkout."""
         try:
-            found = params.Paths.model_validate(self.values.get("paths"))
+            found = Paths.model_validate(self.section("paths"))
         except ValidationError:
             raise Unknown("this checkout's code has other paths than the recorded ones") from None
         for name, path in found:
-            if name != "archive" and (path.is_absolute() or ".." in path.parts):
+            if path.is_absolute() or ".." in path.parts:
                 raise Unknown(f"paths.{name} is {path}, which leads out of a checkout")
         return found
 
@@ -77,8 +107,11 @@ class Case:
 
     @cached_property
     def installed(self) -> packages.Pins:
-        """The packages of the environment that published the version."""
-        return packages.pins(self.fetch("recipe/packages.txt").read_text())
+        """The packages of the environment that published the version; there are some."""
+        found = packages.pins(self.fetch("recipe/packages.txt").read_text(errors="replace"))
+        if not found:
+            raise PipelineError("its recipe/packages.txt lists no package")
+        return found
 
     @cached_property
     def evaluation(self) -> Evaluation:

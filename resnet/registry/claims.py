@@ -47,15 +47,19 @@ def code(case: Case) -> str:
     made, count = case.lock.outputs, 0
     for name, stage in case.lock.stages.items():
         for dependency in stage.get("deps", ()):
-            path, wanted = dependency["path"], dependency.get("md5")
+            path = dependency["path"]
+            if path in case.own_data:
+                continue
+            parts = {one[len(path) + 1 :]: md5 for one, md5 in made.items() if _is_in(path, one)}
             if path in made:
-                found = made[path]
+                found, whose = made[path], "what the stage before made"
+            elif parts:  # a folder whose files are outputs one by one
+                found, whose = cache.digest_of(parts), "what the stage before made"
             elif (case.tree / path).exists():
-                found = cache.digest(case.tree / path)
+                found, whose = cache.digest(case.tree / path), "the commit's"
             else:
-                continue  # a folder whose files are outputs one by one
-            if found != wanted:
-                whose = "what the stage before made" if path in made else "the commit's"
+                found, whose = None, "in the commit, and no stage before made it"
+            if found != dependency.get("md5") or found is None:
                 raise PipelineError(f"{path}, which stage {name} ran with, is not {whose}")
             count += 1
     return f"the {count} files and folders that its stages ran with are the commit's"
@@ -75,20 +79,24 @@ def parameters(case: Case) -> str:
 
 
 def locked(case: Case) -> str:
-    """The packages at work were those that one of the commit's locks pins."""
-    locks = {path.name: packages.pins(path.read_text()) for path in case.tree.glob("*.lock")}
-    wrong = {
-        name: packages.missing(packages.shared(case.installed, pins), pins)
-        for name, pins in sorted(locks.items())
-        if name.startswith("requirements")
+    """The packages at work were those that one of the commit's locks pins for their Python.
+
+    All of them, that is; and which others there were is told. Of several locks the nearest counts.
+    """
+    where = packages.place(case.tag("version.python"), case.tag("system"))
+    locks = {
+        path.name: packages.pins(path.read_text(), where)
+        for path in sorted(case.tree.glob("requirements*.lock"))
     }
+    wrong = {name: packages.missing(pins, case.installed) for name, pins in locks.items() if pins}
     if not wrong:
         raise Unknown("the commit has no requirements.lock")
-    nearest = min(wrong, key=lambda name: (len(wrong[name]), len(name)))
+    outside = {name: sorted(case.installed.keys() - locks[name].keys()) for name in wrong}
+    nearest = min(wrong, key=lambda name: (len(wrong[name]), len(outside[name])))
     if wrong[nearest]:
-        raise PipelineError(f"{nearest} of the commit has {_some(wrong[nearest])}")
-    count = len(packages.shared(case.installed, locks[nearest]))
-    return f"{count} packages were as {nearest} of the commit has them"
+        raise PipelineError(f"not as {nearest} of the commit has them: {_some(wrong[nearest])}")
+    others = f"; beside them {_some(outside[nearest])}" if outside[nearest] else ""
+    return f"{len(locks[nearest])} packages were as {nearest} of the commit has them{others}"
 
 
 def environment(case: Case) -> str:
@@ -107,9 +115,9 @@ def data(case: Case) -> str:
     _same(profile.name, cache.digest(recorded), case.lock.md5(profile))
     _put(recorded, case.tree / profile)
     where = _bring(case, arrays)
-    if case.values["evaluate"].get("annotations"):
+    if case.section("evaluate").get("annotations"):
         _bring(case, case.paths.annotations)
-    return f"{arrays} in {where} has its md5, {_short(md5)}"
+    return f"{arrays} in {where} has its md5, {_short(md5)}; {_raw(case)}"
 
 
 def model(case: Case) -> str:
@@ -179,7 +187,7 @@ def retrain(case: Case) -> str:
     device, why = case.tag("device_name"), case.unlike
     if case.on_gpu and found["device_name"] != device:
         why = [f"{found['device_name']}, not {device}", *why]
-    if not case.values["train"].get("deterministic"):
+    if not case.section("train").get("deterministic"):
         why = [*why, "trained without train.deterministic"]
     if why:
         raise Unknown(f"{text}; {_here(why)}")
@@ -233,6 +241,31 @@ def _bring(case: Case, path: Path) -> str:
         raise Unknown(f"{_short(md5)} cannot be had: {error}") from None
     _same(f"{path} in {where}", cache.digest(case.tree / path), md5)
     return where
+
+
+def _raw(case: Case) -> str:
+    """Read the raw files that are at hand; what was found, and what was not.
+
+    They are many times as large as all else and no stage that runs here needs them, so they are
+    not pulled. A file of the checkout that has another md5 may belong to another data set.
+    """
+    home, raw, missing, count = cache.folder(case.root), case.paths.raw.as_posix(), [], 0
+    for path, md5 in case.lock.outputs.items():
+        if not _is_in(raw, path):
+            continue
+        cached, here = cache.place(home, md5), case.root / path
+        if cached.is_file():
+            _same(f"{path} in DVC's cache", cache.digest(cached), md5)
+        elif not (here.is_file() and cache.digest(here) == md5):
+            missing.append(Path(path).name)
+            continue
+        count += 1
+    lacking = f"; not to be had here: {', '.join(missing)}" if missing else ""
+    return f"so have {count} of {count + len(missing)} raw files{lacking}"
+
+
+def _is_in(folder: str, path: str) -> bool:
+    return path.startswith(f"{folder}/")
 
 
 def _put(path: Path, to: Path) -> None:

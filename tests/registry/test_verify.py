@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as parquet
 import pytest
 import yaml
 
@@ -29,6 +30,7 @@ from resnet.registry.verify import Report, Result, verify
 
 REPOSITORY = Path(__file__).parents[2]
 PATCH = "recipe/changes.patch"
+RAW = ("batches.meta", "test_batch")
 QUICK = [claim for claim in claims.CLAIMS if claim.name not in ("model", "served", "score")]
 
 
@@ -51,9 +53,9 @@ class Published:
     def artifact(self, name: str) -> Path:
         return store.local_artifacts(self.root) / self.name / self.run_id / "artifacts" / name
 
-    def cached(self, name: str) -> Path:
-        """A file of the arrays in DVC's cache."""
-        return cache.place(cache.folder(self.root), cache.digest(self.root / "data/arrays" / name))
+    def cached(self, name: str, folder: str = "data/arrays") -> Path:
+        """A file of the arrays in DVC's cache, or of another folder."""
+        return cache.place(cache.folder(self.root), cache.digest(self.root / folder / name))
 
     @contextmanager
     def written(self, path: Path, content: str | bytes | None) -> Iterator[None]:
@@ -135,9 +137,14 @@ def _lock(root: Path, chosen: params.Params) -> None:
     def values(*sections: str) -> dict[str, Any]:
         return {"params.yaml": {section: all_values[section] for section in sections}}
 
+    (root / at.raw).mkdir(parents=True)
+    for name in RAW:
+        (root / at.raw / name).write_text(f"the {name}")
+    raw = entries(*(at.raw / name for name in RAW))
     inputs, code = entries(at.arrays, at.profile), entries("resnet/model_file.py", "resnet/nets")
     stages = {
-        "ingest": {"outs": inputs, "params": values("data")},
+        "fetch": {"outs": raw},
+        "ingest": {"deps": entries(at.raw), "outs": inputs, "params": values("data")},
         "train": {
             "deps": [*inputs, *code],
             "outs": entries(at.model, at.history, at.training),
@@ -151,6 +158,10 @@ def _lock(root: Path, chosen: params.Params) -> None:
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     home, listing = cache.folder(root), []
+    for name in RAW:
+        place = cache.place(home, cache.digest(root / at.raw / name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / at.raw / name, place)
     for path in sorted((root / at.arrays).iterdir()):
         place = cache.place(home, cache.digest(path))
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +227,42 @@ ARTIFACTS = {
         "parameters",
         "not what",
     ),
-    "another package": ("recipe/packages.txt", "numpy==", "numpy==0.", "packages", "not 0."),
+    "another package": ("recipe/packages.txt", "numpy==", "numpy==0.", "packages", "numpy 0."),
+    "a package less": (
+        "recipe/packages.txt",
+        "\nnumpy==",
+        "\n#numpy==",
+        "packages",
+        "not as requirements.lock of the commit has them: numpy none, not ",
+    ),
+    "parameters without a section": (
+        "recipe/params.yaml",
+        "\nevaluate:\n",
+        "\nother:\n",
+        "data",
+        "its recipe/params.yaml has no section evaluate",
+    ),
+    "a dvc.lock that is a list": (
+        "recipe/dvc.lock",
+        "schema: '2.0'\nstages:\n",
+        "- schema:\n",
+        "parameters",
+        "dvc.lock is not as DVC writes it",
+    ),
+    "a dependency that is nowhere": (
+        "recipe/dvc.lock",
+        "path: resnet/nets",
+        "path: resnet/nots",
+        "code",
+        "resnet/nots, which stage train ran with, is not in the commit, and no stage before made",
+    ),
+    "another raw file": (
+        "recipe/dvc.lock",
+        "path: data/raw/cifar-10-batches-py/test_batch",
+        "path: data/raw/cifar-10-batches-py/tests",
+        "code",
+        "cifar-10-batches-py, which stage ingest ran with, is not what the stage before made",
+    ),
     "another profile": ("data/profile.json", "cat", "dog", "data", "profile.json is"),
     "edited metrics": (
         "evaluation/metrics.json",
@@ -256,13 +302,54 @@ def test_a_patch_has_to_apply(published: Published) -> None:
         assert (result.state, "git_dirty is False" in result.text) == ("FAIL", True), result
 
 
+def test_a_list_without_packages_says_nothing_about_the_environment(published: Published) -> None:
+    with published.written(published.artifact("recipe/packages.txt"), "\n"):
+        results = published.verify()
+    for name in ("packages", "environment"):
+        found = results[name].state, results[name].text
+        assert found == ("FAIL", "its recipe/packages.txt lists no package")
+
+
+def test_packages_are_those_that_the_nearest_lock_pins_for_the_recorded_python(
+    published: Published,
+) -> None:
+    installed = packages.listed()
+
+    def with_locks(**locks: str) -> Result:
+        def check(case: claims.Case) -> str:
+            for name, text in locks.items():
+                (case.tree / f"{name}.lock").write_text(text)
+            return claims.locked(case)
+
+        return published.verify([claims.CLAIMS[0], Claim("packages", check)])["packages"]
+
+    count = len(packages.pins(installed))
+    elsewhere = "elsewhere==1.0 ; python_full_version < '3' or sys_platform == 'win32'\n"
+    told = with_locks(requirements=installed + elsewhere, packages="no lock of ours==1\n")
+    assert told.text == f"{count} packages were as requirements.lock of the commit has them"
+    without_uv = "".join(line for line in installed.splitlines(True) if not line.startswith("uv="))
+    told = with_locks(requirements="other==1.0\n", **{"requirements-gpu": without_uv})
+    assert told.state == "PASS"
+    assert told.text == (
+        f"{count - 1} packages were as requirements-gpu.lock of the commit has them; beside them uv"
+    )
+    told = with_locks(requirements=installed + "here==1.0 ; python_full_version > '3'\n")
+    assert told.state == "FAIL"
+    assert told.text.endswith("requirements.lock of the commit has them: here none, not 1.0")
+
+
 def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
     path = published.artifact("evaluation/predictions.parquet")
+    parquet.write_table(parquet.read_table(path).drop_columns("label"), tmp_path / "no-label")
     found = Predictions.read(path)
     other = Predictions(found.labels_n, found.probabilities_nk * np.float32(1.5))
     other.write(tmp_path / "as-right")
     Predictions(found.predicted_n, found.probabilities_nk).write(tmp_path / "wrong")
-    for name, text in (("as-right", "predictions.parquet is"), ("wrong", "images right")):
+    for name, text in (
+        ("as-right", "predictions.parquet is"),
+        ("wrong", "images right"),
+        ("no-label", "run 'resnet evaluate' again"),
+    ):
         with published.written(path, (tmp_path / name).read_bytes()):
             result = published.verify()["evaluation"]
         assert (result.state, text in result.text) == ("FAIL", True), result
@@ -278,6 +365,55 @@ def test_data_whose_bytes_are_wrong_fail_and_data_that_are_nowhere_are_unknown(
     with published.written(path, None):
         result = published.verify()["data"]
         assert (result.state, "cannot be had" in result.text) == ("UNKNOWN", True), result
+
+
+def test_raw_files_are_read_where_they_are_at_hand_and_named_where_they_are_not(
+    published: Published,
+) -> None:
+    raw = "data/raw/cifar-10-batches-py"
+    cached, here = published.cached("test_batch", raw), published.root / raw / "test_batch"
+    assert published.verify()["data"].text.endswith("…; so have 2 of 2 raw files")
+    with published.written(cached, b"damaged"):
+        result = published.verify()["data"]
+        assert (result.state, "test_batch in DVC's cache is" in result.text) == ("FAIL", True)
+    with published.written(cached, None):
+        assert published.verify()["data"].text.endswith("so have 2 of 2 raw files")
+        for content in (b"of another data set", None):
+            with published.written(here, content):
+                result = published.verify()["data"]
+            assert result.state == "PASS"
+            assert result.text.endswith("1 of 2 raw files; not to be had here: test_batch")
+
+
+def test_data_of_its_own_is_no_code(published: Published) -> None:
+    lock, recipe = (published.artifact(f"recipe/{name}") for name in ("dvc.lock", "params.yaml"))
+    values = yaml.safe_load(lock.read_text())
+    extra = {"path": "data/extra", "md5": f"{'0' * 32}.dir"}
+    values["stages"]["ingest"]["deps"].append(extra)
+    with published.written(lock, yaml.safe_dump(values)):
+        result = published.verify()["code"]
+        assert (result.state, "data/extra, which stage" in result.text) == ("FAIL", True), result
+        recorded = yaml.safe_load(recipe.read_text())
+        recorded["paths"]["extra"] = "data/extra"
+        with published.written(recipe, yaml.safe_dump(recorded)):
+            assert {one.state for one in published.verify().values()} == {"PASS"}
+
+
+def test_a_commit_is_found_in_a_shallow_checkout_though_no_branch_has_it(
+    published: Published, tmp_path: Path
+) -> None:
+    root, tree = tmp_path / "shallow", tmp_path / "tree"
+    first = _git(published.root, "rev-parse", "HEAD").strip()
+    words = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
+    _git(tmp_path, "clone", "--quiet", "--depth", "1", published.root.as_uri(), str(root))
+    _git(root, *words, "-m", "Left behind")
+    left = _git(root, "rev-parse", "HEAD").strip()
+    _git(root, "reset", "--quiet", "--hard", "HEAD~1")
+    rebuild.clone(root, left, b"", tree)
+    assert (tree / "dvc.yaml").read_bytes() == (root / "dvc.yaml").read_bytes()
+    assert _git(tree, "log", "--format=%H").split() == [left, first]
+    with pytest.raises(PipelineError, match="000000000000 is not .*'git fetch --unshallow'"):
+        rebuild.clone(root, "0" * 40, b"", tmp_path / "other")
 
 
 def test_an_environment_that_cannot_be_had_is_unknown(published: Published) -> None:
