@@ -18,7 +18,7 @@ from resnet.evaluation.values import Evaluation, Predictions
 from resnet.registry import comparison, ledger, past, store, versions
 from resnet.registry.comparison import Comparison
 from resnet.registry.rescore import score_again
-from resnet.registry.rules import Best, Facts, decide, measured
+from resnet.registry.rules import Best, Facts, Measured, decide, measured, of_the_model
 from resnet.registry.verdict import Verdict
 from resnet.registry.versions import PRODUCTION, Version
 
@@ -60,7 +60,7 @@ def judge(
                 )
             ),
         )
-        other = fact(lambda: measured(test.evaluation(production).metrics) if production else None)
+        other = fact(lambda: test.measured(production) if production else None)
     return Verdict(
         name,
         version.number,
@@ -103,6 +103,11 @@ class _Test:
     def evaluation(self, version: Version) -> Evaluation:
         """As recorded, on whichever images."""
         return versions.evaluation(self.client, version, self._room(version))
+
+    def measured(self, version: Version) -> Measured:
+        """A version's metrics; on other images than the challenger's only those of the model."""
+        found = measured(self.evaluation(version).metrics)
+        return found if version.test_hash == self.challenger.test_hash else of_the_model(found)
 
     def predictions(self, version: Version) -> Predictions:
         """What the version says of the challenger's test images; scored again once if need be."""

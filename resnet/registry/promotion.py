@@ -72,7 +72,8 @@ def apply(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> Dec
     """Do what is `wanted` (promote, approve or request) if the verdict lets it, else refuse.
 
     What is wanted lacks its moves and its evidence. Where it names a request, that must be open.
-    Raises as `promote` does.
+    How often the test images were used is counted anew, for others may have decided since the gate
+    was asked; an approval by the request's own verdict uses them no more. Raises as `promote` does.
     """
     name = verdict.name
     with move.moving(root, name, wanted.who, wanted.reason) as held:
@@ -80,8 +81,10 @@ def apply(root: Path, verdict: Verdict, wanted: Event, check: move.Check) -> Dec
         version = versions.resolve(client, name, verdict.version)
         verdict.must_be_about(version)
         history, now = ledger.events(client, name), datetime.now(UTC)
-        if wanted.request:
-            waiting(history, version, now, wanted.request)
+        uses = past.uses(history, verdict.test_hash) + 1
+        if wanted.request and waiting(history, version, now, wanted.request).verdict == verdict:
+            uses = verdict.uses
+        verdict = replace(verdict, uses=uses)
         production = versions.with_alias(client, name, PRODUCTION)
         if production and production.number == version.number:
             return Decision(version, True, verdict, None)
@@ -109,22 +112,31 @@ def rollback(
 ) -> Event:
     """Put the version that was in production before, or the one named `to`, back.
 
-    Raises PipelineError without a reason, and where there is no such version or it does not work.
+    So too where nothing is in production any more. Raises PipelineError without a reason, where
+    nothing ever was, and where there is no such version or it does not work.
     """
+    if to is not None and not str(to).strip():
+        raise PipelineError(
+            "the version to go back to is empty: give its number or an alias, or leave it out for "
+            "the one before"
+        )
     who = who or ledger.whoever()
     with move.moving(root, name, who, reason) as held:
         client = held.client
+        served = past.succession(ledger.events(client, name))
+        if not served:
+            raise PipelineError(f"{name} never had a version in production: promote one first")
         production = versions.with_alias(client, name, PRODUCTION)
-        if production is None:
-            raise PipelineError(f"{name} has no version in production: promote one first")
-        version = versions.resolve(client, name, to or _before(client, production))
-        if version.number == production.number:
+        now = production.number if production else None
+        wanted = _before(client, name, served, now) if to is None else to
+        version = versions.resolve(client, name, wanted)
+        if version.number == now:
             raise PipelineError(f"{version} is in production already: name another version")
         event = Event(
             "rollback",
             name,
             version.number,
-            {PRODUCTION: (production.number, version.number)},
+            {PRODUCTION: (now, version.number)},
             who=who,
             reason=reason,
             flow_run=flow_run,
@@ -132,16 +144,18 @@ def rollback(
         return move.carry_out(root, held, event, check)
 
 
-def _before(client: Any, production: Version) -> int:
-    """The version that was in production before, by the ledger."""
-    served = past.succession(ledger.events(client, production.name))
-    for number in reversed(served):
-        if number != production.number:
+def _before(client: Any, name: str, served: Sequence[int], now: int | None) -> int:
+    """The last of the versions `served` that is not in production now, and still there."""
+    others = [number for number in reversed(served) if number != now]
+    for number in others:
+        if versions.get(client, name, number):
             return number
-    raise PipelineError(
-        f"no other version than {production.number} of {production.name} was ever in production: "
-        "name the one that you want with --to"
+    found = (
+        f"what was in production of {name} before is deleted ({', '.join(map(str, others))})"
+        if others
+        else f"no other version than {now} of {name} was ever in production"
     )
+    raise PipelineError(f"{found}: name the one that you want with --to")
 
 
 def _moved(
@@ -161,9 +175,12 @@ def _event(
 ) -> Event:
     """What is wanted or the refusal of it, whole; it answers the version's request if that waits.
 
-    So no more than one request about a version is ever open.
+    So no more than one request about a version is ever open. A refusal answers it where somebody
+    wanted to approve: that the gate says no to others, such as a retraining at night, takes nothing
+    out of the hands of the person who was asked.
     """
     action = wanted.action if verdict.passed or wanted.forced else "refuse"
+    answers = action != "refuse" or wanted.action == "approve"
     moves: dict[str, tuple[int | None, int | None]] = {}
     candidate = versions.with_alias(client, version.name, CANDIDATE)
     if verdict.passed and (candidate is None or candidate.number < version.number):
@@ -176,6 +193,6 @@ def _event(
         moves=moves,
         forced=wanted.forced and not verdict.passed,
         evidence=verdict.as_dict(),
-        request=asked.event.id if asked and asked.waits else None,
+        request=asked.event.id if asked and asked.waits and answers else None,
         expires=wanted.expires if action == "request" else None,
     )

@@ -19,6 +19,7 @@ T = TypeVar("T")
 Measured = Mapping[str, int | float | None]
 """The metrics of an evaluation, by name; None for what is no number."""
 
+OF_THE_MODEL = ("parameters", "flops", "size_bytes", "latency_ms", "throughput")
 SLACK = 1e-9  # in floating point 0.80 - 0.79 is a little more than 0.01
 
 
@@ -59,6 +60,11 @@ def measured(metrics: Metrics) -> Measured:
         name: value if isinstance(value, int | float) and isfinite(value) else None
         for name, value in asdict(metrics).items()
     }
+
+
+def of_the_model(metrics: Measured) -> Measured:
+    """The same without what it owes to the test images."""
+    return {name: value if name in OF_THE_MODEL else None for name, value in metrics.items()}
 
 
 def decide(facts: Facts, gate: params.Gate) -> tuple[Rule, ...]:

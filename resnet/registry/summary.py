@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet.registry import store, versions
+from resnet.registry.rules import Measured, of_the_model
 from resnet.registry.versions import PRODUCTION, Version
 
 
@@ -17,7 +18,8 @@ class Summary:
     version: Version
     metrics: Mapping[str, float | None]
     other: Version | None
-    other_metrics: Mapping[str, float | None]  # empty without another
+    # Empty without another, and of one on other test images only those of the model.
+    other_metrics: Mapping[str, float | None]
     run_path: str  # behind the address of MLflow's pages
 
 
@@ -42,11 +44,13 @@ def summarize(root: Path, version: Version, against: int | None = None) -> Summa
     if other and other.number == version.number:
         other = None
     version = versions.resolve(client, version.name, version.number)  # with today's aliases
-    metrics = []
+    metrics: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
         for one in (version, other):
             found = one and versions.evaluation(client, one, Path(folder) / str(one.number))
             metrics.append(asdict(found.metrics) if found else {})
+    if other and other.test_hash != version.test_hash:
+        metrics[1] = of_the_model(metrics[1])
     experiment = client.get_run(version.run_id).info.experiment_id
     run_path = f"#/experiments/{experiment}/runs/{version.run_id}"
     return Summary(version, metrics[0], other, metrics[1], run_path)

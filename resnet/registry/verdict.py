@@ -28,7 +28,7 @@ class Verdict:
     test_hash: str  # of the test images
     uses: int  # decisions made with these test images, this one among them
     metrics: Measured
-    production: Measured | None  # as recorded when that version was evaluated
+    production: Measured | None  # as recorded, None what it owes to other test images than these
     comparison: Comparison | None  # None where there is nothing to compare with, or it failed
 
     @property

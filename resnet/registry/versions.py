@@ -94,7 +94,7 @@ def resolve(client: Any, name: str, selector: str | int) -> Version:
     text = str(selector)
     version = (
         get(client, name, int(text))
-        if text.isdigit()
+        if text.isdecimal()
         else latest(client, name)
         if text == "latest"
         else with_alias(client, name, text)

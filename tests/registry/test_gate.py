@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 
 from resnet import files, model_file, params
@@ -18,6 +19,7 @@ from resnet.registry import ledger, promotion, store, versions
 from resnet.registry.comparison import compare
 from resnet.registry.gate import judge
 from resnet.registry.rules import Best, Facts, Rule, decide, measured
+from resnet.registry.summary import summarize
 from resnet.registry.verdict import Verdict
 
 REPOSITORY = Path(__file__).parents[2]
@@ -297,6 +299,18 @@ def test_what_was_evaluated_on_other_test_images_is_scored_again_and_once(
     assert verdict.passed
     assert verdict.comparison is not None
     assert verdict.comparison.production == 0.805
+    # What was recorded on the old images stands beside nothing that is of the new ones.
+    for text in (
+        "| calibration error | – | 2.0% |",
+        "| latency of one image, ms | 1.50 | 1.50 |",
+        "| size of the model's file, bytes | 5,000 | 5,000 |",
+    ):
+        assert text in verdict.page()
+    told = summarize(
+        made_store, versions.resolve(store.client(made_store), name, challenger), newer
+    )
+    assert (told.other_metrics["accuracy"], told.other_metrics["latency_ms"]) == (None, 1.5)
+    assert told.metrics["accuracy"] == 0.8
     (best,) = [one for one in verdict.rules if one.name == "best"]
     assert "80.50% of version 2" in best.text
 
@@ -339,6 +353,22 @@ def test_a_challenger_whose_files_are_gone_fails_what_needs_them(
     assert all(f"its artifact {artifact} cannot be read" in text for text in found.values())
 
 
+def test_a_challenger_whose_predictions_are_damaged_fails_what_needs_them(
+    made_store: Path, register: Register
+) -> None:
+    name = "damaged-predictions"
+    promoted(made_store, name, register(name))
+    version = versions.resolve(store.client(made_store), name, register(name, 8100))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    path = folder / "predictions.parquet"
+    table = parquet.read_table(path)
+    for damaged in (table.drop_columns("label"), table.select(["label"])):
+        parquet.write_table(damaged, path)
+        found = failed(judge(made_store, name, version.number, GATE))
+        assert list(found) == ["class floor", "margin"]
+        assert all("run 'resnet evaluate' again" in text for text in found.values())
+
+
 def test_predictions_that_are_not_those_of_the_metrics_are_not_believed(
     made_store: Path, register: Register, predictions: Make, tmp_path: Path
 ) -> None:
@@ -364,6 +394,21 @@ def test_every_decision_on_the_same_test_images_is_counted(
         promotion.promote(made_store, verdict, reason="a test", check=unchecked)
     assert judge(made_store, name, first, GATE).uses == 4
     assert judge(made_store, name, elsewhere, GATE, lambda *words: predictions(8000)).uses == 1
+
+
+def test_of_decisions_that_were_prepared_at_once_each_has_its_own_number(
+    made_store: Path, register: Register
+) -> None:
+    name = "at-once"
+    promoted(made_store, name, register(name))
+    verdicts = [judge(made_store, name, register(name, 7000), GATE) for _ in range(2)]
+    assert [verdict.uses for verdict in verdicts] == [2, 2]
+    for uses, verdict in enumerate(verdicts, start=2):
+        made = promotion.promote(made_store, verdict, reason="a test", check=unchecked)
+        assert made.verdict == replace(verdict, uses=uses)
+        assert made.event is not None
+        assert made.event.evidence["uses"] == uses
+    assert judge(made_store, name, 1, GATE).uses == 4
 
 
 @pytest.mark.parametrize(

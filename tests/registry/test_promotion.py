@@ -16,6 +16,7 @@ from resnet import params
 from resnet.errors import MovedError, PipelineError, UnreachableError
 from resnet.registry import gate, history, ledger, move, promotion, store, versions
 from resnet.registry.promotion import Decision
+from resnet.registry.reconcile import reconcile
 from resnet.registry.verdict import Verdict
 
 GATE = params.load(Path(__file__).parents[2]).gate
@@ -136,10 +137,54 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
         promote(made_store, name, 9, reason="a try")
     with pytest.raises(PipelineError, match="no version 'production'"):
         versions.resolve(store.client(made_store), name, "production")
-    with pytest.raises(PipelineError, match="no version in production"):
-        rollback(made_store, name, reason="a try")
+    with pytest.raises(PipelineError, match="no version '²'"):
+        promote(made_store, name, "²", reason="a try")
+    for to in (None, number):
+        with pytest.raises(PipelineError, match="never had a version in production: promote one"):
+            rollback(made_store, name, reason="a try", to=to)
     with pytest.raises(PipelineError, match="it has none: publish one first"):
         versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")
+
+
+def test_a_rollback_to_nothing_that_is_a_version_is_none_to_the_one_before(
+    made_store: Path, register: Register, promote: Promote, rollback: Rollback
+) -> None:
+    name = "falsy"
+    for number in (register(name), register(name)):
+        promote(made_store, name, number, reason="a version")
+    with pytest.raises(PipelineError, match="no version '0'"):
+        rollback(made_store, name, reason="a try", to=0)
+    for to in ("", " "):
+        with pytest.raises(PipelineError, match="is empty: give its number or an alias, or leave"):
+            rollback(made_store, name, reason="a try", to=to)
+    assert production(made_store, name) == 2
+
+
+@pytest.mark.parametrize("to", [None, 1])
+def test_a_rollback_goes_on_where_the_version_in_production_was_deleted(
+    made_store: Path,
+    register: Register,
+    promote: Promote,
+    rollback: Rollback,
+    check: Callable[..., None],
+    to: int | None,
+) -> None:
+    name = f"deleted-{to}"
+    client = store.client(made_store)
+    for number in (register(name), register(name), register(name)):
+        promote(made_store, name, number, reason=f"number {number}")
+    for number in (2, 3):
+        client.delete_model_version(name, str(number))
+    reconcile(made_store, name, accept=True, reason="deleted by mistake", check=check)
+    assert production(made_store, name) is None
+    event = rollback(made_store, name, reason="the last that is there", to=to)
+    assert event.moves == {"production": (None, 1)}
+    assert production(made_store, name) == 1
+    assert history.read(made_store, name)[1] == []
+    client.delete_model_version(name, "1")
+    reconcile(made_store, name, accept=True, reason="deleted as well", check=check)
+    with pytest.raises(PipelineError, match=r"before is deleted \(1\): name the one that you want"):
+        rollback(made_store, name, reason="too far")
 
 
 def test_a_version_that_does_not_work_leaves_a_note_and_no_event(
