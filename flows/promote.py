@@ -8,10 +8,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import report
-from flows.tasks import enter_checkout, remote
+from flows.tasks import enter_checkout, remote, signed
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.registry import approval, gate, ledger, promotion
+from resnet.registry import approval, gate, promotion
 
 Action = Literal["promote", "approve", "reject"]
 
@@ -43,8 +43,7 @@ def promote(
         raise PipelineError(f"force goes with promote, and the action is {action}: leave it out")
     chosen = params.load(root)
     name = model or chosen.model_name
-    run_id, worker = str(flow_run.id), ledger.whoever()
-    who = f"{author} (through {worker})" if author else worker
+    run_id, who = str(flow_run.id), signed(author)
     if action == "reject":
         event = remote(approval.reject, "reject")(
             root, name, version, reason=reason, who=who, flow_run=run_id

@@ -41,10 +41,12 @@ def show(
     result: str,
     request: Request | None = None,
     cause: str | None = None,
+    problems: Sequence[str] = (),
 ) -> None:
     """Make the artifact `result` of this flow run, from the message that the run ends with.
 
-    `request` is one that waits for its answer, `cause` what the run answers to.
+    `request` is one that waits for its answer, `cause` what the run answers to, `problems` those of
+    the ledger.
     """
     found = summary.summarize(tree, version, verdict.against if verdict else None)
     headline = result.partition("\n")[0]  # the rest is what the gate said, which its page says
@@ -56,6 +58,7 @@ def show(
                 f"# {version.name} version {version.number}",
                 headline,
                 *([f"Cause: {cause}"] if cause else []),
+                *(f"**Warning**: {problem}" for problem in problems),
                 *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
                 *([verdict.page()] if verdict else []),
                 "## Metrics",

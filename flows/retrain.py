@@ -82,6 +82,8 @@ def _register(
     if not (before.version and before.evaluated):
         remote(run_publish, "publish")(tree, cause)
         found = look(chosen, tree)
+    for problem in found.problems:
+        get_run_logger().warning("%s", problem)
     version, decision = found.version, None
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
@@ -97,10 +99,19 @@ def _register(
         name, message = "Completed", f"{version} is registered"
     if waiting:
         message += f"\n{report.answers(waiting)}"
+    problems = () if decision else found.problems  # who decides settles them, or is refused
+    message += "".join(f"\nwarning: {problem}" for problem in problems)
     state: State[None] = Completed(name=name, message=message)
     judged = decision or waiting
     remote(report.show, "report")(
-        tree, version, judged.verdict if judged else None, outcomes, message, waiting, cause
+        tree,
+        version,
+        judged.verdict if judged else None,
+        outcomes,
+        message,
+        waiting,
+        cause,
+        problems,
     )
     return state
 

@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from resnet import processes, progress, project, stages
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import store
+from resnet.registry import ledger, store
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,6 +114,12 @@ def _show_progress(
         assert isinstance(created, UUID)  # noqa: S101  (as it is outside of coroutines)
         artifacts[job] = created
     update_progress_artifact(artifacts[job], progress=100 * share, description=line)
+
+
+def signed(author: str | None) -> str:
+    """Who decides, for the ledger: the author as given, and the worker's account."""
+    worker = ledger.whoever()
+    return f"{author} (through {worker})" if author else worker
 
 
 def enter_checkout() -> Path:

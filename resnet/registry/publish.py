@@ -12,10 +12,10 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.registry import gate, ledger, live, past, record, store, versions
+from resnet.registry import audit, gate, ledger, live, past, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
-from resnet.registry.versions import PRODUCTION, Version
+from resnet.registry.versions import Version
 
 VIEWS = {  # what the published model makes of an image, in its description
     1: "",
@@ -30,8 +30,9 @@ class Status:
 
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
-    decided: bool  # it is in production, or there is a decision: see `past.has_decided`
+    decided: bool  # by the ledger it is in production, or decided: see `past.has_decided`
     request: Request | None = None  # where the decision was to ask a person
+    problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
 
 
 def status(chosen: params.Params, root: Path) -> Status:
@@ -43,12 +44,15 @@ def status(chosen: params.Params, root: Path) -> Status:
         return Status(None, evaluated=False, decided=False)
     key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
     history = ledger.events(client, name)
+    last = past.last_move(history)
+    serves = last is not None and last.version_to == version.number
     asked = newest(history, version.number, datetime.now(UTC))
     return Status(
         version,
         evaluated=version.evaluation_hash == scores.evaluation.hash,
-        decided=PRODUCTION in version.aliases or past.has_decided(history, version.number, key),
+        decided=serves or past.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
+        problems=tuple(audit.problems(client, name)),
     )
 
 

@@ -59,6 +59,19 @@ class Checkout:
             processes.end(started.pid)
             started.wait()
 
+    @contextmanager
+    def parameters(self, *overrides: str) -> Iterator[None]:
+        """With other parameters in params.yaml for the time of the block."""
+        path = self.root / "params.yaml"
+        before = path.read_text()
+        path.write_text(
+            params.dump(params.merge(params.read(self.root), self.root, None, overrides))
+        )
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
     def checkpoints(self, pattern: str) -> set[Path]:
         """Files in the folders where trainings under way, or ended before their time, keep some."""
         return set((self.root / project.STATE / "checkpoints").glob(f"*/{pattern}"))

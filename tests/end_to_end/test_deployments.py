@@ -1,12 +1,13 @@
 """The deployments of prefect.yaml on a real server, executed by a real process worker."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from resnet.registry import store, versions
+from resnet import params
+from resnet.registry import approval, gate, store, versions
 
 NAME = "generated-resnet"
 LONG = ["train.steps=100000"]
@@ -88,15 +89,34 @@ def test_the_other_deployments_score_promote_and_roll_back(
     assert versions.resolve(client, NAME, "production").number == after
     assert "## The gate: " in prefect.artifacts(run)["result"]
 
-    run = prefect.start("rollback/by-hand", reason="by hand again", to=str(before))
+    run = prefect.start("rollback/by-hand", reason="again", to=str(before), author="ann")
     prefect.wait(run, "COMPLETED")
     assert versions.resolve(client, NAME, "production").number == before
-    assert f"flow run {run}" in checkout.run("resnet", "history").stdout
+    (told,) = (
+        line
+        for line in checkout.run("resnet", "history").stdout.splitlines()
+        if f"flow run {run}" in line
+    )
+    assert "rollback" in told
+    assert "ann (through " in told
 
     run = prefect.start("promote/by-hand", version="99", reason="a mistake")
     found = prefect.wait(run, "FAILED")
     assert "has no version '99'" in found["state"]["message"]
     assert not any("Traceback" in line for line in prefect.logs(run))
+
+    run = prefect.start(
+        "promote/by-hand", version=after, reason="both", action="approve", force=True
+    )
+    found = prefect.wait(run, "FAILED")
+    assert "force goes with promote, and the action is approve" in found["state"]["message"]
+
+    with checkout.parameters("gate.floor=1"):
+        run = prefect.start("promote/by-hand", version=after, reason="a try")
+        found = prefect.wait(run, "FAILED")
+    assert found["state"]["message"].startswith(f"{NAME} version {after} is refused by the gate")
+    assert "## The gate: refused" in prefect.artifacts(run)["result"]
+    assert versions.resolve(client, NAME, "production").number == before
 
     images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:3]
     for number, image in enumerate(images):
@@ -147,6 +167,52 @@ def test_what_passes_the_gate_waits_for_a_person_who_answers_by_the_form(
     done = checkout.run(*words, check=False)
     assert done.returncode == 1
     assert "was approved on" in done.stderr
+
+
+def test_a_request_is_rejected_by_the_form_and_another_approved_by_the_command(
+    checkout, prefect, worker, first_run
+):
+    client = store.client(checkout.root)
+    before = versions.resolve(client, NAME, "production").number
+    about = next(number for number in (1, 2) if number != before)
+    chosen = params.load(checkout.root)
+
+    def ask(**rules):
+        rules = chosen.gate.model_copy(update={"floor": 0.0, "margin": 1.0, **rules})
+        verdict = gate.judge(checkout.root, NAME, about, rules)
+        until = datetime.now(UTC) + timedelta(hours=1)
+        decision = approval.ask(checkout.root, verdict, until=until, reason="a test")
+        assert decision.request.waits
+
+    ask()
+    run = prefect.start(
+        "promote/by-hand", version=about, action="reject", reason="no", author="bob"
+    )
+    state = prefect.wait(run, "COMPLETED")["state"]
+    assert state["message"].startswith(f"reject {about}, by bob (through ")
+    assert versions.resolve(client, NAME, "production").number == before
+
+    ask(floor=0.01)
+    done = checkout.run("resnet", "approve", str(about), "--reason", "on second thoughts")
+    assert done.stdout.startswith(f"{NAME} version {about} is now in production")
+    assert versions.resolve(client, NAME, "production").number == about
+
+
+def test_an_alias_that_was_moved_by_hand_is_told_by_the_next_run(
+    checkout, prefect, worker, first_run
+):
+    client = store.client(checkout.root)
+    before = versions.resolve(client, NAME, "production").number
+    other = next(number for number in (1, 2) if number != before)
+    client.set_registered_model_alias(NAME, "production", str(other))
+    run = prefect.start("retrain/weekly")
+    state = prefect.wait(run, "COMPLETED")["state"]
+    told = f"production names version {other}, the ledger's last event says {before}: moved behind"
+    assert state["name"] == "Up to date"
+    assert f"\nwarning: {told}" in state["message"]
+    assert f"**Warning**: {told}" in prefect.artifacts(run)["result"]
+    assert any(line.startswith(told) for line in prefect.logs(run))
+    assert checkout.run("resnet", "reconcile").stdout.startswith(f"restored: restore {before}")
 
 
 def test_the_schedule_is_weekly_in_utc_and_the_server_plans_by_it(prefect, wait_for):

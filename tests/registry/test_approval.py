@@ -280,6 +280,40 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_come_back(
     assert not approve(made_store, name, second, NOTHING_PASSES, reason="good").promoted
 
 
+@pytest.mark.parametrize("act", ["promote", "ask"])
+def test_what_the_gate_refuses_to_others_leaves_the_request_to_the_person_who_was_asked(
+    made_store: Path,
+    asked: Callable[..., list[int]],
+    approve: Act,
+    ask: Act,
+    check: Callable[..., None],
+    act: str,
+) -> None:
+    name = f"others-{act}"
+    first, second = asked(name)
+    if act == "ask":
+        assert ask(made_store, name, second, rules=NOTHING_PASSES).event is not None
+    else:  # as a retraining does at night by rules that are new
+        verdict = gate.judge(made_store, name, second, NOTHING_PASSES)
+        promotion.promote(made_store, verdict, reason="retrain", check=check)
+    event = events(made_store, name)[-1]
+    assert (event.action, event.request) == ("refuse", None)
+    assert standing(made_store, name)[0].waits
+    assert aliases(made_store, name)["production"] == first
+    assert approve(made_store, name, second, GATE, reason="looked at it").promoted
+
+
+def test_an_approval_by_the_verdict_of_its_request_uses_the_test_images_no_more(
+    made_store: Path, asked: Callable[..., list[int]], approve: Act, promote: Act
+) -> None:
+    name = "used"
+    _, second, third = asked(name, 8000, 8050, 8060)
+    assert [one.verdict.uses for one in standing(made_store, name)] == [2, 3]
+    done = approve(made_store, name, second, GATE, reason="good")
+    assert (done.verdict.uses, done.event.evidence["uses"]) == (2, 2)
+    assert approve(made_store, name, third, GATE, reason="good").verdict.uses == 4
+
+
 def test_a_rejection_is_an_event_that_moves_nothing(
     made_store: Path, asked: Callable[..., list[int]]
 ) -> None:
@@ -423,20 +457,26 @@ def test_a_version_that_somebody_was_asked_about_is_decided_whatever_the_answer(
     client.set_registered_model_alias(name, "candidate", "1")
     for number in (version, before):
         client.set_registered_model_alias(name, "production", str(number))
-        assert status(chosen, tmp_path).decided is (number == version)
+        found = status(chosen, tmp_path)
+        assert found.decided is (number == before)  # the ledger's word, not the alias's
+        assert len(found.problems) == 1
+        assert f"production names version {number}, the ledger's last" in found.problems[0]
         reconcile.reconcile(tmp_path, name, accept=True, reason="by hand", check=unchecked)
-    assert status(chosen, tmp_path).decided
+        found = status(chosen, tmp_path)
+        assert (found.decided, found.problems) == (True, ())
 
 
 def test_the_commands_answer_and_say_why_they_cannot(
     made_store: Path,
     asked: Callable[..., list[int]],
+    register: Register,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = "typed"
     asked(name)
+    register(name, 5000)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
@@ -445,6 +485,8 @@ def test_the_commands_answer_and_say_why_they_cannot(
     words = ["2", "--model", name, "--reason", "no"]
     assert cli.main(["history", "--model", name]) == 0
     assert f'  resnet reject 2 --model {name} --reason "…"' in capsys.readouterr().out
+    assert cli.main(["promote", "3", "--model", name, "--reason", "a try"]) == 1
+    assert capsys.readouterr().out.startswith("typed version 3 is refused by the gate\nFAIL  floor")
     assert cli.main(["reject", *words]) == 0
     assert capsys.readouterr().out.startswith("reject 2, by ")
     assert cli.main(["approve", *words]) == 1
