@@ -1,5 +1,7 @@
 """Run a command, hand on its output line by line, and leave nothing of it behind."""
 
+import getpass
+import os
 import socket
 import subprocess
 import sys
@@ -30,6 +32,14 @@ def resnet(words: Sequence[str], root: Path, say: Callable[[str], None]) -> list
             error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
         )
     return lines
+
+
+def user() -> str:
+    """The name of the account at work; its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        return str(os.getuid())
 
 
 def stream(

@@ -13,6 +13,8 @@ from resnet.registry import ledger, store, unheld
 from resnet.registry.lock import holding
 from resnet.registry.unheld import Unheld
 
+LONGEST = 36_500.0  # days
+
 
 @dataclass(frozen=True)
 class Item:
@@ -46,6 +48,8 @@ def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     under way whose data no commit or version names yet; and where something came to be held since
     it was found: then nothing more is removed.
     """
+    if not 0 <= days <= LONGEST:
+        raise PipelineError(f"days is {days:g}: want a number from 0 to {LONGEST:g}")
     client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
     if not delete:
         return list(_plan(root, client, name, before).items)

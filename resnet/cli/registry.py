@@ -115,7 +115,9 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
     name = _name(root, arguments)
     events, problems = history.read(root, name)
     show = history.as_json_lines if arguments.json else history.as_table
-    print(show(events, datetime.now(UTC)))
+    text = show(events, datetime.now(UTC))
+    if text:  # as JSON lines no event is no line
+        print(text)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
 

@@ -61,6 +61,5 @@ def _row(event: Event, asked: Mapping[str, Request]) -> tuple[str, ...]:
         event.action + (f" ({mark})" if mark else ""),
         str(event.version or "–"),
         f"{before} → {after}" if past.last_move([event]) else "",
-        event.who,
-        " ".join(why),
+        *(" ".join(text.split()) for text in (event.who, " ".join(why))),  # on one line
     )

@@ -15,7 +15,6 @@ clocks, and an edited tag or a deleted run shows, the last one too. Whoever writ
 model's lock, and whoever takes the lock does what a killed process left undone: see `move.settle`.
 """
 
-import getpass
 import json
 import socket
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from typing import Any
 
 from mlflow.entities import RunTag
 
+from resnet import processes
 from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.event import TAG_LENGTH, Event, stamp
@@ -188,7 +188,7 @@ def models(client: Any) -> list[str]:
 
 def whoever() -> str:
     """user@host of this process."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    return f"{processes.user()}@{socket.gethostname()}"
 
 
 def _experiment(client: Any, name: str) -> Any:

@@ -1,6 +1,5 @@
 """What the stages made → the parts of one MLflow run, each logged once and marked with a tag."""
 
-import getpass
 import json
 import platform
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any, Self
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from resnet import files, packages, params, probe, provenance
+from resnet import files, packages, params, probe, processes, provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
 from resnet.registry import check, curves, versions
@@ -113,7 +112,7 @@ class Outputs:
 
 def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
     """A new run with the parameters already in it; its id."""
-    user = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "resnet"}
+    user = {"mlflow.user": processes.user(), "mlflow.source.name": "resnet"}
     name = f"resnet-{chosen.net.depth}-{chosen.net.block}"
     run = client.create_run(experiment, tags={**user, **tags}, run_name=name)
     _log_parameters(client, run.info.run_id, chosen)

@@ -189,19 +189,24 @@ def as_default(opened: Any) -> Iterator[None]:
 def one_at_a_time(root: Path, job: str) -> Iterator[None]:
     """Let one process of this machine do `job` in the store at a time.
 
-    Raises PipelineError where another one does it for too long.
+    Raises PipelineError where another one does it for too long, or its lock cannot be opened.
     """
     uri = tracking_uri(root)
     name = hashlib.sha256(uri.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"resnet-{name}-{job}.lock"  # one for each store
-    try:
-        with FileLock(path, timeout=LOCK_SECONDS):
-            yield
+    try:  # whoever uses the store, uses the lock: others' accounts too
+        held = FileLock(path, timeout=LOCK_SECONDS, mode=0o666).acquire()
     except Timeout:
         raise PipelineError(
             f"another process holds {path} for more than {LOCK_SECONDS:.0f} s: wait for it, "
             "or end it, and try again"
         ) from None
+    except OSError as error:
+        raise PipelineError(
+            f"the lock {path} cannot be opened ({error}): remove it when nobody is at this job"
+        ) from None
+    with held:
+        yield
 
 
 def _prepare(database: Path) -> None:

@@ -14,13 +14,14 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from resnet import cache, checkpoints, garbage, processes
+from resnet import cache, checkpoints, cli, garbage, processes
 from resnet.errors import PipelineError
 from resnet.prune import Item, as_text, prune
 from resnet.registry import ledger, lock, store
 from resnet.registry.event import Event
 
 NAME = "cifar10-resnet"
+REPOSITORY = Path(__file__).parents[2]
 
 
 def kinds(items: list[Item]) -> list[str]:
@@ -403,6 +404,29 @@ def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[...,
     prune(checkout, NAME, 0, delete=True)
     assert in_cache(checkout) == {"committed"}
     assert len(list(remote.glob("files/md5/*/*"))) == 3
+
+
+def test_the_command_only_lists_until_it_is_told_to_delete(
+    checkout: Path,
+    version: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, checkout / name)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
+    monkeypatch.chdir(checkout)
+    version()
+    before = in_cache(checkout)
+    assert cli.main(["prune", "--days", "0"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"version     {NAME} version 1, registered 20")
+    assert told.endswith("nothing was removed: 'resnet prune --delete' does\n")
+    assert in_cache(checkout) == before
+    assert store.client(checkout).get_model_version(NAME, "1").version == 1
+    for days in ("nan", "1e12", "-1"):
+        assert cli.main(["prune", "--days", days, "--delete"]) == 1
+        assert "want a number from 0 to 36500" in capsys.readouterr().err
 
 
 def test_the_list_says_how_large_things_are_and_what_became_of_them() -> None:

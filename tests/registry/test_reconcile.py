@@ -355,6 +355,8 @@ def test_the_commands_say_what_is_wrong_and_what_they_did(
     event = Event("promote", "mine", 1, {"production": (None, 1)}, "ann", "good")
     ledger.finish(client, ledger.begin(client, event))
 
+    assert cli.main(["history", "--json", "--model", "other"]) == 0
+    assert capsys.readouterr().out == ""
     assert [finding.level for finding in doctor.ledgers(tmp_path)] == ["warn"]
     assert cli.main(["history", "--model", "mine"]) == 0
     printed = capsys.readouterr()

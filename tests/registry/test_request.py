@@ -91,6 +91,14 @@ def test_of_the_requests_about_a_version_the_newest_is_told() -> None:
     assert newest(ledger, 4, ASKED + HOUR) is None
 
 
+def test_an_event_is_one_line_of_the_history_whatever_was_given_as_its_reason() -> None:
+    told = event("reject", index=0, request="x")
+    table = history.as_table([replace(told, reason="no:\n- slow\n\tbig", who="ann\n@host")], ASKED)
+    assert table.splitlines()[1:] == [
+        "0  2031-01-02 04:04:05  reject  2                    ann @host  no: - slow big"
+    ]
+
+
 def test_the_history_shows_how_each_request_stands_and_how_to_answer_it() -> None:
     ledger = [
         asking("a"),
