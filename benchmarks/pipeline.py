@@ -1,4 +1,4 @@
-"""Rows about what stands around the training loop: start-up, memory, and all of `make run`.
+"""Rows about what stands around the training loop: start-up, memory, all of `make run`, a rollback.
 
 A new clone of HEAD runs the pipeline twice, with some steps of training and the second time with
 one step more, on CIFAR-10 where CIFAR10_ARCHIVE names it and on the stand-in elsewhere; what the
@@ -32,13 +32,19 @@ NO_GATE = ["gate.floor=0", "gate.class_floor=0", "gate.margin=1", "gate.calibrat
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command that trained has cost."""
+    """What a command has cost."""
 
     started: float  # seconds since the epoch
     wall: float  # seconds
-    loop: float  # of these, those that training.json calls the loop's
-    images_per_second: float
     peak: int  # bytes
+
+
+@dataclass(frozen=True)
+class Trained(Ran):
+    """What a command that trained has cost."""
+
+    loop: float  # of `wall`, the seconds that training.json calls the loop's
+    images_per_second: float
 
 
 def rows(python: Path) -> Iterator[Row | Missing]:
@@ -47,13 +53,16 @@ def rows(python: Path) -> Iterator[Row | Missing]:
     try:
         with _clone() as root:
             again = _again(root)
+            # To the version of the first run, which is loaded and asked before the alias moves.
+            back = _command(root, ["rollback", "--reason", "a benchmark"], MLFLOW_TRACKING_URI="")
             # As in the flow: the training is followed in MLflow.
-            train = _run(root, ["train"], MLFLOW_TRACKING_URI=store.prepare_local(root))
+            train = _trained(root, ["train"], MLFLOW_TRACKING_URI=store.prepare_local(root))
     except PipelineError as error:
         yield Missing(work, str(error))
         return
     outside = again.wall - again.loop
     yield Row(work, "s", outside, "", None, outside, Goal("at most", 40.0))
+    yield Row("resnet rollback", "s", back.wall, "", None, back.wall, Goal("at most", 20.0))
     loop = _quick_images() / train.images_per_second
     wall = loop + train.wall - train.loop
     work = "resnet train, quick preset: all its time against its loop's"
@@ -89,18 +98,25 @@ def _clone() -> Iterator[Path]:
         yield root
 
 
-def _again(root: Path) -> Ran:
+def _again(root: Path) -> Trained:
     """The second of two runs of the pipeline, which makes one step of training more."""
     data = "cifar10" if os.environ.get(sources.VARIABLE) else "generated"
     for steps in (STEPS, STEPS + 1):
         overrides = [f"data.dataset={data}", f"train.steps={steps}", "train.epochs=null", *NO_GATE]
         values = params.merge(params.read(root), root, None, overrides)
         (root / "params.yaml").write_text(params.dump(values))
-        ran = _run(root, ["run"], MLFLOW_TRACKING_URI="")
+        ran = _trained(root, ["run"], MLFLOW_TRACKING_URI="")
     return ran
 
 
-def _run(root: Path, words: list[str], **variables: str) -> Ran:
+def _trained(root: Path, words: list[str], **variables: str) -> Trained:
+    """`resnet WORDS`, which trains, in `root`. Raises as `_command` does."""
+    ran = _command(root, words, **variables)
+    said = files.read_json(root / params.load(root).paths.training)
+    return Trained(ran.started, ran.wall, ran.peak, said["seconds"], said["images_per_second"])
+
+
+def _command(root: Path, words: list[str], **variables: str) -> Ran:
     """`resnet WORDS` in `root`. Raises PipelineError with the end of what it said if it fails."""
     log = root / project.STATE / "bench.log"
     log.parent.mkdir(exist_ok=True)
@@ -118,9 +134,7 @@ def _run(root: Path, words: list[str], **variables: str) -> Ran:
         wall = time.perf_counter() - clock
     if process.returncode:
         raise PipelineError(f"resnet {words[0]} failed: {log.read_text()[-500:]}")
-    said = files.read_json(root / params.load(root).paths.training)
-    peak = 1024 * usage.ru_maxrss  # Linux counts in KiB
-    return Ran(started, wall, said["seconds"], said["images_per_second"], peak)
+    return Ran(started, wall, 1024 * usage.ru_maxrss)  # Linux counts in KiB
 
 
 def _tasks(root: Path) -> list[tuple[str, float, float]]:
