@@ -32,8 +32,8 @@ def listed() -> str:
 def pins(text: str, where: Mapping[str, str] | None = None) -> Pins:
     """What the requirements file `text` pins, by normalised names; this project is left out.
 
-    A lock for every Python and platform pins more than one of them needs: of such a one what it
-    pins `where` markers have these values, see `place`.
+    A lock may be for many Pythons and platforms: with `where`, the values of markers that `place`
+    gives, only what it pins for that one.
     """
     found: dict[str, set[str]] = {}
     for pin in PIN.finditer(text):
