@@ -159,6 +159,17 @@ def data(root: Path) -> list[Finding]:
     return [Finding("ok", "data", f"{chosen.data.dataset} is here or can be had")]
 
 
+def added(root: Path) -> list[Finding]:
+    """Added images that DVC does not track as they are."""
+    from resnet.data import extra
+
+    batches = extra.batches(root / params.load(root).paths.extra)
+    wrong = [told for batch in batches if (told := batch.problem())]
+    return [Finding("warn", "added", problem) for problem in wrong] or [
+        Finding("ok", "added", f"{len(batches)} batches of images were added, as DVC tracks them")
+    ]
+
+
 def locks(root: Path) -> list[Finding]:
     """Locks of DVC whose holder is gone, and what failed runs left."""
     findings = []
@@ -246,6 +257,7 @@ CHECKS: tuple[Check, ...] = (
     parameters,
     device,
     data,
+    added,
     locks,
     servers,
     artifacts,

@@ -93,6 +93,16 @@ def test_no_data_and_no_network_are_found_and_the_archive_is_asked_for(checkout:
     assert finding.text.endswith("set CIFAR10_ARCHIVE to an archive of CIFAR-10")
 
 
+def test_added_images_that_dvc_does_not_track_are_found(checkout: Path) -> None:
+    batch = checkout / "data" / "extra" / "night"
+    batch.mkdir(parents=True)
+    (finding,) = doctor.added(checkout)
+    assert finding.level == "warn"
+    assert f"{batch} is not tracked: run 'dvc add {batch}', or take it away" in finding.text
+    batch.rmdir()
+    assert doctor.added(checkout)[0].level == "ok"
+
+
 def test_a_lock_of_dvc_says_whether_its_holder_lives(checkout: Path, rwlock: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()

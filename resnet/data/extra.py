@@ -61,11 +61,10 @@ class Batch:
         # The inode's own time: a copied file can keep its time of modification.
         return max(path.lstat().st_ctime for path in (self.path, *self.path.rglob("*")))
 
-    def must_be_tracked(self) -> None:
-        """Raise PipelineError unless what is there is what DVC tracks."""
-        state = self.state()
-        if state != "tracked":
-            raise PipelineError(f"{self.path} {REMEDIES[state].format(path=self.path)}")
+    def problem(self) -> str | None:
+        """Why training cannot take it, and what to do; None where it is what DVC tracks."""
+        remedy = REMEDIES.get(self.state())
+        return remedy and f"{self.path} {remedy.format(path=self.path)}"
 
 
 REMEDIES: Mapping[State, str] = {
@@ -97,7 +96,8 @@ def batches(folder: Path) -> list[Batch]:
 
 def read(batch: Batch, classes: Sequence[str]) -> Split:
     """The images and labels of a batch. Raises PipelineError where its form is another one."""
-    batch.must_be_tracked()
+    if problem := batch.problem():
+        raise PipelineError(problem)
     split = (
         _from_arrays(batch.path, len(classes))
         if batch.path.suffix == ARRAYS

@@ -18,7 +18,7 @@ def settings() -> list[str]:
 
 @pytest.fixture(scope="module")
 def watched(checkout, prefect, worker, first_run):
-    """Version 1 is in production, and watch-data looks three times a minute, not every ten minutes."""
+    """Version 1 is in production, and watch-data looks three times a minute."""
     deployment = prefect.get("deployments/name/watch-data/often")
     (schedule,) = deployment["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (
