@@ -2,7 +2,7 @@
 
 A checkpoint is one file whose name holds its step and the SHA-256 of its bytes. It is written
 beside and renamed, so a kill leaves the whole file or none; the last two are kept, and one that
-does not have its hash is passed over for the one before it.
+does not have its hash is set aside for the one before it.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from resnet.errors import PipelineError
 Arrays = list[npt.NDArray[Any]]
 
 KEPT = 2
+DRAFT, DAMAGED = ".part", ".damaged"
 
 
 @dataclass
@@ -74,6 +75,8 @@ class Checkpoints:
                 ) from None
         try:
             self.folder.mkdir(exist_ok=True)  # who held it before may have ended and removed it
+            for draft in self.folder.glob(f"*{DRAFT}"):
+                draft.unlink()  # of one that was killed while it wrote
             yield
         finally:
             with suppress(OSError):
@@ -90,7 +93,7 @@ class Checkpoints:
         """Raises PipelineError where it cannot be written; the checkpoints before stay."""
         content = _packed(state)
         path = self.folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.npz"
-        draft = path.with_suffix(".part")
+        draft = path.with_suffix(DRAFT)
         with disk.writing(path):
             try:
                 with draft.open("wb") as stream:
@@ -106,16 +109,24 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def latest(self) -> State | None:
-        """The newest checkpoint that is whole; None without one."""
-        for path in self._files():
+        """The newest checkpoint that is whole; None without one.
+
+        Damaged ones are set aside: they must not count among the last that are kept.
+        """
+        files = self._files()
+        for number, path in enumerate(files, start=1):
             try:
                 content = path.read_bytes()
             except OSError:
                 content = b""
             if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
                 return _unpacked(content)
+            aside = path.with_suffix(DAMAGED)
+            with disk.writing(aside):
+                path.rename(aside)
             print(
-                f"warning: the checkpoint {path} is damaged; taking the one before it",
+                f"warning: the checkpoint {path} is damaged, it is now {aside.name}; "
+                + ("taking the one before it" if files[number:] else "there is none before it"),
                 file=sys.stderr,
             )
         return None

@@ -52,6 +52,12 @@ def steps(checkpoints: Checkpoints) -> list[int]:
     return sorted(int(path.name[:9]) for path in checkpoints.folder.iterdir())
 
 
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def test_a_checkpoint_comes_back_to_the_bit(checkpoints: Checkpoints) -> None:
     checkpoints.write(state(7))
     assert same(checkpoints.latest(), state(7))
@@ -64,18 +70,49 @@ def test_the_last_two_are_kept(checkpoints: Checkpoints) -> None:
     assert steps(checkpoints) == [20, 3000]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+@pytest.mark.parametrize("end", [None, -9, 0])
 def test_a_damaged_one_is_passed_over_with_a_warning(
-    checkpoints: Checkpoints, damage: str, capsys: pytest.CaptureFixture[str]
+    checkpoints: Checkpoints, end: int | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoints.write(state(1))
     checkpoints.write(state(2))
     newest = max(checkpoints.folder.iterdir())
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes({"flipped": content, "cut": content[:-9], "empty": b""}[damage])
+    if end is None:
+        damage(newest)
+    else:
+        newest.write_bytes(newest.read_bytes()[:end])
     assert same(checkpoints.latest(), state(1))
-    assert "is damaged; taking the one before it" in capsys.readouterr().err
+    assert ".damaged; taking the one before it" in capsys.readouterr().err
+
+
+def test_damaged_ones_do_not_push_out_the_good_ones_that_come_after_them(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in (870, 900):
+        checkpoints.write(state(step))
+    for path in checkpoints.folder.iterdir():
+        damage(path)
+    assert checkpoints.latest() is None
+    first, second = capsys.readouterr().err.splitlines()
+    assert "000000900-" in first
+    assert first.endswith("taking the one before it")
+    assert second.endswith("there is none before it")
+    for step in (30, 60, 90):
+        checkpoints.write(state(step))
+    assert same(checkpoints.latest(), state(90))
+    assert len(list(checkpoints.folder.glob("*.npz"))) == 2
+    assert len(list(checkpoints.folder.glob("*.damaged"))) == 2
+
+
+def test_what_a_kill_left_half_written_is_removed_by_who_comes_next(
+    checkpoints: Checkpoints,
+) -> None:
+    other = Checkpoints(checkpoints.folder.with_name("other"), 0)
+    with other.held(0):
+        other.write(state(1))
+        (other.folder / "000000002-abc.part").touch()
+    with other.held(0):
+        assert [path.suffix for path in other.folder.iterdir()] == [".npz"]
 
 
 def test_nothing_is_left_when_training_is_done(tmp_path: Path) -> None:
