@@ -8,6 +8,7 @@ images must be there (`resnet fetch`); everything else is written to a temporary
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -65,13 +66,15 @@ def one(chosen: Params) -> dict[str, Any]:
     """Train and evaluate once: the test accuracy, and the seconds of the loop."""
     from resnet.data.ingest import ingest
     from resnet.evaluation.evaluate import evaluate
+    from resnet.training.stop import Stop
     from resnet.training.train import train
 
     paths, key = chosen.paths, f"seed-{chosen.train.seed}"
     if not paths.profile.exists():
         ingest(chosen.data, paths)
     checkpoints = paths.model.parent / "checkpoints"
-    train(chosen.net, chosen.train, paths, chosen.runtime, checkpoints, key, None)
+    with Stop(os.getppid()) as stop:
+        train(chosen.net, chosen.train, paths, chosen.runtime, checkpoints, key, None, stop)
     evaluate(chosen.evaluate, paths)
     training, metrics = files.read_json(paths.training), files.read_json(paths.metrics)
     return {

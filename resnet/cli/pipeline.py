@@ -35,7 +35,8 @@ def add(commands: Commands) -> None:
         ("deploy", _deploy, "the deployments of prefect.yaml onto the running server"),
         ("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
-        command(commands, name, function, text)
+        added = command(commands, name, function, text)
+        added.set_defaults(resumes=name == "train")
     publish = command(
         commands, "publish", _publish, "register what the stages made as a run and a version"
     )
@@ -90,7 +91,8 @@ def _train(root: Path, arguments: argparse.Namespace) -> None:
 
         listener = LiveRun(root, chosen)
     home, key = checkpoints.home(root), provenance.training_key(chosen, root)
-    train(chosen.net, chosen.train, chosen.paths, chosen.runtime, home, key, listener)
+    made = chosen.net, chosen.train, chosen.paths, chosen.runtime
+    train(*made, home, key, listener, arguments.stop)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:

@@ -15,11 +15,12 @@ class Stop:
     """Used as a context manager around a job, in the main thread: others see no signals.
 
     A signal raises StoppedError where the job is. After `defer` it is only noted, and the job asks
-    where it can end.
+    where it can end. `parent` is the process that started this one, as `os.getppid` told it early:
+    while TensorFlow is loaded it may end, and then nobody could tell any more.
     """
 
-    def __init__(self) -> None:
-        self._parent = os.getppid()
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
         self._signalled = self._deferring = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -28,13 +29,18 @@ class Stop:
         return self._signalled or os.getppid() != self._parent
 
     def defer(self) -> None:
-        """Let no signal interrupt the job any more."""
+        """Let no signal interrupt the job any more.
+
+        Raises StoppedError for one that has come, if what was loaded then has caught its exception.
+        """
         self._deferring = True
+        if self._signalled:
+            raise _before_the_first_step()
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self._signalled = True
         if not self._deferring:
-            raise StoppedError("told to end before its first step; nothing is lost: run it again")
+            raise _before_the_first_step()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -49,3 +55,10 @@ class Stop:
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        # An import that a signal cuts short fails with an error of its own.
+        if self._signalled and not self._deferring and not isinstance(error, StoppedError | None):
+            raise _before_the_first_step() from error
+
+
+def _before_the_first_step() -> StoppedError:
+    return StoppedError("told to end before its first step; nothing is lost: run it again")

@@ -67,6 +67,7 @@ def train(
     checkpoints: Path,
     key: str,
     listener: Listener | None,
+    stop: Stop,
 ) -> None:
     """Train `net` on the arrays, and write paths.model, paths.history and paths.training.
 
@@ -75,29 +76,28 @@ def train(
     training that was interrupted goes on from it.
 
     Raises PipelineError where there is no such device, the data do not fit or training diverges,
-    and StoppedError where SIGTERM or SIGINT came, or the parent process or the one that reads the
-    output has ended; `listener` is then told, and nothing is written but a checkpoint.
+    and StoppedError where `stop`, which the caller has entered, says so or the process that reads
+    the output has ended; `listener` is then told, and nothing is written but a checkpoint.
     """
     listener = listener or Silence()
-    with Stop() as stop:
-        inputs = Inputs.read(paths)
-        device = backend.select(
-            train.backend, train.device, deterministic=train.deterministic, together=True
-        )
-        fingerprint = inputs.hash(key)
-        if device.processes > 1:
-            leader.agree(fingerprint)
-        if device.process:
-            stop.defer()  # process 0 decides when all of them end
-            leader.follow(_engine(net, train, inputs)[0])
-            return
-        kept = Checkpoints(checkpoints / fingerprint, runtime.checkpoint_seconds)
-        with kept.held(runtime.lock_seconds), _ending(listener):
-            model, outcome = _run(net, train, runtime, inputs, kept, listener, stop)
-            with disk.writing(paths.model):
-                name = _write(model, outcome, device, paths)
-            listener.finished(name)
-            kept.clear()
+    inputs = Inputs.read(paths)
+    device = backend.select(
+        train.backend, train.device, deterministic=train.deterministic, together=True
+    )
+    fingerprint = inputs.hash(key)
+    if device.processes > 1:
+        leader.agree(fingerprint)
+    if device.process:
+        stop.defer()  # process 0 decides when all of them end
+        leader.follow(_engine(net, train, inputs)[0])
+        return
+    kept = Checkpoints(checkpoints / fingerprint, runtime.checkpoint_seconds)
+    with kept.held(runtime.lock_seconds), _ending(listener):
+        model, outcome = _run(net, train, runtime, inputs, kept, listener, stop)
+        with disk.writing(paths.model):
+            name = _write(model, outcome, device, paths)
+        listener.finished(name)
+        kept.clear()
 
 
 @contextmanager

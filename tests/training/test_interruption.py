@@ -18,6 +18,7 @@ from resnet.errors import PipelineError, StoppedError
 from resnet.params import Params
 from resnet.training import loop
 from resnet.training.listener import Listener, Silence
+from resnet.training.stop import SIGNALS, Stop
 from resnet.training.train import train
 
 Settings = Callable[..., Params]
@@ -33,6 +34,16 @@ def last(path, target):
 Path.rename = last
 sys.argv = ["resnet", "train"]
 runpy.run_module("resnet", run_name="__main__")
+"""
+STARTING = """
+import sys
+from resnet import cli
+parser = cli._parser
+def slow():
+    print("starting", flush=True)
+    return parser()
+cli._parser = slow
+sys.exit(cli.main(["train"]))
 """
 POOLED = [
     "net.block=pooled",
@@ -55,7 +66,8 @@ class AtEpoch(Silence):
 
 def run(p: Params, listener: Listener | None = None) -> None:
     folder = p.paths.model.parent / "checkpoints"
-    train(p.net, p.train, p.paths, p.runtime, folder, "key", listener)
+    with Stop(os.getppid()) as stop:
+        train(p.net, p.train, p.paths, p.runtime, folder, "key", listener, stop)
 
 
 def outputs(p: Params) -> tuple[bytes, bytes]:
@@ -203,14 +215,16 @@ def test_a_training_ended_in_every_way_ends_as_an_undisturbed_one(
     (_, step) = checkpoint_steps(started.checkpoints)
     assert len(list(started.checkpoints.glob("*/*.part"))) == 1
 
-    told = started.start()
-    started.wait_for_step(told, step + 1)
-    told.terminate()
-    output, _ = told.communicate()
-    assert told.returncode == cli.STOPPED, output
-    assert f"going on after step {step} of 700" in output
-    step = checkpoint_steps(started.checkpoints)[-1]
-    assert f"error: training was told to end after step {step} of 700: run it again" in output
+    for number in (signal.SIGTERM, signal.SIGINT):
+        told = started.start()
+        started.wait_for_step(told, step + 1)
+        told.send_signal(number)
+        output, _ = told.communicate()
+        assert told.returncode == cli.STOPPED, output
+        assert f"going on after step {step} of 700" in output
+        assert list(started.checkpoints.glob("*/*.part")) == []
+        step = checkpoint_steps(started.checkpoints)[-1]
+        assert f"error: training was told to end after step {step} of 700: run it again" in output
 
     shell = started.start("sh", "-c", f"{sys.executable} -m resnet train; true")
     step = started.wait_for_step(shell, step + 1)
@@ -225,3 +239,57 @@ def test_a_training_ended_in_every_way_ends_as_an_undisturbed_one(
     assert last.returncode == 0, output
     assert outputs(p) == undisturbed
     assert list(started.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_signal_while_training_starts_ends_it_as_one_later_does(
+    started: Started, number: signal.Signals, seconds: float
+) -> None:
+    """At once when its first line is run, while the command line is read, or while it loads."""
+    process = started.start(sys.executable, "-c", STARTING)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "starting\n"
+    time.sleep(seconds)
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == cli.STOPPED, output
+    assert "error: told to end before its first step; nothing is lost: run it again" in output
+    assert list(started.checkpoints.glob("*/*")) == []
+
+
+def test_a_training_whose_parent_ends_while_it_starts_ends_before_its_first_step(
+    started: Started,
+) -> None:
+    shell = started.start("sh", "-c", f"{sys.executable} -c '{STARTING}'; true")
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == "starting\n"
+    shell.kill()
+    output, _ = shell.communicate()  # until the orphan has closed it too
+    assert "error: training was told to end after step 0 of 700" in output
+
+
+def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Little time for the compiler.
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    p = params.load(started.root)
+    values = params.merge(params.read(started.root), started.root, None, ["train.backend=jax"])
+    (started.root / "params.yaml").write_text(params.dump(values))
+    alone = started.start()
+    output, _ = alone.communicate()
+    assert alone.returncode == 0, output
+    undisturbed = outputs(p)
+    for path in (p.paths.model, p.paths.history):
+        path.unlink()
+
+    killed = started.start()
+    step = started.wait_for_step(killed, 1)
+    killed.kill()
+    killed.communicate()
+    last = started.start()
+    output, _ = last.communicate()
+    assert last.returncode == 0, output
+    assert int(output.partition("going on after step ")[2].split()[0]) >= step
+    assert outputs(p) == undisturbed

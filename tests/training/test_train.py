@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from resnet.data import arrays
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Params
 from resnet.training.loop import COLUMNS
+from resnet.training.stop import Stop
 from resnet.training.train import train
 
 Settings = Callable[..., Params]
@@ -45,7 +47,9 @@ class Notes:
 
 
 def run(p: Params, notes: Notes | None = None) -> None:
-    train(p.net, p.train, p.paths, p.runtime, p.paths.model.parent / "checkpoints", "key", notes)
+    folder = p.paths.model.parent / "checkpoints"
+    with Stop(os.getppid()) as stop:
+        train(p.net, p.train, p.paths, p.runtime, folder, "key", notes, stop)
 
 
 def history(p: Params) -> list[dict[str, str]]:
