@@ -119,6 +119,8 @@ class Trainer:
                 self._end_epoch(epoch)
             before, clock = clock, time.perf_counter()
             state.seconds += clock - before
+        state.engine = self.engine.state()
+        _check_state(state)
         speed = state.step * self.plan.batch / state.stepping
         return Outcome(
             state.rows, state.best_epoch, state.best, state.seconds, speed, self.engine.devices
@@ -153,7 +155,10 @@ class Trainer:
         means = state.results.mean(axis=0, dtype=np.float64)
         row = [epoch, state.step, self.rates[state.step - 1], *means]
         if len(split.labels_n):
-            row += self.engine.score(split.images_nhwc, split.labels_n).tolist()
+            scores = self.engine.score(split.images_nhwc, split.labels_n)
+            if not np.isfinite(scores).all():
+                raise diverged(f"the validation loss is {scores[0]} after step {state.step}")
+            row += scores.tolist()
         state.rows.append({name: float(value) for name, value in zip(COLUMNS, row, strict=False)})
         if self.diagnose is not None:
             state.rows[-1] |= self.diagnose(self.engine.weights())
@@ -187,23 +192,24 @@ class Trainer:
             )
 
 
+def diverged(found: str) -> PipelineError:
+    """What to raise where `found` is no finite number, and so nothing to go on with."""
+    return PipelineError(
+        f"{found}: training diverged; lower train.schedule.peak or raise train.schedule.warmup"
+    )
+
+
 def _check(losses: Floats, before: int) -> None:
     """Raise PipelineError where a loss is not finite; `before` steps were made before the first."""
     wrong = np.flatnonzero(~np.isfinite(losses))
     if len(wrong):
-        raise _diverged(f"the loss is {losses[wrong[0]]} at step {before + wrong[0] + 1}")
+        raise diverged(f"the loss is {losses[wrong[0]]} at step {before + wrong[0] + 1}")
 
 
 def _check_state(state: State) -> None:
     """Raise PipelineError rather than keep what could never go on."""
     if not all(np.isfinite(array).all() for array in state.engine):
-        raise _diverged(f"a weight is not a finite number after step {state.step}")
-
-
-def _diverged(found: str) -> PipelineError:
-    return PipelineError(
-        f"{found}: training diverged; lower train.schedule.peak or raise train.schedule.warmup"
-    )
+        raise diverged(f"a weight is not a finite number after step {state.step}")
 
 
 def _merit(row: Row) -> float:

@@ -21,11 +21,13 @@ from resnet.params import Net, Paths, Runtime, Train
 from resnet.progress import Progress
 from resnet.training import leader
 from resnet.training.checkpoint import Checkpoints
-from resnet.training.engine import Engine, Floats
+from resnet.training.engine import Bytes, Engine, Floats
 from resnet.training.listener import Listener, Silence
-from resnet.training.loop import COLUMNS, Outcome, Plan, Row, Trainer, plan
+from resnet.training.loop import COLUMNS, Outcome, Plan, Row, Trainer, diverged, plan
 from resnet.training.schedule import rates
 from resnet.training.stop import Stop
+
+PROBED = 10  # training images that a model is asked about before it is published
 
 if TYPE_CHECKING:
     import keras
@@ -144,7 +146,20 @@ def _run(
             stopped=lambda: stop.asked() or progress.unread,
             diagnose=diagnose,
         ).fit()
-    return published(net, inputs.mean, inputs.deviation, outcome.weights), outcome
+    model = published(net, inputs.mean, inputs.deviation, outcome.weights)
+    _check_outputs(model, inputs.images.images_nhwc[:PROBED])
+    return model, outcome
+
+
+def _check_outputs(model: "keras.Model", images_nhwc: Bytes) -> None:
+    """Raise PipelineError rather than publish what could recognise nothing."""
+    outputs = np.asarray(model(np.asarray(images_nhwc), training=False))
+    wrong = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(wrong):
+        raise diverged(
+            f"the model's output is no finite number for {len(wrong)} of {len(outputs)} training "
+            "images"
+        )
 
 
 def _engine(net: Net, train: Train, inputs: Inputs) -> tuple[Engine, Plan, Floats]:

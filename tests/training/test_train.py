@@ -141,6 +141,36 @@ def test_a_diverging_loss_names_its_step_and_leaves_nothing(settings: Settings) 
     assert not p.paths.training.exists()
 
 
+@pytest.mark.parametrize(
+    ("factor", "validated", "found"),
+    [
+        ("1.0e-30", True, "the validation loss is nan after step 20"),
+        ("1.0e-30", False, "the model's output is no finite number for 10 of 10 training images"),
+        ("1.0e-45", False, "a weight is not a finite number after step 20"),
+    ],
+)
+def test_a_model_that_the_last_step_spoils_is_not_published(
+    settings: Settings, factor: str, validated: bool, found: str
+) -> None:
+    p = settings(
+        "runtime.checkpoint_seconds=0",
+        "train.schedule.name=piecewise",
+        "train.schedule.boundaries=[0.95]",  # the 20th step alone has another rate
+        f"train.schedule.factor={factor}",
+    )
+    notes = Notes()
+    if not validated:
+        without_validation(p)
+    folder = p.paths.model.parent
+    before = {*folder.iterdir(), folder / "checkpoints"}
+    for _ in range(2):  # the second time it goes on from what was kept, and finds the same
+        with pytest.raises(PipelineError, match=f"{found}: training diverged; lower"):
+            run(p, notes)
+        assert notes.told[-1][0] == "failed"
+        assert set(folder.iterdir()) == before
+        assert min(int(path.name[:9]) for path in folder.glob("checkpoints/*/*.npz")) < 20
+
+
 def test_sigterm_ends_training_and_the_listener_is_told(settings: Settings) -> None:
     p = settings("train.steps=1000000")
     notes = Notes(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
