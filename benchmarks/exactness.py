@@ -19,6 +19,7 @@ from benchmarks import subjects
 from benchmarks.rounds import Side, best_in_turn
 from benchmarks.table import Goal, Missing, Row, quotient
 from resnet import backend, params, project
+from resnet.errors import PipelineError
 from resnet.params import Params
 
 WAYS = {"deterministic": True, "any operations": False}
@@ -28,8 +29,7 @@ WRITTEN = 20
 
 def rows(python: Path) -> Iterator[Row | Missing]:
     """The peer's `python` is not needed."""
-    quick = params.load(project.find_root())
-    for name, chosen in {"quick": quick, "ResNet-20": subjects.paper(20, (16, 32, 64))}.items():
+    for name, chosen in nets().items():
         with ExitStack() as stack:
             sides = {way: stack.enter_context(_side(chosen, WAYS[way])) for way in WAYS}
             speed = best_in_turn(sides)
@@ -41,18 +41,30 @@ def rows(python: Path) -> Iterator[Row | Missing]:
         yield Row(work, "s", seconds, "", between, 100 * seconds / between, Goal("at most", 2.0))
 
 
+def nets() -> dict[str, Params]:
+    quick = params.load(project.find_root())
+    return {"quick": quick, "ResNet-20": subjects.paper(20, (16, 32, 64))}
+
+
 @contextmanager
 def _side(chosen: Params, deterministic: bool) -> Iterator[Side]:
     """Steps of the engine in a process of their own."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(chosen, deterministic, there), daemon=True)
+    process = context.Process(
+        target=_work, args=(chosen, deterministic, BATCHES, there), daemon=True
+    )
     process.start()
     there.close()
 
     def one_round() -> float:
         here.send("go")
-        speed: float = here.recv()
+        try:
+            speed: float = here.recv()
+        except EOFError:
+            raise PipelineError(
+                "the process that trains ended; what it said stands above"
+            ) from None
         return speed
 
     yield one_round
@@ -60,12 +72,12 @@ def _side(chosen: Params, deterministic: bool) -> Iterator[Side]:
     process.join()
 
 
-def _work(chosen: Params, deterministic: bool, asked: Connection) -> None:
+def _work(chosen: Params, deterministic: bool, batches: int, asked: Connection) -> None:
     """Make rounds until nobody asks any more."""
-    backend.select("tensorflow", "cpu", deterministic)
+    backend.select("tensorflow", "cpu", deterministic=deterministic)
     from benchmarks.training import ours
 
-    one_round = ours(chosen, BATCHES)
+    one_round = ours(chosen, batches)
     try:
         while asked.recv():
             asked.send(one_round())

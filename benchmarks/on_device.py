@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def matrix_peak(precision: str, sides: Sequence[int]) -> float:
 
     product = jax.jit(jnp.matmul)
     squares = [jnp.ones((side, side), precision) for side in sides]
-    return max(2 * len(a) ** 3 / best_seconds(lambda a=a: product(a, a)) for a in squares)
+    return max(2 * len(a) ** 3 / best_seconds(partial(product, a, a)) for a in squares)
 
 
 def memory_peak(count: int) -> float:
@@ -109,7 +110,8 @@ def least_bytes(model: Any, itemsize: int) -> int:
     (2), that by its kernel reads both (2).
     """
     convolutions = [layer for layer in layers(model) if len(getattr(layer, "kernel_size", ())) == 2]
-    return PASSES * itemsize * sum(prod(layer.output.shape[1:]) for layer in convolutions)
+    numbers: int = sum(prod(layer.output.shape[1:]) for layer in convolutions)
+    return PASSES * itemsize * numbers
 
 
 def layers(model: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""`make bench`: measure every row, print the table, write it as JSON.
+"""`make bench`: measure every row, print the table; as JSON, what is measured is written at once.
 
 A new row: a module here with a function `rows(python)` that yields rows (see table.py), and its
 name in GROUPS. `python` is the interpreter of PyTorch's environment.
@@ -8,10 +8,13 @@ import argparse
 import json
 import platform
 import sys
+import traceback
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks import peer
 from benchmarks.rounds import ROUNDS
@@ -28,24 +31,33 @@ def main() -> int:
     parser.add_argument("--peer", type=Path, default=Path(".state/torch/bin/python"))
     chosen = parser.parse_args()
     device = backend.select("tensorflow", "cpu")
-    rows: list[Row | Missing] = []
-    for name in chosen.groups:
-        # Only now: importing TensorFlow must wait until the backend is chosen.
-        for row in import_module(f"benchmarks.{name}").rows(chosen.peer):
-            print(f"{name}: {row}", file=sys.stderr, flush=True)
-            rows.append(row)
     versions = {name: version(name) for name in ("keras", "tensorflow", "numpy")}
-    result = {
+    result: dict[str, Any] = {
         "machine": device.name,
         "system": platform.platform(),
         "versions": versions | {"torch": peer.version(chosen.peer)},
         "rounds": ROUNDS,
-        "rows": [asdict(row) | {"holds": getattr(row, "holds", None)} for row in rows],
     }
-    files.write_json(chosen.out, result)
+    rows: list[Row | Missing] = []
+    for name in chosen.groups:
+        for row in measured(name, chosen.peer):
+            print(f"{name}: {row}", file=sys.stderr, flush=True)
+            rows.append(row)
+            told = [asdict(one) | {"holds": getattr(one, "holds", None)} for one in rows]
+            files.write_json(chosen.out, result | {"rows": told})
     print(f"{device.name}, {json.dumps(result['versions'])}; best of {ROUNDS} rounds in turn\n")
     print(markdown(rows))
     return 1 if any(isinstance(row, Missing) for row in rows) else 0
+
+
+def measured(name: str, python: Path) -> Iterator[Row | Missing]:
+    """The rows of a group. One that fails says so in its last row; the next one's turn comes."""
+    try:
+        # Only now: importing TensorFlow must wait until the backend is chosen.
+        yield from import_module(f"benchmarks.{name}").rows(python)
+    except Exception as error:  # noqa: BLE001  (what was measured before must not be lost with it)
+        traceback.print_exc()
+        yield Missing(name, f"it failed, {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """He et al.'s basic block with the shortcut of option A."""
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
@@ -67,10 +67,10 @@ def training(net: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Call
 def scoring(net: nn.Module, images: Tensor, batch: int) -> Callable[[], None]:
     net.eval()
 
-    @torch.inference_mode()
     def one_round() -> None:
-        for some in images.split(batch):
-            torch.softmax(net(some), dim=1)
+        with torch.inference_mode():
+            for some in images.split(batch):
+                torch.softmax(net(some), dim=1)
 
     return one_round
 
