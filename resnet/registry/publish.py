@@ -19,8 +19,8 @@ from resnet.registry.versions import Version
 
 VIEWS = {  # what the published model makes of an image, in its description
     1: "",
-    2: "; the mean logits of an image and its mirror image",
-    6: "; the mean logits of an image, mirrored or not, and shifted by a pixel or not",
+    2: "; the mean logits of two views, an image and its mirror image",
+    6: "; the mean logits of six views, an image mirrored or not, and shifted by a pixel or not",
 }
 
 

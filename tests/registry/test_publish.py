@@ -85,6 +85,18 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
     assert status(chosen, root) == Status(version, evaluated=True, decided=False)
 
 
+@pytest.mark.parametrize(("views", "told"), [(1, None), (2, "two views"), (6, "six views")])
+def test_the_description_says_how_many_views_of_an_image_are_averaged(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, views: int, told: str | None
+) -> None:
+    net = chosen.net.model_copy(update={"views": views})
+    with_views = chosen.model_copy(update={"net": net})
+    write_outputs(local, with_views)
+    version = publish(with_views, local)
+    registered = store.client(local).get_model_version(version.name, str(version.number))
+    assert told in registered.description if told else "views" not in registered.description
+
+
 def test_a_process_without_this_package_loads_what_is_in_production_and_it_answers_the_same(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
 ) -> None:
