@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import math
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -95,9 +96,9 @@ def train(
         return
     kept = Checkpoints(checkpoints / fingerprint, runtime.checkpoint_seconds)
     with kept.held(runtime.lock_seconds), _ending(listener):
-        model, outcome = _run(net, train, runtime, inputs, kept, listener, stop)
+        model, outcome, setup = _run(net, train, runtime, inputs, kept, listener, stop)
         with disk.writing(paths.model):
-            name = _write(model, outcome, device, paths)
+            name = _write(model, outcome, setup, device, paths)
         listener.finished(name)
         kept.clear()
 
@@ -123,11 +124,16 @@ def _run(
     checkpoints: Checkpoints,
     listener: Listener,
     stop: Stop,
-) -> "tuple[keras.Model, Outcome]":
-    """Train, and give the best epoch's model in its published form."""
+) -> "tuple[keras.Model, Outcome, float]":
+    """Train, and give the best epoch's model in its published form.
+
+    With it what the engine took until its first step, in seconds: on JAX it is compiled by then.
+    """
     from resnet.nets.build import published
 
+    clock = time.perf_counter()
     chosen, steps, table = _engine(net, train, inputs)
+    setup = time.perf_counter() - clock
     diagnose = _diagnostics(net, train, inputs) if train.diagnostics else None
     stop.defer()
     with (
@@ -148,7 +154,7 @@ def _run(
         ).fit()
     model = published(net, inputs.mean, inputs.deviation, outcome.weights)
     _check_outputs(model, inputs.images.images_nhwc[:PROBED])
-    return model, outcome
+    return model, outcome, setup
 
 
 def _check_outputs(model: "keras.Model", images_nhwc: Bytes) -> None:
@@ -183,7 +189,9 @@ def _diagnostics(net: Net, train: Train, inputs: Inputs) -> "Diagnostics":
     return Diagnostics(net, inputs.mean, inputs.deviation, images[chosen], labels[chosen])
 
 
-def _write(model: "keras.Model", outcome: Outcome, device: backend.Device, paths: Paths) -> str:
+def _write(
+    model: "keras.Model", outcome: Outcome, setup: float, device: backend.Device, paths: Paths
+) -> str:
     """Write the stage's outputs. Returns the model's hash."""
     from resnet import model_file  # it imports Keras, and so must wait for the backend
 
@@ -202,6 +210,7 @@ def _write(model: "keras.Model", outcome: Outcome, device: backend.Device, paths
             "epochs": len(outcome.rows),
             "steps": int(outcome.rows[-1]["step"]),
             "best_epoch": outcome.best_epoch,
+            "setup_seconds": round(setup, 3),
             "seconds": round(outcome.seconds, 3),
             "images_per_second": round(outcome.images_per_second, 1),
             "versions": _versions(device.backend),
