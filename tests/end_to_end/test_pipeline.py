@@ -184,12 +184,17 @@ def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_traini
     saved = [path.read_bytes() for path in files]
     outputs = [checkout.root / name for name in ("models/model.keras", "reports/history.csv")]
     words = ["dvc", "repro", "--single-item", "train"]
-    longer = ["train.steps=500", "runtime.checkpoint_seconds=0.2"]
+    longer = ["train.steps=1500", "runtime.checkpoint_seconds=0.2"]
     before = checkout.checkpoints("*")
+    log = checkout.root / ".state" / "started.log"
 
-    def trained_past(step):
-        found = (int(path.name[:9]) for path in checkout.checkpoints("*.npz") - before)
-        return max(found, default=0) > step
+    def step():
+        return max(
+            (int(path.name[:9]) for path in checkout.checkpoints("*.npz") - before), default=0
+        )
+
+    def told_to_end():
+        return log.read_text().count("exited with 75")
 
     try:
         values = params.merge(params.read(checkout.root), checkout.root, None, longer)
@@ -197,16 +202,25 @@ def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_traini
         checkout.run("resnet", "train")
         undisturbed = [path.read_bytes() for path in outputs]
 
+        last, told = 0, told_to_end()
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+            with checkout.start(*words) as dvc:
+                wait_for(lambda last=last: step() > last)
+                checkout.training()[0].send_signal(number)
+                assert dvc.wait(timeout=60) == 255
+            last = step()
         with checkout.start(*words) as dvc:
-            wait_for(lambda: trained_past(0))
-            checkout.training()[0].kill()
+            wait_for(lambda: step() > last)
+            os.killpg(dvc.pid, signal.SIGINT)  # Ctrl-C
             assert dvc.wait(timeout=60) == 255
+        assert told_to_end() == told + 3
+        last = step()
         with checkout.start(*words) as dvc:
-            wait_for(lambda: trained_past(100))
+            wait_for(lambda: step() > last)
             dvc.kill()  # its stage lives on for a moment
             dvc.wait()
-            last = checkout.run(*words)
-        assert "going on after step" in last.stdout
+            done = checkout.run(*words)
+        assert "going on after step" in done.stdout
         assert [path.read_bytes() for path in outputs] == undisturbed
     finally:
         for path, content in zip(files, saved, strict=True):
