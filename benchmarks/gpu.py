@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks import airbench
 from resnet import checkpoints, files, params, provenance
+from resnet.cli import STOPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 # Test accuracy of ResNet-N after 64,000 steps, He et al. 2015, table 6 (of five runs: best 93.57).
@@ -81,6 +82,8 @@ def row(told: argparse.Namespace, chosen: Sequence[str]) -> dict[str, Any]:
         runs = [trained(told, [*chosen, f"train.seed={seed}"]) for seed in told.seeds]
         roof = answer("roofline", Path(runs[0]["folder"]))
     except subprocess.CalledProcessError as error:
+        if error.returncode == STOPPED:
+            raise SystemExit("told to end: the same command, given again, goes on") from None
         return {"set": chosen, "failed": f"{error}: what it said stands above"}
     return {"set": chosen, **summary(runs), **against(roof, runs), "runs": runs}
 

@@ -269,13 +269,10 @@ def test_a_training_whose_parent_ends_while_it_starts_ends_before_its_first_step
     assert "error: training was told to end after step 0 of 700" in output
 
 
-def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(
-    started: Started, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Little time for the compiler.
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(started: Started) -> None:
     p = params.load(started.root)
-    values = params.merge(params.read(started.root), started.root, None, ["train.backend=jax"])
+    small = ["train.backend=jax", "train.steps=200", "net.widths=[4]", "net.depth=4"]
+    values = params.merge(params.read(started.root), started.root, None, small)
     (started.root / "params.yaml").write_text(params.dump(values))
     alone = started.start()
     output, _ = alone.communicate()
