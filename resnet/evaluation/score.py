@@ -23,7 +23,7 @@ class Scores:
     top2: float
     calibration_error: float
     confusion_kk: np.ndarray  # int64 (K, K): images of class [row] that were said to be [column]
-    per_class: pd.DataFrame  # a row a class: class, images, predicted, precision, recall, f1
+    per_class: pd.DataFrame  # a row a class: see `per_class`
     reliability: (
         pd.DataFrame
     )  # a row a bin that holds images: low, high, images, confidence, accuracy
@@ -87,7 +87,8 @@ def confusion(predictions: Predictions, classes: int) -> np.ndarray:
 
 
 def per_class(confusion_kk: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    """A row a class: class, images, predicted, precision, recall, its 95 % interval as recall_low
+    and recall_high, f1. 0 where there is nothing to divide by, and the interval then 0 to 1."""
     table = pd.DataFrame(
         {
             "class": classes,
@@ -98,6 +99,11 @@ def per_class(confusion_kk: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     hits = pd.Series(confusion_kk.diagonal())
     table["precision"] = (hits / table["predicted"]).fillna(0)
     table["recall"] = (hits / table["images"]).fillna(0)
+    intervals = [
+        wilson(int(right), int(images)) if images else (0.0, 1.0)
+        for right, images in zip(hits, table["images"], strict=True)
+    ]
+    table["recall_low"], table["recall_high"] = zip(*intervals, strict=True)
     table["f1"] = (2 * hits / (table["images"] + table["predicted"])).fillna(0)
     return table
 

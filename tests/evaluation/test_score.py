@@ -9,6 +9,7 @@ from resnet.evaluation.score import (
     calibration,
     calibration_error,
     cross_entropy,
+    per_class,
     score,
     top,
     wilson,
@@ -60,6 +61,13 @@ def test_each_class_has_its_precision_recall_and_f1() -> None:
         [2 / 4, 2 / 3, 4 / 7]
     )
     assert table["images"].tolist() == [3, 2, 1]
+
+
+def test_the_recall_of_each_class_has_its_interval() -> None:
+    table = scored().per_class.set_index("class")
+    assert table.loc["cat", ["recall_low", "recall_high"]].tolist() == pytest.approx(wilson(2, 3))
+    without = per_class(np.array([[2, 0], [0, 0]]), ["cat", "dog"]).set_index("class")
+    assert without.loc["dog", ["recall", "recall_low", "recall_high"]].tolist() == [0, 0, 1]
 
 
 def test_a_class_that_is_never_said_has_precision_0() -> None:
