@@ -3,27 +3,56 @@
 import base64
 from html import escape
 
+# What a page may load: what is in it.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
-body { font: 15px/1.55 system-ui, sans-serif; color: #1f2933; background: #fff;
-       max-width: 60em; margin: 2em auto; padding: 0 1em }
-h1, h2 { line-height: 1.2 }
-h2 { margin-top: 2em; border-bottom: 1px solid #e4e7eb; padding-bottom: .2em }
-table { border-collapse: collapse; display: block; overflow-x: auto }
-td, th { padding: .2em 1.2em .2em 0; text-align: left; vertical-align: top;
-         border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums }
-pre { background: #f5f7fa; padding: .8em 1em; overflow-x: auto }
-code { font: 13px/1.5 ui-monospace, monospace }
-img { max-width: 100% }
+:root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --tint: #f5f7fa; --blue: #2563eb;
+        --red: #c81e1e }
+* { box-sizing: border-box }
+body { font: 16px/1.6 system-ui, sans-serif; color: var(--ink); background: #fff;
+       max-width: 58rem; margin: 0 auto; padding: 2.5rem 1.5rem 5rem; overflow-wrap: break-word }
+h1, h2, h3 { line-height: 1.25; margin: 0 }
+h1 { font-size: 2rem; letter-spacing: -.02em; padding-bottom: .6rem;
+     border-bottom: 3px solid var(--blue) }
+h2 { font-size: 1.35rem; margin-top: 3.2rem; padding-top: 1.2rem;
+     border-top: 1px solid var(--line) }
+h3 { font-size: 1.1rem; margin-top: 2rem }
+h1 + p { font-size: 1.1rem; color: var(--soft) }
+p, ul, ol { max-width: 44rem }
+a { color: var(--blue) }
+table { border-collapse: collapse; display: block; width: max-content; max-width: 100%;
+        overflow-x: auto; margin: 1.2rem 0; font-size: .93rem; line-height: 1.45;
+        font-variant-numeric: tabular-nums }
+td, th { padding: .4em 1.5em .4em 0; text-align: left; vertical-align: top;
+         border-bottom: 1px solid var(--line) }
+td:last-child, th:last-child { padding-right: 0 }
+th { color: var(--soft); font-weight: 600; white-space: nowrap;
+     border-bottom: 2px solid var(--line) }
+thead:not(:has(th:not(:empty))) { display: none }
+thead:not(:has(th:not(:empty))) + tbody td:first-child { color: var(--soft) }
+td strong { color: var(--red) }
+pre { background: var(--tint); border-left: 3px solid var(--line); padding: .9em 1.1em;
+      overflow-x: auto }
+code { font: .86em/1.5 ui-monospace, monospace; overflow-wrap: anywhere }
+td:first-child code { white-space: nowrap }
+:not(pre) > code { background: var(--tint); border-radius: 3px; padding: .1em .3em }
+img { display: block; zoom: .62; max-width: 100%; height: auto; margin: 2.8rem 0 }
+@media (max-width: 40rem) { body { padding: 1.2rem 1rem 3rem } h1 { font-size: 1.6rem } }
 """
 
 
 def html(title: str, text: str) -> str:
-    """`text`, Markdown with tables, as an HTML document; HTML in it is shown as it is typed."""
+    """`text`, Markdown with tables, as an HTML document; HTML in it is shown as it is typed.
+
+    A table whose heading is empty has its names in the first column. What is bold in a table is
+    what is wrong, and stands out. Pictures are shown smaller than they are, so sharp on any screen.
+    """
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}</body>\n</html>\n"
