@@ -1,7 +1,16 @@
-"""What all tests share: an environment without the user's own servers, folders and deafness."""
+"""What all tests share: an environment without the user's own servers, folders and deafness, and a
+browser to look at pages with."""
 
 import os
+import shutil
 import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
@@ -18,3 +27,74 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=40, help="how many trainings `make soak` ends")
     parser.addoption("--seed", type=int, default=0, help="decides which and when")
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 120_000  # ms: a browser that starts on a busy machine takes its time
+PICTURES = """() => Promise.all([...document.images].map(async one => {
+    await one.decode().catch(() => {});
+    return [one.alt, one.complete && one.naturalWidth > 0];
+}))"""
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """A page as a browser shows it."""
+
+    title: str
+    text: str
+    pictures: tuple[str, ...]  # what those that were drawn show, in words
+    errors: tuple[str, ...]  # and warnings: the console's, scripts', requests', undrawn pictures
+    width: int  # of all that is on it, in pixels: wider than the window where it has to be scrolled
+
+
+@pytest.fixture(scope="session")
+def browse() -> Iterator[Callable[..., LookedAt]]:
+    """`browse(path, width=1280)` opens an HTML file in an installed Chromium.
+
+    It is started once, in a thread of its own: other tests would meet Playwright's event loop.
+    """
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed, and this test looks at a page")
+    with ThreadPoolExecutor(1) as thread:
+        playwright, browser = thread.submit(_start, found).result()
+        yield lambda path, width=1280: thread.submit(_look, browser, path, width).result()
+        thread.submit(browser.close).result()
+        thread.submit(playwright.stop).result()
+
+
+def _start(executable: str) -> tuple[Any, Any]:
+    from playwright.sync_api import sync_playwright
+
+    playwright = sync_playwright().start()
+    # Chromium's sandbox refuses to work for root, whom CI and containers have.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright, playwright.chromium.launch(
+        executable_path=executable, args=options, timeout=PATIENCE
+    )
+
+
+def _look(browser: Any, path: Path, width: int) -> LookedAt:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    errors: list[str] = []
+
+    def told(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            errors.append(f"{message.type}: {message.text}")
+
+    page.on("console", told)
+    page.on("pageerror", lambda error: errors.append(f"script: {error}"))
+    page.on("requestfailed", lambda one: errors.append(f"{one.url[:200]}: {one.failure}"))
+    page.goto(path.resolve().as_uri())
+    pictures = page.evaluate(PICTURES)
+    seen = LookedAt(
+        title=page.title(),
+        text=page.inner_text("body"),
+        pictures=tuple(says for says, drawn in pictures if drawn),
+        errors=(*errors, *(f"not drawn: {says}" for says, drawn in pictures if not drawn)),
+        width=page.evaluate("() => document.documentElement.scrollWidth"),
+    )
+    page.close()
+    return seen
