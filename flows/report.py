@@ -64,7 +64,7 @@ def show(
                 "## Metrics",
                 _metrics(found),
                 *(["## Stages", _stages(outcomes)] if outcomes else []),
-                f"[The run in MLflow]({_pages(tree)}/{found.run_path})",
+                f"[The run in MLflow, with its model card]({_pages(tree)}/{found.run_path})",
             ]
         ),
     )

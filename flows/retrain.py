@@ -79,7 +79,7 @@ def _register(
     """Do what the registry says is missing. Returns the flow run's last state."""
     look = remote(publish.status, "look up")
     before = found = look(chosen, tree)
-    if not (before.version and before.evaluated):
+    if not (before.version and before.evaluated and before.carded):
         remote(run_publish, "publish")(tree, cause)
         found = look(chosen, tree)
     for problem in found.problems:

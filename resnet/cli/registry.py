@@ -54,12 +54,19 @@ def add(commands: Commands) -> None:
         "--days", type=float, default=7.0, help="keep what is younger; default: %(default)g"
     )
 
+    card = command(commands, "card", _card, "draw the page that says what a version is")
+    card.add_argument("version", help=A_VERSION)
+    card.add_argument("--out", metavar="FILE", type=Path, help="write it to this file as well")
+
     predict = command(commands, "predict", _predict, "classify images with a registered version")
     predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
     predict.add_argument("--version", default="production", help=A_VERSION)
     predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="parquet")
 
-    for about in (promote, approve, reject, rollback, history, reconcile, verify, prune, predict):
+    for about in (
+        *(promote, approve, reject, rollback, history),
+        *(reconcile, verify, prune, card, predict),
+    ):
         about.add_argument(
             "--model", metavar="NAME", help="registered model; default: params.yaml's"
         )
@@ -147,6 +154,16 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
     name = _name(root, arguments)
     items = prune.prune(root, name, arguments.days, arguments.delete)
     print(prune.as_text(items, arguments.delete))
+
+
+def _card(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet.registry import card
+
+    made = card.make(root, _name(root, arguments), arguments.version)
+    print(made)
+    if arguments.out:
+        made.write(out := arguments.here / arguments.out)
+        print(out)
 
 
 def _predict(root: Path, arguments: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 The order is: the intent in the ledger, the versions checked, the aliases read once more, the event
 checked off, `candidate` written, `production` written, both read back, the verdict kept with the
-version, the event finished. MLflow has no compare-and-swap; the lock stands in for it among those
-who move aliases in this way, and is confirmed before each write.
+version, the event finished, the model card drawn. MLflow has no compare-and-swap; the lock stands
+in for it among those who move aliases in this way, and is confirmed before each write.
 
 So of what a killed process left, an event that was not checked off has written no alias; one that
 was has happened if each alias is where it says; and of any other at most `candidate` was written,
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import audit, ledger, lock, store, versions
+from resnet.registry import audit, card, ledger, lock, store, versions
 from resnet.registry.event import Event
 from resnet.registry.lock import Lock
 from resnet.registry.verdict import Verdict
@@ -115,10 +115,15 @@ def point(client: Any, name: str, alias: str, number: int | None) -> None:
 
 
 def _close(client: Any, event: Event) -> Event:
-    """The gate's verdict is kept before the event is finished, or a crash could lose it."""
+    """The gate's verdict is kept before the event is finished, or a crash could lose it.
+
+    The model card tells of what has happened, so it is drawn after that.
+    """
     if event.evidence:
         Verdict.from_dict(event.evidence).log(client, event.id)
-    return ledger.finish(client, event)
+    finished = ledger.finish(client, event)
+    card.follow(client, finished)
+    return finished
 
 
 def _has_happened(client: Any, event: Event) -> bool:

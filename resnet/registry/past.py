@@ -25,6 +25,12 @@ def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
     )
 
 
+def last_decision(history: Sequence[Event], version: int) -> Event | None:
+    """The last event about a version that has evidence: what the gate said."""
+    about = [event for event in history if event.version == version and event.evidence]
+    return about[-1] if about else None
+
+
 def succession(history: Sequence[Event]) -> list[int]:
     """Versions as they came into production, those that were rolled back taken off again."""
     stack: list[int] = []

@@ -12,7 +12,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.registry import audit, gate, ledger, live, past, record, store, versions
+from resnet.registry import audit, card, gate, ledger, live, past, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
 from resnet.registry.versions import Version
@@ -33,6 +33,7 @@ class Status:
     decided: bool  # by the ledger it is in production, or decided: see `past.has_decided`
     request: Request | None = None  # where the decision was to ask a person
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
+    carded: bool = True  # its model card tells of that evaluation and of the newest decision
 
 
 def status(chosen: params.Params, root: Path) -> Status:
@@ -53,6 +54,7 @@ def status(chosen: params.Params, root: Path) -> Status:
         decided=serves or past.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
         problems=tuple(audit.problems(client, name)),
+        carded=card.is_current(client, version, history),
     )
 
 
@@ -77,7 +79,9 @@ def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Vers
         elif version.evaluation_hash != scores.evaluation.hash:
             _renew_evaluation(client, version, outputs)
             version = versions.find(client, name, scores.model_hash)
-    assert version is not None  # noqa: S101  (it was found or made)
+        assert version is not None  # noqa: S101  (it was found or made)
+        if not card.is_current(client, version, ledger.events(client, name)):
+            card.renew(client, version)
     return version
 
 
@@ -159,5 +163,6 @@ def _describe(outputs: Outputs) -> str:
         f"{metrics.accuracy_high:.2%}) on {metrics.images:,} images.\n\n"
         f"Data: {chosen.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
         f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
-        f"{train.batch}, seed {train.seed}; {outputs.code}."
+        f"{train.batch}, seed {train.seed}; {outputs.code}.\n\n"
+        f"The rest is on its model card, `{card.CARD_FILE}` in the artifacts of its run."
     )

@@ -99,7 +99,8 @@ class Verdict:
         stem = f"gate/{self.uses:04}-{event[:8]}"
         client.log_dict(run_id, {"event": event, **self.as_dict()}, f"{stem}.json")
         title = f"The gate about {self.name} version {self.version}"
-        client.log_text(run_id, page.html(title, self.page()), f"{stem}.html")
+        html = page.html(title, f"# {title}\n\n{self.page()}")
+        client.log_text(run_id, html, f"{stem}.html")
 
 
 @cache
@@ -145,11 +146,12 @@ def _costs(challenger: Measured, production: Measured | None) -> str:
     heading = ["as evaluated", *(["production"] if production else []), "challenger"]
     return markdown.table(
         heading,
-        [[text, *(_number(form, one[name]) for one in sides)] for text, name, form in rows],
+        [[text, *(number(form, one[name]) for one in sides)] for text, name, form in rows],
     )
 
 
-def _number(form: str, value: float | None) -> str:
+def number(form: str, value: float | None) -> str:
+    """For a reader; a dash where there is none."""
     return "–" if value is None else form.format(value)
 
 

@@ -40,3 +40,13 @@ def test_versions_are_in_production_until_they_are_rolled_back() -> None:
     assert past.succession(told) == [1, 2]
     assert past.last_move([*told, refused]) == told[-1]
     assert past.last_move([refused]) is None
+
+
+def test_the_last_decision_about_a_version_is_the_last_event_with_what_the_gate_said() -> None:
+    first, second = (
+        Event("request", "m", 2, {}, "ann", why, evidence={"key": "k"}) for why in ("a", "b")
+    )
+    answer = Event("reject", "m", 2, {}, "ann", "no")
+    other = Event("promote", "m", 3, {}, "ann", "c", evidence={"key": "k"})
+    assert past.last_decision([first, second, answer, other], 2) == second
+    assert past.last_decision([answer], 2) is None
