@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet import files, params
-from resnet.data import arrays, datasets, disk, extra, unpickle
+from resnet.data import arrays, datasets, disk, extra, statistics, unpickle
 from resnet.data.arrays import Split, SplitName
 from resnet.data.datasets import Dataset
 from resnet.data.extra import Batch
@@ -92,7 +92,8 @@ def describe(
     dataset: Dataset, splits: Mapping[SplitName, Split], added: Mapping[Batch, Split]
 ) -> dict[str, Any]:
     """The profile: what enters training, and whether the splits are apart."""
-    mean, deviation = _moments(splits["train"].images_nhwc)
+    train = splits["train"]
+    mean, deviation = _moments(train.images_nhwc)
     seen = {name: set(arrays.fingerprints(one.images_nhwc)) for name, one in splits.items()}
     return {
         "dataset": dataset.name,
@@ -104,6 +105,7 @@ def describe(
         "classes": list(dataset.classes),
         "mean": mean,
         "deviation": deviation,
+        **{name: one.as_dict() for name, one in statistics.describe(train.images_nhwc).items()},
         "counts": {
             name: dict(
                 zip(

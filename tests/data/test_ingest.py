@@ -91,6 +91,10 @@ def test_the_profile_tells_what_enters_training(
     assert profile["dataset"] == "generated"
     assert profile["mean"] == pytest.approx(images.mean((0, 1, 2)), rel=1e-12)
     assert profile["deviation"] == pytest.approx(images.std((0, 1, 2)), rel=1e-9)
+    luma = images @ np.array([0.299, 0.587, 0.114])
+    assert profile["brightness"]["mean"] == pytest.approx(luma.mean(), rel=1e-9)
+    assert profile["contrast"]["mean"] == pytest.approx(luma.std((1, 2)).mean(), rel=1e-9)
+    assert sum(profile["brightness"]["counts"]) == sum(profile["contrast"]["counts"]) == 9000
     assert profile["classes"][:2] == ["disc", "ring"]
     assert profile["counts"]["train"] == dict.fromkeys(profile["classes"], 900)
     assert profile["counts"]["validation"] == dict.fromkeys(profile["classes"], 100)
