@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.tasks import enter_checkout, run_command, step
@@ -16,6 +17,8 @@ def score(
 ) -> State[None]:
     """Classify the images in a folder or a parquet file; predictions go to a parquet file.
 
+    The batch is recorded in the registry, where `monitor` finds it.
+
     Args:
         source: a folder of images, or a parquet file with a column `image`.
         out: the parquet file to write; relative paths are relative to the checkout.
@@ -25,5 +28,6 @@ def score(
     root = enter_checkout()
     name = model or params.load(root).model_name
     words = ["predict", str(source), "--out", str(out), "--version", str(version), "--model", name]
+    words += ["--flow-run", str(flow_run.id)]
     lines = step(run_command, "predict")(words, root)
     return Completed(message="\n".join(lines))

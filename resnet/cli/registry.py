@@ -63,10 +63,16 @@ def add(commands: Commands) -> None:
     predict.add_argument("--version", default="production", help=A_VERSION)
     predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="parquet")
 
-    for about in (
-        *(promote, approve, reject, rollback, history),
-        *(reconcile, verify, prune, card, predict),
-    ):
+    predict.add_argument(
+        "--no-record",
+        dest="record",
+        action="store_false",
+        help="leave no record of the batch in the registry",
+    )
+    predict.add_argument("--flow-run", help=argparse.SUPPRESS)
+
+    of_a_model = (promote, approve, reject, rollback, history, reconcile, verify, prune, card)
+    for about in (*of_a_model, predict):
         about.add_argument(
             "--model", metavar="NAME", help="registered model; default: params.yaml's"
         )
@@ -174,11 +180,16 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.serving.registered import score_registered
 
     source, out = (arguments.here / path for path in (arguments.source, arguments.out))
-    version, summary = score_registered(root, name, arguments.version, source, out)
-    print(f"{summary.images} images scored by {version}: {out}")
-    for label, count in summary.counts.items():
-        print(f"  {label:<12}{count:>7}")
-    print(f"  mean confidence {summary.confidence:.1%}")
+    scored = score_registered(
+        root,
+        name,
+        arguments.version,
+        source,
+        out,
+        record=arguments.record,
+        flow_run=arguments.flow_run,
+    )
+    print(scored)
 
 
 def _say(line: str) -> None:

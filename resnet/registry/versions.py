@@ -7,6 +7,7 @@ from typing import Any, Self
 from mlflow.exceptions import MlflowException
 
 from resnet import files
+from resnet.data.statistics import Histogram
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 
@@ -16,6 +17,7 @@ MODEL_FILE = "model.keras"  # artifacts of a version's run
 METRICS_FILE = "evaluation/metrics.json"
 PREDICTIONS_FILE = "evaluation/predictions.parquet"
 PROFILE_FILE = "data/profile.json"
+LIGHT = ("brightness", "contrast")  # what a profile counts of the training images
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,22 @@ def classes(client: Any, version: Version, into: Path) -> list[str]:
     except (KeyError, TypeError) as error:
         raise PipelineError(
             f"{version}: its {PROFILE_FILE} names no classes ({error!r}): publish the model again"
+        ) from None
+
+
+def light(client: Any, version: Version, into: Path) -> dict[str, Histogram]:
+    """The brightness and the contrast of the images that `version` was trained on.
+
+    Empty where its profile is from before they were counted. Raises PipelineError.
+    """
+    path = fetch(client, version, PROFILE_FILE, into)
+    try:
+        found = files.read_json(path)
+        return {name: Histogram.from_dict(found[name]) for name in LIGHT if name in found}
+    except (ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"{version}: its {PROFILE_FILE} holds no {' and '.join(LIGHT)} that can be read "
+            f"({error!r}): publish the model again"
         ) from None
 
 

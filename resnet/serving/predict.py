@@ -1,8 +1,10 @@
 """Score raw images with a published model: image files or parquet in, predictions out."""
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from resnet.data.image_files import Reader
 from resnet.errors import PipelineError
 from resnet.evaluation.values import probability_columns
 from resnet.forward import compiled, in_batches
+from resnet.registry.features import Features
 
 BATCH = 256
 
@@ -33,24 +36,27 @@ class Images:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was said of a source of images."""
+    """What was said of a source of images, and what they look like."""
 
-    images: int
-    counts: Mapping[str, int]  # images said to be of each class
-    confidence: float  # mean, 0 to 1
+    images_hash: str  # SHA-256, hex, of the images' bytes
+    features: Features
 
 
 def score(
-    model: Path, source: Path, out: Path, classes: Sequence[str], version: Mapping[str, str | int]
+    model: Path,
+    source: Path,
+    out: Path,
+    classes: Sequence[str],
+    origin: Mapping[str, str | int | datetime],
 ) -> Summary:
     """Score the images in `source` with the model.keras file `model`; predictions go to `out`.
 
     `out` is a parquet file with the columns path, label (the name of the likeliest class),
     predicted (its index), confidence (its probability), a probability a class (p0, p1, …), a column
-    for each entry of `version`, and, where the source has labels, these as `actual`.
+    for each entry of `origin`, and, where the source has labels, these as `actual`.
 
     Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
-    folder or cannot be written, or the model knows another number of classes.
+    folder or cannot be written, or the model knows another number of classes or answers NaN.
     """
     if out.is_dir():
         raise PipelineError(f"{out} is a folder: name the parquet file to write")
@@ -61,14 +67,14 @@ def score(
             f"{model} knows {probabilities_nk.shape[1]} classes, and there are names for "
             f"{len(classes)}: take the model's own names"
         )
-    table = _table(images, probabilities_nk, classes, version)
+    if not np.isfinite(probabilities_nk).all():
+        raise PipelineError(f"{model} answers NaN, no probabilities: it is broken; take another")
+    table = _table(images, probabilities_nk, classes, origin)
     with disk.writing(out), files.replacing(out) as draft:
         parquet.write_table(table, draft)
-    counts = np.bincount(table["predicted"].to_numpy(), minlength=len(classes)).tolist()
     return Summary(
-        images=table.num_rows,
-        counts=dict(zip(classes, counts, strict=True)),
-        confidence=float(probabilities_nk.max(axis=1).mean()),
+        images_hash=hashlib.sha256(np.ascontiguousarray(images.images_nhwc).data).hexdigest(),
+        features=Features.of(images.images_nhwc, probabilities_nk, classes),
     )
 
 
@@ -157,7 +163,7 @@ def _table(
     images: Images,
     probabilities_nk: NDArray[np.float32],
     classes: Sequence[str],
-    version: Mapping[str, str | int],
+    origin: Mapping[str, str | int | datetime],
 ) -> pa.Table:
     predicted_n = probabilities_nk.argmax(axis=1).astype(np.uint8)
     rows = len(predicted_n)
@@ -167,7 +173,7 @@ def _table(
         "predicted": predicted_n,
         "confidence": probabilities_nk.max(axis=1),
         **probability_columns(probabilities_nk),
-        **{name: pa.repeat(value, rows) for name, value in version.items()},
+        **{name: pa.repeat(value, rows) for name, value in origin.items()},
     }
     if images.actual is not None:
         columns["actual"] = images.actual

@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 
-import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -16,26 +15,6 @@ from resnet.serving.predict import predict, read_images, score
 
 CLASSES = ("dark", "red", "green", "blue")
 COLOURS = {"dark": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that names the colour of an image."""
-    layers = keras.layers
-    network = keras.Sequential(
-        [
-            layers.Input((32, 32, 3), dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(4),
-            layers.Softmax(),
-        ]
-    )
-    weights = np.hstack([np.zeros((3, 1)), 8 * np.eye(3)])
-    network.layers[2].set_weights([weights, np.array([4.0, 0, 0, 0])])
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    model_file.save(network, path)
-    return path
 
 
 def image(colour: str, size: tuple[int, int] = (32, 32)) -> Image.Image:
@@ -69,14 +48,14 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     assert table["model"] == ["colours"] * 3
     assert table["confidence"] == [max(table[f"p{k}"][row] for k in range(4)) for row in range(3)]
     assert "actual" not in table
-    assert summary.images == 3
-    assert summary.counts == {"dark": 1, "red": 1, "green": 0, "blue": 1}
+    assert summary.features.images == 3
+    assert summary.features.classes == {"dark": 1, "red": 1, "green": 0, "blue": 1}
 
 
 def test_a_single_image_file_is_scored(model: Path, tmp_path: Path) -> None:
     image("green").save(tmp_path / "one.png")
     summary = score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES, {})
-    assert summary.counts["green"] == 1
+    assert summary.features.classes["green"] == 1
 
 
 def test_encoded_images_in_parquet_keep_their_path_and_label(model: Path, tmp_path: Path) -> None:
