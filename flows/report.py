@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from resnet import markdown, servers
+from resnet import markdown
 from resnet.registry import store, summary
 from resnet.registry.request import Request
 from resnet.registry.summary import Summary
@@ -64,7 +64,7 @@ def show(
                 "## Metrics",
                 _metrics(found),
                 *(["## Stages", _stages(outcomes)] if outcomes else []),
-                f"[The run in MLflow, with its model card]({_pages(tree)}/{found.run_path})",
+                f"[The run in MLflow, with its model card]({store.pages(tree)}/{found.run_path})",
             ]
         ),
     )
@@ -103,9 +103,3 @@ def _stages(outcomes: Sequence[Outcome]) -> str:
         ["stage", "outcome", "seconds", "why"],
         [[one.stage, one.action, f"{one.seconds:.0f}", one.why] for one in outcomes],
     )
-
-
-def _pages(root: Path) -> str:
-    """The address of MLflow's pages: the user's server, or where `make ui` puts the project's."""
-    uri = store.tracking_uri(root)
-    return uri if uri.startswith("http") else f"http://{servers.HOST}:{servers.MLFLOW_PORT}"

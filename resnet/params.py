@@ -148,6 +148,13 @@ class Gate(Section):
     size_bytes: PositiveInt
 
 
+class Monitor(Section):
+    batches: PositiveInt
+    images: PositiveInt
+    significance: Annotated[float, Field(gt=0, lt=1)]
+    distance: Share
+
+
 class Paths(Section):
     archive: Path | None
     raw: Path
@@ -183,6 +190,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     gate: Gate
+    monitor: Monitor
     paths: Paths
     runtime: Runtime
 

@@ -71,8 +71,17 @@ def add(commands: Commands) -> None:
     )
     predict.add_argument("--flow-run", help=argparse.SUPPRESS)
 
+    monitor = command(
+        commands, "monitor", _monitor, "compare the last scored batches with what a version knows"
+    )
+    monitor.add_argument("--version", default="production", help=A_VERSION)
+    monitor.add_argument(
+        "--batches", type=int, metavar="N", help="the last N; default: params.yaml's"
+    )
+    monitor.add_argument("--out", type=Path, metavar="FILE", help="write the report there as well")
+
     of_a_model = (promote, approve, reject, rollback, history, reconcile, verify, prune, card)
-    for about in (*of_a_model, predict):
+    for about in (*of_a_model, predict, monitor):
         about.add_argument(
             "--model", metavar="NAME", help="registered model; default: params.yaml's"
         )
@@ -190,6 +199,19 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
         flow_run=arguments.flow_run,
     )
     print(scored)
+
+
+def _monitor(root: Path, arguments: argparse.Namespace) -> int:
+    from resnet import files, params
+    from resnet.serving.monitor import monitor
+
+    rules = params.load(root).monitor
+    name = _name(root, arguments)
+    report = monitor(root, name, arguments.version, rules, arguments.batches)
+    print(report)
+    if arguments.out:
+        files.write_text(arguments.here / arguments.out, report.html)
+    return 1 if report.drift.verdict == "Drifted" else 0
 
 
 def _say(line: str) -> None:

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from resnet import files
+from resnet import files, servers
 from resnet.errors import PipelineError, UnreachableError
 
 SQLITE = "sqlite:///"
@@ -96,6 +96,12 @@ def _unreachable(uri: str, error: Exception) -> UnreachableError:
 
 def _first_line(error: Exception) -> str:
     return f"{error}".partition("\n")[0][:200]
+
+
+def pages(root: Path) -> str:
+    """The address of MLflow's pages: the user's server, or where `make ui` puts the project's."""
+    uri = tracking_uri(root)
+    return uri if uri.startswith("http") else f"http://{servers.HOST}:{servers.MLFLOW_PORT}"
 
 
 def exists(root: Path) -> bool:

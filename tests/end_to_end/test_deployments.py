@@ -1,9 +1,11 @@
 """The deployments of prefect.yaml on a real server, executed by a real process worker."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from resnet import params
@@ -215,17 +217,79 @@ def test_an_alias_that_was_moved_by_hand_is_told_by_the_next_run(
     assert checkout.run("resnet", "reconcile").stdout.startswith(f"restored: restore {before}")
 
 
-def test_the_schedule_is_weekly_in_utc_and_the_server_plans_by_it(prefect, wait_for):
-    deployment = prefect.get("deployments/name/retrain/weekly")
-    (schedule,) = deployment["schedules"]
-    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * 1", "UTC")
+def test_a_drifted_batch_leads_to_an_event_and_a_report(
+    checkout, prefect, worker, first_run, tmp_path, wait_for
+):
+    client = store.client(checkout.root)
+    version = versions.resolve(client, NAME, "production")
+    images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:300]
+
+    def monitored(batch, name):
+        """The state and the artifact of a run that follows the scoring of a batch."""
+        source, out = tmp_path / f"{name}.parquet", tmp_path / f"{name}-out.parquet"
+        pd.DataFrame({"image": list(batch.reshape(len(batch), -1))}).to_parquet(source)
+        run = prefect.start("score/by-hand", source=str(source), out=str(out))
+        state = prefect.wait(run, "COMPLETED")["state"]
+        assert f"ecorded in {NAME}-batches" in state["message"]
+        assert set(pd.read_parquet(out)["version"]) == {version.number}
+        run = prefect.start("monitor/daily", batches=1)
+        return prefect.wait(run, "COMPLETED")["state"], prefect.artifacts(run)["drift"]
+
+    def events():
+        named = {"event": {"name": ["resnet.drift"]}}
+        return prefect.post("events/filter", filter=named)["events"]
+
+    state, page = monitored(images, "usual")
+    assert state["name"] == "Quiet"
+    assert events() == []
+
+    state, page = monitored(images // 2, "dark")
+    assert state["name"] == "Drifted"
+    assert "| brightness | " in page
+    (event,) = wait_for(events)
+    assert event["resource"]["prefect.resource.id"] == f"resnet.model.{NAME}"
+    told = event["payload"]
+    assert (told["model"], told["version"], told["images"]) == (NAME, version.number, 300)
+    assert told["features"]["brightness"] > 0.3
+    assert f"[The report, with pictures]({told['report']})" in page
+    report = told["report"].split("/runs/")[1].removesuffix("/artifacts/report.html")
+    html = client.download_artifacts(report, "report.html", str(tmp_path))
+    assert "data:image/png;base64" in Path(html).read_text()
+    assert client.get_run(report).data.tags["announced"] == event["id"]
+
+    state, page = monitored(images // 2, "dark")  # the same images again are no new batch
+    assert state["name"] == "Drifted"
+    assert len(events()) == 1
+
+    words = ["resnet", "monitor", "--batches", "1", "--out", str(tmp_path / "report.html")]
+    done = checkout.run(*words, check=False)
+    assert done.returncode == 1
+    assert f"report: {told['report']}" in done.stdout
+    assert (tmp_path / "report.html").read_text() == Path(html).read_text()
+
+
+@pytest.mark.parametrize(
+    ("deployment", "cron", "at"),
+    [
+        ("retrain/weekly", "0 3 * * 1", {"weekday": 0, "hour": 3, "minute": 0}),
+        ("monitor/daily", "0 6 * * *", {"hour": 6, "minute": 0}),
+    ],
+)
+def test_the_schedules_are_in_utc_and_the_server_plans_by_them(
+    prefect, wait_for, deployment, cron, at
+):
+    found = prefect.get(f"deployments/name/{deployment}")
+    (schedule,) = found["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (cron, "UTC")
     planned = wait_for(
         lambda: prefect.post(
             "flow_runs/filter",
-            deployments={"id": {"any_": [deployment["id"]]}},
+            deployments={"id": {"any_": [found["id"]]}},
             flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
-            sort="EXPECTED_START_TIME_ASC",
         )
     )
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in planned]
-    assert all((time.weekday(), time.hour, time.minute) == (0, 3, 0) for time in times)
+    assert all(
+        {"weekday": time.weekday(), "hour": time.hour, "minute": time.minute}.items() >= at.items()
+        for time in times
+    )
