@@ -1,0 +1,114 @@
+"""How often `monitor` gives a false alarm, and which changes of the images it notices, as a table.
+
+    python -m benchmarks.drift          # in a checkout whose stages have run
+
+It is no part of `make bench`. Each look draws a half of the test images anew, for what a version
+knows of its answers; from the other half batches are drawn, as they are and altered. Where no model
+has been trained, the labels take the place of its answers, with one confidence for all.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from resnet import files, model_file, params, project
+from resnet.data import arrays, statistics
+from resnet.data.statistics import BRIGHTNESS, CONTRAST, Histogram
+from resnet.registry.batches import Batch
+from resnet.registry.features import Features, said
+from resnet.registry.versions import LIGHT
+from resnet.serving import drift
+from resnet.serving.predict import predict
+
+Images = NDArray[np.uint8]
+
+ALTERED: dict[str, Callable[[Images], Images]] = {
+    "as they are": lambda images: images,
+    "5 % darker": lambda images: (images * 0.95).astype(np.uint8),
+    "15 % darker": lambda images: (images * 0.85).astype(np.uint8),
+    "30 % darker": lambda images: (images * 0.7).astype(np.uint8),
+    "blurred, σ = 1 pixel": lambda images: gaussian_filter(images, (0, 1, 1, 0)),
+}
+SKEWED = {"one class twice as often": 2, "one class four times as often": 4}
+BATCHES = {"1 batch": (1, 1), "10 batches, 1 of them altered": (10, 1), "10 batches": (10, 10)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", nargs="+", type=int, default=[100, 300])
+    parser.add_argument("--looks", type=int, default=500)
+    chosen = parser.parse_args()
+    subject = Subject(project.find_root())
+    print("| batches | images in each | " + " | ".join([*ALTERED, *SKEWED]) + " |")
+    print("|---" * (2 + len(ALTERED) + len(SKEWED)) + "|")
+    for name, (batches, altered) in BATCHES.items():
+        for images in chosen.images:
+            shares = subject.noticed(images, batches, altered, chosen.looks)
+            print(f"| {name} | {images} | " + " | ".join(shares) + " |", flush=True)
+
+
+class Subject:
+    """The test images of a checkout, altered in every way, and what is said of them."""
+
+    def __init__(self, root: Path) -> None:
+        chosen = params.load(root)
+        self.rules = chosen.monitor
+        profile = files.read_json(root / chosen.paths.profile)
+        self.classes = profile["classes"]
+        self.light = [Histogram.from_dict(profile[name]) for name in LIGHT]
+        test = arrays.load(root / chosen.paths.arrays, "test")
+        self.labels_n = test.labels_n
+        model = root / chosen.paths.model
+        answer = partial(predict, model_file.load(model)) if model.exists() else self._labels
+        self.seen = {}
+        for name, alter in ALTERED.items():
+            images = alter(test.images_nhwc)
+            light = statistics.brightness_and_contrast(images)
+            self.seen[name] = (answer(images), *light)
+
+    def _labels(self, images: Images) -> NDArray[np.float32]:
+        return np.eye(len(self.classes), dtype=np.float32)[self.labels_n]
+
+    def noticed(self, images: int, batches: int, altered: int, looks: int) -> Iterator[str]:
+        """The share of `looks` that end as drifted, for each alteration; – with too few images."""
+        ways = [(name, 1) for name in ALTERED] + [("as they are", k) for k in SKEWED.values()]
+        for name, often in ways:
+            if 2 * images * batches > len(self.labels_n):
+                yield "–"
+                continue
+            found = [self._look(name, often, images, batches, altered, n) for n in range(looks)]
+            yield f"{np.mean(found):.1%}"
+
+    def _look(
+        self, name: str, often: int, images: int, batches: int, altered: int, seed: int
+    ) -> bool:
+        """Whether a look at batches ends as drifted; no image is drawn twice."""
+        rng = np.random.default_rng(seed)
+        known, left = np.split(rng.permutation(len(self.labels_n)), 2)
+        drawn = []
+        for k in range(batches):
+            now = k < altered
+            weights = np.where(self.labels_n[left] == 0, often, 1) if now else np.ones(len(left))
+            chosen = rng.choice(left, images, replace=False, p=weights / weights.sum())
+            left = np.setdiff1d(left, chosen)
+            drawn.append(self._features(name if now else "as they are", chosen))
+        said_k = said(self.seen["as they are"][0][known], self.classes)
+        made = [Batch("m", 1, str(k), one, "", "", "", "") for k, one in enumerate(drawn)]
+        return drift.look(Features(*said_k, *self.light), made, self.rules).verdict == "Drifted"
+
+    def _features(self, name: str, chosen: NDArray[np.intp]) -> Features:
+        answers_nk, brightness_n, contrast_n = (one[chosen] for one in self.seen[name])
+        return Features(
+            *said(answers_nk, self.classes),
+            Histogram.of(brightness_n, BRIGHTNESS),
+            Histogram.of(contrast_n, CONTRAST),
+        )
+
+
+if __name__ == "__main__":
+    main()
