@@ -37,15 +37,16 @@ def main(words: Sequence[str] | None = None) -> int:
             root = project.find_root()
             project.enter(root)
             code: int | None = arguments.command(root, arguments)
+    except StoppedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # told twice, it ends no sooner
+        return STOPPED
     except PipelineError as error:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        if not isinstance(error, StoppedError):
-            return 1
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # told twice, it ends no sooner
-        return STOPPED
+        return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 1
