@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,15 @@ ALTERED: dict[str, Callable[[Images], Images]] = {
     "30 % darker": lambda images: (images * 0.7).astype(np.uint8),
     "blurred, σ = 1 pixel": lambda images: gaussian_filter(images, (0, 1, 1, 0)),
 }
-SKEWED = {"one class twice as often": 2, "one class four times as often": 4}
+SKEWED = {"one class Seen(NamedTuple):
+    """What is known of each test image, altered in one way; (N,) or (N, classes)."""
+
+    answers_nk: NDArray[np.float32]
+    brightness_n: NDArray[np.float64]
+    contrast_n: NDArray[np.float64]
+
+
+class twice as often": 2, "one class four times as often": 4}
 BATCHES = {"1 batch": (1, 1), "10 batches, 1 of them altered": (10, 1), "10 batches": (10, 10)}
 
 
@@ -65,11 +74,11 @@ class Subject:
         self.labels_n = test.labels_n
         model = root / chosen.paths.model
         answer = partial(predict, model_file.load(model)) if model.exists() else self._labels
-        self.seen = {}
+        self.seen: dict[str, Seen] = {}
         for name, alter in ALTERED.items():
             images = alter(test.images_nhwc)
             light = statistics.brightness_and_contrast(images)
-            self.seen[name] = (answer(images), *light)
+            self.seen[name] = Seen(answer(images), *light)
 
     def _labels(self, images: Images) -> NDArray[np.float32]:
         return np.eye(len(self.classes), dtype=np.float32)[self.labels_n]
@@ -97,16 +106,16 @@ class Subject:
             chosen = rng.choice(left, images, replace=False, p=weights / weights.sum())
             left = np.setdiff1d(left, chosen)
             drawn.append(self._features(name if now else "as they are", chosen))
-        said_k = said(self.seen["as they are"][0][known], self.classes)
+        said_k = said(self.seen["as they are"].answers_nk[known], self.classes)
         made = [Batch("m", 1, str(k), one, "", "", "", "") for k, one in enumerate(drawn)]
         return drift.look(Features(*said_k, *self.light), made, self.rules).verdict == "Drifted"
 
     def _features(self, name: str, chosen: NDArray[np.intp]) -> Features:
-        answers_nk, brightness_n, contrast_n = (one[chosen] for one in self.seen[name])
+        seen = self.seen[name]
         return Features(
-            *said(answers_nk, self.classes),
-            Histogram.of(brightness_n, BRIGHTNESS),
-            Histogram.of(contrast_n, CONTRAST),
+            *said(seen.answers_nk[chosen], self.classes),
+            Histogram.of(seen.brightness_n[chosen], BRIGHTNESS),
+            Histogram.of(seen.contrast_n[chosen], CONTRAST),
         )
 
 

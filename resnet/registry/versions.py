@@ -189,9 +189,8 @@ def light(client: Any, version: Version, into: Path) -> dict[str, Histogram]:
 
     Empty where its profile is from before they were counted. Raises PipelineError.
     """
-    path = fetch(client, version, PROFILE_FILE, into)
+    found = profile(client, version, into)
     try:
-        found = files.read_json(path)
         return {name: Histogram.from_dict(found[name]) for name in LIGHT if name in found}
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
