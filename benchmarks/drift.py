@@ -35,16 +35,16 @@ ALTERED: dict[str, Callable[[Images], Images]] = {
     "30 % darker": lambda images: (images * 0.7).astype(np.uint8),
     "blurred, σ = 1 pixel": lambda images: gaussian_filter(images, (0, 1, 1, 0)),
 }
-SKEWED = {"one class Seen(NamedTuple):
+SKEWED = {"one class twice as often": 2, "one class four times as often": 4}
+BATCHES = {"1 batch": (1, 1), "10 batches, 1 of them altered": (10, 1), "10 batches": (10, 10)}
+
+
+class Seen(NamedTuple):
     """What is known of each test image, altered in one way; (N,) or (N, classes)."""
 
     answers_nk: NDArray[np.float32]
     brightness_n: NDArray[np.float64]
     contrast_n: NDArray[np.float64]
-
-
-class twice as often": 2, "one class four times as often": 4}
-BATCHES = {"1 batch": (1, 1), "10 batches, 1 of them altered": (10, 1), "10 batches": (10, 10)}
 
 
 def main() -> None:
