@@ -1,7 +1,6 @@
 """Compare what a version has scored with what it knows, and tell of it where it has drifted."""
 
 from pathlib import Path
-from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -9,7 +8,6 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from pydantic import Field
 
 from flows.tasks import enter_checkout, remote
 from resnet import params
@@ -22,7 +20,7 @@ EVENT = "resnet.drift"
 
 @flow(name="monitor")
 def monitor(
-    batches: Annotated[int, Field(gt=0)] | None = None,
+    batches: params.BatchCount | None = None,
     version: int | str = "production",
     model: str | None = None,
 ) -> State[None]:

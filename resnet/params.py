@@ -15,6 +15,8 @@ from resnet.errors import PipelineError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+MOST_BATCHES = 1000  # that `monitor` looks at
+BatchCount = Annotated[int, Field(ge=1, le=MOST_BATCHES)]
 
 
 class Section(BaseModel):
@@ -149,7 +151,7 @@ class Gate(Section):
 
 
 class Monitor(Section):
-    batches: PositiveInt
+    batches: BatchCount
     images: PositiveInt
     significance: Annotated[float, Field(gt=0, lt=1)]
     distance: Share

@@ -85,7 +85,7 @@ def _tables(found: Drift) -> list[str]:
                         _when(batch),
                         f"{one.images:,}" + ("" if one.enough else " (too few)"),
                         *_values(one),
-                        batch.source,
+                        f"`{batch.source.replace('`', ' ')}`",  # a path is no Markdown
                     )
                     for batch, one in zip(found.batches, found.each, strict=True)
                 ],
@@ -113,7 +113,7 @@ def _drifted(found: Drift, k: int) -> str:
     if len(found.batches) == 1:
         return "yes" if together else "no"
     alone = [one.distances[k].value for one in found.each if one.distances[k].drifted]
-    number = f"{len(alone)} of {len(found.batches)} batches, up to {max(alone, default=0):.3f}"
+    number = f"in {len(alone)} of {len(found.batches)} batches, up to {max(alone, default=0):.3f}"
     return " and ".join([*(["together"] if together else []), *([number] if alone else [])]) or "no"
 
 

@@ -45,8 +45,10 @@ def monitor(
     cannot be had.
     """
     if count is not None:
-        if count < 1:
-            raise PipelineError(f"{count} batches cannot be compared: want at least 1")
+        if not 1 <= count <= params.MOST_BATCHES:
+            raise PipelineError(
+                f"{count} batches cannot be compared: want 1 to {params.MOST_BATCHES}"
+            )
         rules = rules.model_copy(update={"batches": count})
     client = store.client(root)
     version = versions.resolve(client, name, selector)

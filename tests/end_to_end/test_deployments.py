@@ -224,14 +224,16 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     version = versions.resolve(client, NAME, "production")
     images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:300]
 
-    def monitored(batch, name):
-        """The state and the artifact of a run that follows the scoring of a batch."""
+    def score(batch, name):
         source, out = tmp_path / f"{name}.parquet", tmp_path / f"{name}-out.parquet"
         pd.DataFrame({"image": list(batch.reshape(len(batch), -1))}).to_parquet(source)
         run = prefect.start("score/by-hand", source=str(source), out=str(out))
         state = prefect.wait(run, "COMPLETED")["state"]
         assert f"ecorded in {NAME}-batches" in state["message"]
         assert set(pd.read_parquet(out)["version"]) == {version.number}
+
+    def monitor():
+        """The state and the artifact of a run of `monitor`."""
         run = prefect.start("monitor/daily", batches=1)
         return prefect.wait(run, "COMPLETED")["state"], prefect.artifacts(run)["drift"]
 
@@ -239,11 +241,13 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
         named = {"event": {"name": ["resnet.drift"]}}
         return prefect.post("events/filter", filter=named)["events"]
 
-    state, page = monitored(images, "usual")
+    score(images, "usual")
+    state, _ = monitor()
     assert state["name"] == "Quiet"
     assert events() == []
 
-    state, page = monitored(images // 2, "dark")
+    score(images // 2, "dark")
+    state, page = monitor()
     assert state["name"] == "Drifted"
     assert "| brightness | " in page
     (event,) = wait_for(events)
@@ -257,7 +261,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert "data:image/png;base64" in Path(html).read_text()
     assert client.get_run(report).data.tags["announced"] == event["id"]
 
-    state, page = monitored(images // 2, "dark")  # the same images again are no new batch
+    state, _ = monitor()  # nothing new to tell of
     assert state["name"] == "Drifted"
     assert len(events()) == 1
 

@@ -36,7 +36,17 @@ KNOWN = features(20_000, seed=0)
 
 def batch(found: Features, number: int = 0) -> Batch:
     time = f"2031-01-02T03:{number:02}:00.000+00:00"
-    return Batch("net", 3, f"{number}", found, time, "/in", "/out", "ann@host", id=f"{number}")
+    return Batch(
+        "net",
+        3,
+        f"{number}",
+        found,
+        time,
+        "/![in](http://x/in.png)",
+        "/out",
+        "ann@host",
+        id=f"{number}",
+    )
 
 
 def look(*found: Features, rules: params.Monitor = RULES) -> drift.Drift:
@@ -133,7 +143,7 @@ def test_the_text_says_what_has_changed_and_by_how_much() -> None:
     assert "the last 2 batches (400 images, 2031-01-02 03:00 to 2031-01-02 03:01)" in text
     assert "that net version 3 has scored differ from what it knows in classes (0." in text
     assert "\nclasses     class 0 " in text
-    assert text.count("  together and 1 of 2 batches, up to 0.") == 2
+    assert text.count("  together and in 1 of 2 batches, up to 0.") == 2
     assert text.count("  no\n") + text.endswith("  no") == 2
     nothing = drift_page.text(version, look())
     assert nothing == "Too few images: no batch that net version 3 has scored"
@@ -145,4 +155,5 @@ def test_the_page_has_its_pictures_in_it_and_loads_nothing() -> None:
         found = look(*[features(150, seed) for seed in range(number)])
         html = drift_page.html(version, found, RULES)
         assert html.count('<img src="data:image/png;base64,') == pictures
-        assert "http" not in html
+        assert 'src="http' not in html
+        assert 'href="' not in html

@@ -94,6 +94,7 @@ def test_a_profile_that_was_damaged_is_named(registry: Path) -> None:
         look(registry, selector="2")
 
 
-def test_no_batch_at_all_cannot_be_asked_for(registry: Path) -> None:
-    with pytest.raises(PipelineError, match="0 batches cannot be compared: want at least 1"):
-        look(registry, count=0)
+@pytest.mark.parametrize("count", [0, 1001])
+def test_no_batch_and_too_many_cannot_be_asked_for(registry: Path, count: int) -> None:
+    with pytest.raises(PipelineError, match=f"{count} batches cannot be compared: want 1 to 1000"):
+        look(registry, count)
