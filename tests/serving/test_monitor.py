@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,25 @@ def test_batches_like_the_known_images_are_quiet_and_darker_ones_have_drifted(
     page = client.download_artifacts(drifted.kept.id, reports.REPORT_FILE, str(tmp_path))
     assert Path(page).read_text() == drifted.html
     assert drifted.address.endswith(f"/runs/{drifted.kept.id}/artifacts/report.html")
+
+
+def test_a_browser_shows_the_report_with_its_pictures_and_without_an_error(
+    registry: Path,
+    score: Score,
+    colours: Callable[..., np.ndarray],
+    tmp_path: Path,
+    browse: Callable[..., Any],
+) -> None:
+    score((colours(300, seed=4) * 0.5).astype(np.uint8), 4)
+    report = look(registry)
+    page = tmp_path / "report.html"
+    page.write_text(report.html)
+    seen = browse(page)
+    assert seen.errors == ()
+    assert "colours version 1" in seen.title
+    assert len(seen.pictures) == report.html.count("<img ") > 1
+    assert "brightness" in seen.text
+    assert browse(page, width=400).width == 400
 
 
 def test_the_same_batches_make_one_report_which_is_told_of_once(
