@@ -18,7 +18,7 @@ def settings() -> list[str]:
 
 @pytest.fixture(scope="module")
 def watched(checkout, prefect, worker, first_run):
-    """Version 1 is in production, and watch-data looks three times a minute."""
+    """Version 1 is in production, and watch-data looks twice a minute."""
     deployment = prefect.get("deployments/name/watch-data/often")
     (schedule,) = deployment["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (
@@ -26,7 +26,7 @@ def watched(checkout, prefect, worker, first_run):
         "UTC",
     )
     prefect.patch(
-        f"deployments/{deployment['id']}/schedules/{schedule['id']}", schedule={"interval": 20}
+        f"deployments/{deployment['id']}/schedules/{schedule['id']}", schedule={"interval": 30}
     )
     return checkout
 
