@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from resnet import params, stages
+from resnet import cache, params, stages
 from resnet.data import datasets, extra
 
 Say = Callable[[str], None]
@@ -56,12 +56,17 @@ class Sources:
 def track(root: Path, chosen: params.Params, say: Say) -> list[str]:
     """Put batches that are new or edited under DVC, and say which are still being written.
 
-    A batch is left alone until nothing in it has changed for `runtime.settle_seconds`. Returns the
-    names of those that were put under DVC. Raises StageError where DVC refuses one.
+    A batch is left alone until nothing in it has changed for `runtime.settle_seconds`, and one that
+    was under DVC until its .dvc file was taken away, say by a `git pull`: it is not wanted any more.
+    Returns the names of those that were put under DVC. Raises StageError where DVC refuses one.
     """
     tracked = []
     for batch in extra.batches(root / chosen.paths.extra):
-        if batch.state() not in ("new", "edited"):
+        state = batch.state()
+        if state not in ("new", "edited"):
+            continue
+        if state == "new" and cache.place(cache.folder(root), cache.digest(batch.path)).exists():
+            say(f"{batch.problem()}; DVC did until its .dvc file was taken away")
             continue
         still = time.time() - batch.changed()
         if still < chosen.runtime.settle_seconds:

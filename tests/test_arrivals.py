@@ -71,6 +71,11 @@ def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
     assert arrivals.track(root, chosen, said.append) == ["day.npz"]
     assert Sources.here(root, chosen).since(here) == "day.npz was changed"
 
+    Path(f"{path}.dvc").unlink()  # as a git pull takes it away, and leaves the data
+    assert arrivals.track(root, chosen, said.append) == []
+    assert "day.npz is not tracked: run 'dvc add" in said[-1]
+    assert Sources.here(root, chosen).since(here) == "day.npz was taken away"
+
 
 def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
     path = root / "data" / "extra" / "gone.npz"

@@ -202,6 +202,7 @@ def test_whoever_is_killed_dvc_repro_ends_with_the_bits_of_an_undisturbed_traini
         checkout.run("resnet", "train")
         undisturbed = [path.read_bytes() for path in outputs]
 
+        log.touch()
         last, told = 0, told_to_end()
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             with checkout.start(*words) as dvc:
