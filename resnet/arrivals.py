@@ -56,9 +56,9 @@ class Sources:
 def track(root: Path, chosen: params.Params, say: Say) -> list[str]:
     """Put batches that are new or edited under DVC, and say which are still being written.
 
-    A batch is left alone until nothing in it has changed for `runtime.settle_seconds`, and one that
-    was under DVC until its .dvc file was taken away, say by a `git pull`: it is not wanted any more.
-    Returns the names of those that were put under DVC. Raises StageError where DVC refuses one.
+    A batch is left alone until nothing in it has changed for `runtime.settle_seconds`; so is one
+    that was under DVC until its .dvc file was taken away, say by a `git pull`: it is not wanted any
+    more. Returns the names of those that were put under DVC. Raises StageError where DVC refuses.
     """
     tracked = []
     for batch in extra.batches(root / chosen.paths.extra):
