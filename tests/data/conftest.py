@@ -47,10 +47,10 @@ def published(archive: Path) -> Dataset:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
     """The parameters, with a fresh folder as the working directory and no archive named."""
     place = tmp_path / "checkout"
-    loaded = params.load(CHECKOUT)
-    (place / loaded.paths.extra).mkdir(parents=True)
+    place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.delenv("CIFAR10_ARCHIVE", raising=False)
+    loaded = params.load(CHECKOUT)
     data = loaded.data.model_copy(update={"dataset": "generated", "validation": 1000})
     return loaded.model_copy(update={"data": data})
 
@@ -71,6 +71,7 @@ def add(checkout: params.Params) -> Callable[..., Path]:
         drawn = generate.draw(labels_n, np.random.RandomState(len(name)))
         images_nhwc = np.ascontiguousarray(drawn.transpose(0, 2, 3, 1))
         path = checkout.paths.extra / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == extra.ARRAYS:
             np.savez(path, images=images_nhwc, labels=labels_n)
         else:

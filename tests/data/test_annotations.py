@@ -173,6 +173,7 @@ def test_most_people_choose_the_label_of_nearly_every_test_image(tmp_path: Path)
     names = (name for name in params.Paths.model_fields if name != "archive")
     paths = params.Paths(archive=None, **{name: tmp_path / name for name in names})
     fetch(chosen.data, paths, RUNTIME)
+    paths.extra.mkdir()
     ingest.ingest(chosen.data, paths)
     annotate(("human-labels",), "cifar10", paths.annotations, RUNTIME)
     people_nk = annotations.load(paths.annotations, ("human-labels",), 10_000, 10).people_nk

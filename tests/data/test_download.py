@@ -22,7 +22,11 @@ PUBLISHED = File(
     hashlib.sha256(CONTENT).hexdigest(),
 )
 RUNTIME = params.Runtime(
-    progress_seconds=60, lock_seconds=0.1, checkpoint_seconds=60, approval_hours=1
+    progress_seconds=60,
+    lock_seconds=0.1,
+    checkpoint_seconds=60,
+    settle_seconds=60,
+    approval_hours=1,
 )
 Answer = Callable[["Handler", int], None]
 

@@ -18,6 +18,12 @@ from resnet.errors import PipelineError
 Add = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def folder(checkout: params.Params) -> None:
+    """As git has it."""
+    checkout.paths.extra.mkdir(parents=True)
+
+
 def only(checkout: params.Params) -> Batch:
     (batch,) = extra.batches(checkout.paths.extra)
     return batch

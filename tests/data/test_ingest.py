@@ -52,6 +52,7 @@ def test_what_cannot_be_held_out_is_an_error(validation: int) -> None:
 @pytest.fixture
 def raw(generated: Path, checkout: params.Params) -> Path:
     shutil.copytree(generated, checkout.paths.raw)
+    checkout.paths.extra.mkdir()
     return checkout.paths.raw
 
 
@@ -248,6 +249,7 @@ def test_real_cifar_10_has_the_known_profile(
     monkeypatch.setenv("CIFAR10_ARCHIVE", str(cifar10))
     data = checkout.data.model_copy(update={"dataset": "cifar10", "validation": 0})
     fetch.fetch(data, checkout.paths, checkout.runtime)
+    checkout.paths.extra.mkdir()
     ingest.ingest(data, checkout.paths)
     profile = json.loads(checkout.paths.profile.read_text())
     # as every recipe for CIFAR-10 gives them: 0.4914, 0.4822, 0.4465 and 0.2470, 0.2435, 0.2616

@@ -201,7 +201,7 @@ def test_a_request_is_rejected_by_the_form_and_another_approved_by_the_command(
 
 
 def test_an_alias_that_was_moved_by_hand_is_told_by_the_next_run(
-    checkout, prefect, worker, first_run
+    checkout, prefect, worker, first_run, wait_for
 ):
     client = store.client(checkout.root)
     before = versions.resolve(client, NAME, "production").number
@@ -213,7 +213,7 @@ def test_an_alias_that_was_moved_by_hand_is_told_by_the_next_run(
     assert state["name"] == "Up to date"
     assert f"\nwarning: {told}" in state["message"]
     assert f"**Warning**: {told}" in prefect.artifacts(run)["result"]
-    assert any(line.startswith(told) for line in prefect.logs(run))
+    wait_for(lambda: any(line.startswith(told) for line in prefect.logs(run)))
     assert checkout.run("resnet", "reconcile").stdout.startswith(f"restored: restore {before}")
 
 

@@ -79,7 +79,7 @@ def test_a_process_without_this_package_scores_the_recorded_accuracy(checkout, f
             str(checkout.root / "data" / "arrays"),
         ],
         cwd=tmp_path,
-        env=checkout.env,
+        env={**checkout.env, "HOME": str(tmp_path)},  # it is not ours, and may write there
         capture_output=True,
         text=True,
         check=True,
