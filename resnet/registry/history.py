@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from resnet.columns import aligned
 from resnet.registry import audit, ledger, past, store
 from resnet.registry.event import Event
 from resnet.registry.request import Request, requests
@@ -35,12 +36,7 @@ def as_table(history: Sequence[Event], now: datetime) -> str:
     if not history:
         return "nothing was ever promoted"
     asked = {one.event.id: one for one in requests(history, now)}
-    rows = [HEADING, *(_row(event, asked) for event in history)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = aligned([HEADING, *(_row(event, asked) for event in history)])
     for request in asked.values():
         if request.waits:
             lines += ["", str(request), *(f"  {command}" for command in request.commands())]

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from resnet import markdown, page, params
+from resnet.columns import aligned
 from resnet.registry.batches import Batch
 from resnet.registry.features import Features
 from resnet.registry.versions import Version
@@ -28,12 +29,7 @@ def text(version: Version, found: Drift) -> str:
     rows = [HEADING, *_rows(found)]
     if len(rows) == 1:
         return headline(version, found)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join([headline(version, found), *lines])
+    return "\n".join([headline(version, found), *aligned(rows)])
 
 
 def summary(version: Version, found: Drift) -> str:
