@@ -36,7 +36,7 @@ def curves(history: pd.DataFrame) -> Figure:
     rate.set_ylim(bottom=0)
     _in_percent(accuracy.yaxis)
     for ax, title in ((loss, "Loss"), (accuracy, "Accuracy"), (rate, "Learning rate")):
-        _plain(ax, title)
+        plain(ax, title)
         ax.set_xlabel("epoch", color=INK)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -60,7 +60,7 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
             color="white" if dark else INK if count else FAINT,
             weight="bold" if row == column else "normal",
         )
-    _plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are right")
+    plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are right")
     ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(classes)), classes)
     ax.set_xlabel("said to be", color=INK)
@@ -90,9 +90,7 @@ def reliability(scores: Scores) -> Figure:
     upper.set(xlim=(0, 1), ylim=(0, 1))
     _in_percent(upper.yaxis)
     upper.legend(frameon=False, loc="upper left")
-    _plain(
-        upper, f"Confidence and accuracy: calibration error {_percent(scores.calibration_error)}"
-    )
+    plain(upper, f"Confidence and accuracy: calibration error {_percent(scores.calibration_error)}")
 
     lower.bar(bins["low"], bins["images"] / scores.images, color=FAINT, **bar)
     mean_confidence = (bins["confidence"] * bins["images"]).sum() / scores.images
@@ -104,7 +102,7 @@ def reliability(scores: Scores) -> Figure:
     lower.legend(frameon=False, loc="upper left")
     _in_percent(lower.yaxis)
     _in_percent(lower.xaxis)
-    _plain(lower, "Images")
+    plain(lower, "Images")
     lower.set_xlabel("confidence: probability of the class that was said", color=INK)
     return figure
 
@@ -137,20 +135,21 @@ def mistakes(
     return figure
 
 
-def _curve(ax: Axes, history: pd.DataFrame, column: str, label: str, colour: str) -> None:
-    """A line with a point an epoch, where the column holds anything."""
-    seen = history[["epoch", column]].dropna()
-    if not seen.empty:
-        ax.plot(seen["epoch"], seen[column], ".-", color=colour, linewidth=1.8, label=label)
-
-
-def _plain(ax: Axes, title: str) -> None:
+def plain(ax: Axes, title: str) -> None:
+    """Give `ax` a title at its left, a faint grid, and no frame: the look of every picture."""
     ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11, pad=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GRID)
     ax.tick_params(colors=INK, length=0)
     ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def _curve(ax: Axes, history: pd.DataFrame, column: str, label: str, colour: str) -> None:
+    """A line with a point an epoch, where the column holds anything."""
+    seen = history[["epoch", column]].dropna()
+    if not seen.empty:
+        ax.plot(seen["epoch"], seen[column], ".-", color=colour, linewidth=1.8, label=label)
 
 
 def _in_percent(axis: Axis) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from resnet.data.statistics import Histogram
-from resnet.evaluation.pictures import BLUE, DOTS_PER_INCH, FAINT, GRID, INK, ORANGE, PNG, RED
+from resnet.evaluation.pictures import BLUE, DOTS_PER_INCH, FAINT, INK, ORANGE, PNG, RED, plain
 from resnet.serving.drift import NAMES, Distance, Drift
 
 COLOURS = dict(zip(NAMES, (BLUE, ORANGE, INK, FAINT), strict=True))
@@ -30,7 +30,7 @@ def features(found: Drift) -> Figure:
         else:
             _shares(ax, found.known.shares, found.found.shares, colour)
         ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        _plain(ax, _title(distance))
+        plain(ax, _title(distance))
         ax.legend(frameon=False)
     return figure
 
@@ -55,7 +55,7 @@ def distances(found: Drift, least: float) -> Figure:
     shown = at[:: -(-len(at) // TICKS)]
     ax.set_xticks(shown, [f"{times[i]:%m-%d %H:%M}" for i in shown])
     ax.set_ylim(0, 1.05 * max(2 * least, *(d.value for one in found.each for d in one.distances)))
-    _plain(ax, "Distance of each batch; ringed: drifted")
+    plain(ax, "Distance of each batch; ringed: drifted")
     ax.legend(frameon=False, ncols=len(NAMES) + 1, loc="upper left", bbox_to_anchor=(0, -0.12))
     return figure
 
@@ -87,13 +87,3 @@ def _shares(ax: Axes, known: dict[str, float], found: dict[str, float], colour: 
 def _title(distance: Distance) -> str:
     says = ", drifted" if distance.drifted else ""
     return f"{distance.name.capitalize()}: distance {distance.value:.2f}{says}"
-
-
-def _plain(ax: Axes, title: str) -> None:
-    """As an evaluation's pictures are; apart from them, for DVC evaluates again if those change."""
-    ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11, pad=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(GRID)
-    ax.tick_params(colors=INK, length=0)
-    ax.grid(color=GRID, linewidth=0.8)
-    ax.set_axisbelow(True)
