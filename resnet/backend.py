@@ -20,6 +20,8 @@ from resnet.errors import PipelineError
 # What Keras and TensorFlow import where it is installed, for wrappers and adapters that nothing
 # here uses: half of the seconds that `import keras` takes, and a quarter of a gigabyte.
 UNUSED = ("jax", "matplotlib", "pandas", "sklearn", "tensorflow")  # but for the backend itself
+CPU_DETAILS = {"cpu family": "family", "model": "model"}  # of /proc/cpuinfo
+VECTORS = ("avx512f", "avx2", "avx")  # the widest first
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Device:
 
     backend: str  # tensorflow | jax
     kind: Literal["cpu", "gpu"]
-    name: str  # such as "AMD EPYC" or "NVIDIA H200"
+    name: str  # such as "NVIDIA H200", or what `cpu_name` gives
     process: int = 0  # this one's number among those that train together
     processes: int = 1
 
@@ -96,13 +98,24 @@ def select(
 
 
 def cpu_name() -> str:
-    """The processor's name as the kernel tells it."""
+    """The processor, and how many of its cores this process may use.
+
+    Both decide the last bits of a sum: libraries choose their kernels by generation and vector
+    width, and share the work among the cores. Virtual machines keep the names vague, so the
+    kernel's numbers stand beside them, as in "AMD EPYC (family 25, model 1, avx2), 2 cores".
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        first = ""
+    lines = (line.partition(":") for line in first.splitlines())
+    told = {name.strip(): value.strip() for name, _, value in lines}
+    flags = told.get("flags", "").split()
+    details = [f"{name} {told[key]}" for key, name in CPU_DETAILS.items() if key in told]
+    details += [name for name in VECTORS if name in flags][:1]
+    name = told.get("model name") or platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name} ({', '.join(details)}), {cores} cores" if details else f"{name}, {cores} cores"
 
 
 def _set_defaults() -> None:

@@ -1,11 +1,14 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from resnet.backend import cpu_name
 
 SELECT = """
 import sys
@@ -54,6 +57,28 @@ def test_a_gpu_where_there_is_none_is_an_error_and_never_a_cpu_run(backend: str)
     done = selected(backend, "gpu", "cpu")
     assert done.stdout.startswith(f"PipelineError train.device is gpu, but {backend} sees none")
     assert "set train.device to auto or cpu" in done.stdout
+
+
+def test_processors_of_one_name_differ_by_generation_vectors_and_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = """processor\t: 0
+cpu family\t: 25
+model\t\t: 1
+model name\t: AMD EPYC
+flags\t\t: fpu sse2 avx avx2 fma
+
+processor\t: 1
+model name\t: another
+"""
+    monkeypatch.setattr(Path, "read_text", lambda _: told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert cpu_name() == "AMD EPYC (family 25, model 1, avx2), 2 cores"
+    told = told.replace("avx2", "avx2 avx512f").replace(": 1\nmodel name", ": 17\nmodel name")
+    assert cpu_name() == "AMD EPYC (family 25, model 17, avx512f), 2 cores"
+    told = "processor\t: 0\nBogoMIPS\t: 100\n"  # as ARM's kernel tells it
+    monkeypatch.setattr(platform, "processor", lambda: "aarch64")
+    assert cpu_name() == "aarch64, 2 cores"
 
 
 def test_a_backend_that_is_not_installed_says_how_to_install_it() -> None:

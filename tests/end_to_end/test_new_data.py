@@ -17,18 +17,25 @@ def settings() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def watched(checkout, prefect, worker, first_run):
-    """Version 1 is in production, and watch-data looks twice a minute."""
+def schedule(prefect):
+    """Where the server keeps the one schedule of watch-data, and what it is."""
     deployment = prefect.get("deployments/name/watch-data/often")
-    (schedule,) = deployment["schedules"]
-    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (
-        "*/10 * * * *",
-        "UTC",
-    )
-    prefect.patch(
-        f"deployments/{deployment['id']}/schedules/{schedule['id']}", schedule={"interval": 30}
-    )
-    return checkout
+    (one,) = deployment["schedules"]
+    return f"deployments/{deployment['id']}/schedules/{one['id']}", one["schedule"]
+
+
+@pytest.fixture
+def watched(checkout, prefect, worker, first_run, schedule):
+    """Version 1 is in production, and watch-data looks four times a minute."""
+    at, _ = schedule
+    prefect.patch(at, schedule={"interval": 15}, active=True)
+    yield checkout
+    prefect.patch(at, active=False)
+
+
+def test_the_data_are_looked_at_every_ten_minutes(schedule):
+    _, found = schedule
+    assert (found["cron"], found["timezone"]) == ("*/10 * * * *", "UTC")
 
 
 def add(checkout, name: str, images_nhwc, labels_n) -> None:
@@ -68,11 +75,13 @@ def test_added_images_lead_to_a_gated_version_that_says_why(watched, prefect, wa
     ]
 
 
-def test_other_parameters_train_on_the_added_images_too(watched, prefect, tmp_path):
+def test_other_parameters_train_on_the_added_images_too(
+    checkout, prefect, worker, first_run, tmp_path
+):
     run = prefect.start("retrain/weekly", overrides=["train.steps=40"], promote="never")
     prefect.wait(run, "COMPLETED")
     assert prefect.tasks(run)["pull"] == "Completed"
-    client = store.client(watched.root)
+    client = store.client(checkout.root)
     version = versions.latest(client, NAME)
     assert versions.profile(client, version, tmp_path)["extra"]["night"]["images"] == 200
 
