@@ -67,6 +67,9 @@ def select(
         )
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of no use to the user
+    # By itself TensorFlow takes oneDNN's convolutions on CPUs with AVX-512 VNNI alone. What a shell
+    # says of it, often to be rid of a message, must not decide speed and bits.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     unused = [name for name in UNUSED if name != backend]
     with _quiet(), _hidden(unused):
         if deterministic:

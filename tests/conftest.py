@@ -19,6 +19,8 @@ for name in [name for name in os.environ if name.startswith(THE_USERS)]:
     del os.environ[name]
 
 os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
+# As `backend.select` has it, which some tests import TensorFlow before: the same bits everywhere.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
