@@ -55,10 +55,10 @@ def show(
         description=str(version),
         markdown="\n\n".join(
             [
-                f"# {version.name} version {version.number}",
-                headline,
-                *([f"Cause: {cause}"] if cause else []),
-                *(f"**Warning**: {problem}" for problem in problems),
+                f"# {markdown.text(version.name)} version {version.number}",
+                markdown.text(headline),
+                *([f"Cause: {markdown.text(cause)}"] if cause else []),
+                *(f"**Warning**: {markdown.text(problem)}" for problem in problems),
                 *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
                 *([verdict.page()] if verdict else []),
                 "## Metrics",
@@ -101,5 +101,5 @@ def _metrics(found: Summary) -> str:
 def _stages(outcomes: Sequence[Outcome]) -> str:
     return markdown.table(
         ["stage", "outcome", "seconds", "why"],
-        [[one.stage, one.action, f"{one.seconds:.0f}", one.why] for one in outcomes],
+        [[one.stage, one.action, f"{one.seconds:.0f}", markdown.text(one.why)] for one in outcomes],
     )

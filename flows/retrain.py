@@ -13,9 +13,10 @@ from prefect.states import Completed
 
 from flows import report
 from flows.tasks import enter_checkout, follow, remote, run_command, run_stages, step
-from resnet import arrivals, params
+from resnet import arrivals, files, params
+from resnet.arrivals import Sources
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import approval, gate, promotion, publish, store
+from resnet.registry import approval, gate, promotion, publish, store, versions
 from resnet.registry.promotion import Decision
 from resnet.registry.versions import Version
 from resnet.stages import Outcome
@@ -42,8 +43,9 @@ def retrain(
         overrides: `section.key=value`, each laid over the preset.
         promote: `if-better` asks the gate; `ask` asks the gate and then a person, and ends without
             waiting for the answer; `never` stops after registration.
-        cause: what this training answers to, such as new data; the version, the history and the
-            run's artifact say so.
+        cause: what this training answers to, such as the new data that an event tells of. What is
+            new about the data that it is then made from goes before it in what the version, the
+            history and the run's artifact say: other data may have come, or a run before it.
     """
     root = enter_checkout()
     base = params.read(root)
@@ -79,6 +81,8 @@ def _register(
     """Do what the registry says is missing. Returns the flow run's last state."""
     look = remote(publish.status, "look up")
     before = found = look(chosen, tree)
+    if not before.version:
+        cause = remote(data_change, "compare data")(tree, chosen) or cause
     if not (before.version and before.evaluated and before.carded):
         remote(run_publish, "publish")(tree, cause)
         found = look(chosen, tree)
@@ -87,7 +91,8 @@ def _register(
     version, decision = found.version, None
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
-    if promote != "never" and not found.decided:
+    returned = cause is not None and remote(is_former, "compare data")(tree, version)
+    if promote != "never" and (returned or not found.decided):
         decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name))
     request = decision.request if decision else found.request
     waiting = request if request and request.waits else None
@@ -144,6 +149,19 @@ def _decide_once(
 def pull(tree: Path, chosen: params.Params, absent: list[Path]) -> None:
     """Bring the added images that .dvc files name and that are not here."""
     arrivals.pull(tree, chosen, absent, follow("pull"))
+
+
+def data_change(tree: Path, chosen: params.Params) -> str | None:
+    """What is new about the data in `tree` since the newest version, in words."""
+    made_from = Sources.of(files.read_json(tree / chosen.paths.profile))
+    return made_from.since(Sources.of(versions.newest_profile(tree, chosen.model_name)))
+
+
+def is_former(tree: Path, version: Version) -> bool:
+    """Whether data that were taken away led back to it, which was decided about before."""
+    newest = versions.latest(store.client(tree), version.name)
+    later = newest is not None and newest.number > version.number
+    return later and versions.PRODUCTION not in version.aliases
 
 
 def run_publish(tree: Path, cause: str | None) -> None:

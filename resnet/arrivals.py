@@ -3,6 +3,8 @@
 paths.extra → what DVC tracks; a profile (see `resnet.data.ingest`) and the checkout → `Sources`.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -42,6 +44,11 @@ class Sources:
         """All of it, of JSON's types alone."""
         return asdict(self)
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all of it."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
     def since(self, before: "Sources") -> str | None:
         """What is new, in words; None where nothing is."""
         old, new = before.extra, self.extra
@@ -53,29 +60,47 @@ class Sources:
         return ", ".join(said) or None
 
 
-def track(root: Path, chosen: params.Params, say: Say) -> list[str]:
-    """Put batches that are new or edited under DVC, and say which are still being written.
+@dataclass(frozen=True)
+class Tracked:
+    """What became of the batches that were new or edited."""
+
+    tracked: list[str]  # by their names: put under DVC
+    growing: list[str]  # something in them changed a moment ago
+    left_out: list[str]  # in words: trained on before, and not wanted any more
+    refused: list[str]  # in words: DVC did not take them
+
+
+def track(root: Path, chosen: params.Params, trained: Sources, say: Say) -> Tracked:
+    """Put batches that are new or edited under DVC, and say which are not.
 
     A batch is left alone until nothing in it has changed for `runtime.settle_seconds`; so is one
-    that was under DVC until its .dvc file was taken away, say by a `git pull`: it is not wanted any
-    more. Returns the names of those that were put under DVC. Raises StageError where DVC refuses.
+    that is as the newest version was `trained` on it and whose .dvc file was taken away since, say
+    by a `git pull`: it is not wanted any more. What is wrong with one does not keep the others.
     """
-    tracked = []
+    found = Tracked([], [], [], [])
     for batch in extra.batches(root / chosen.paths.extra):
         state = batch.state()
         if state not in ("new", "edited"):
             continue
-        if state == "new" and cache.place(cache.folder(root), cache.digest(batch.path)).exists():
-            say(f"{batch.problem()}; DVC did until its .dvc file was taken away")
-            continue
         still = time.time() - batch.changed()
         if still < chosen.runtime.settle_seconds:
             say(f"{batch.path} changed {still:.0f} s ago: waiting until it is whole")
+            found.growing.append(batch.name)
+            continue
+        known = trained.extra.get(batch.name)
+        if state == "new" and known is not None and known == cache.digest(batch.path):
+            found.left_out.append(f"{batch.problem()}; its .dvc file was taken away")
+            say(found.left_out[-1])
             continue
         words = ["add", str(batch.path)]
-        stages.dvc(f"add {batch.name}", words, root, chosen.runtime.lock_seconds, say)
-        tracked.append(batch.name)
-    return tracked
+        try:
+            stages.dvc(f"add {batch.name}", words, root, chosen.runtime.lock_seconds, say)
+        except stages.StageError as error:
+            say(str(error))
+            found.refused.append(str(error))
+            continue
+        found.tracked.append(batch.name)
+    return found
 
 
 def absent(root: Path, chosen: params.Params) -> list[Path]:

@@ -3,6 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
+# Before these a backslash is needed: what is markup anywhere, in CommonMark or on GitHub (as on
+# Prefect's pages), and what begins a heading, a list or a rule where a text begins with it.
+ANYWHERE = re.compile(r"(?=[\\`*_~<>&\[\]]|://)")
+FIRST = re.compile(r"^(?:(?=[#=+-])|(\d+)(?=[.)](?: |$)))")
 NUMBER = re.compile(r"[+-]?\d[\d,.]*%?|–")  # or that there is none
 
 
@@ -14,9 +18,18 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
+def text(words: str) -> str:
+    """Words that someone typed, as Markdown in one line that shows them as they are: no markup."""
+    return FIRST.sub(r"\1\\", ANYWHERE.sub(r"\\", _in_one_line(words)))
+
+
 def _numbers(column: Sequence[str]) -> bool:
     return all(map(NUMBER.fullmatch, column))
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return _in_one_line(text.replace("|", "\\|"))
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())

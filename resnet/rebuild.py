@@ -3,13 +3,12 @@
 Nothing outside that folder is written: not the checkout, not DVC's cache, no MLflow store.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from resnet import cache, processes, project, stages
+from resnet import cache, processes, project, stages, worktree
 from resnet.errors import PipelineError
 from resnet.provenance import git
 
@@ -98,12 +97,8 @@ def _ask(root: Path, *words: str) -> str:
 
 
 def _name_remotes(root: Path, tree: Path) -> None:
-    """Let the tree pull from where the checkout does: a remote's relative path is from `.dvc`."""
-    settings = cache.settings(root)
-    for name in settings.sections():
-        url = settings.get(name, "url", fallback="")
-        if url and "://" not in url:
-            settings.set(name, "url", os.path.normpath(root / ".dvc" / url))
+    """Let the tree pull from where the checkout does."""
+    settings = worktree.settings(root)
     if settings.has_section("cache"):
         settings.remove_section("cache")  # the tree has one of its own
     if not settings.has_section("core"):

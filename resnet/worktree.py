@@ -1,12 +1,13 @@
 """A second working tree of the checkout, for a run with parameters of its own.
 
 The tree stands under `.state/runs/`, at the checkout's commit and with its uncommitted changes;
-only params.yaml is another. It shares DVC's cache with the checkout, so that what was computed
-in one is restored in the other.
+only params.yaml is another. It shares DVC's cache and remotes with the checkout, so that what was
+computed in one is restored in the other.
 """
 
 import configparser
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,20 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         _lock(tree).unlink()
 
 
+def settings(root: Path) -> configparser.ConfigParser:
+    """The checkout's settings of DVC, those of config.local before the others, for any folder.
+
+    A remote's path is in full: DVC reads one that is not from the folder of the settings.
+    """
+    found = cache.settings(root)
+    for name in found.sections():
+        url = found.get(name, "url", fallback="")
+        if url and "://" not in url:
+            path = root / ".dvc" / Path(url).expanduser()  # an absolute path stays as it is
+            found.set(name, "url", os.path.normpath(path))
+    return found
+
+
 def left_over(root: Path, before: float = math.inf) -> list[Path]:
     """Trees that failed runs have left, before that time in seconds since 1970.
 
@@ -89,9 +104,8 @@ def _lock(tree: Path) -> Path:
 
 
 def _share_cache(root: Path, tree: Path) -> None:
-    """The checkout's own DVC settings, its cache by its full path, and links instead of copies."""
-    local = configparser.ConfigParser(interpolation=None)
-    local.read(root / ".dvc" / "config.local")
+    """The checkout's DVC settings, its cache by its full path, and links instead of copies."""
+    local = settings(root)
     if not local.has_section("cache"):
         local.add_section("cache")
     local.set("cache", "dir", str(cache.folder(root)))

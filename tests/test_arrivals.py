@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resnet import arrivals, params
-from resnet.arrivals import Sources
+from resnet.arrivals import Sources, Tracked
 from resnet.stages import StageError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -52,11 +52,12 @@ def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
 ) -> None:
     path, said = add(root, "day.npz", 1), []
     before = Sources.here(root, chosen)
-    assert arrivals.track(root, chosen, said.append) == ["day.npz"]
+    assert arrivals.track(root, chosen, before, said.append).tracked == ["day.npz"]
     assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
     here = Sources.here(root, chosen)
     assert here.since(before) == "day.npz was added"
-    assert arrivals.track(root, chosen, said.append) == []
+    assert here.hash != before.hash
+    assert arrivals.track(root, chosen, before, said.append) == Tracked([], [], [], [])
 
     content = path.read_bytes()
     path.unlink()
@@ -68,13 +69,37 @@ def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
     assert arrivals.absent(root, chosen) == []
 
     add(root, "day.npz", 2)
-    assert arrivals.track(root, chosen, said.append) == ["day.npz"]
+    assert arrivals.track(root, chosen, here, said.append).tracked == ["day.npz"]
     assert Sources.here(root, chosen).since(here) == "day.npz was changed"
 
+
+def test_what_a_version_was_trained_on_and_git_took_away_stays_away(
+    root: Path, chosen: params.Params
+) -> None:
+    path, nothing = add(root, "day.npz", 1), Sources("a", {})
+    arrivals.track(root, chosen, nothing, print)
+    trained = Sources.here(root, chosen)
     Path(f"{path}.dvc").unlink()  # as a git pull takes it away, and leaves the data
-    assert arrivals.track(root, chosen, said.append) == []
-    assert "day.npz is not tracked: run 'dvc add" in said[-1]
-    assert Sources.here(root, chosen).since(here) == "day.npz was taken away"
+    found = arrivals.track(root, chosen, trained, print)
+    assert found.tracked == []
+    (said,) = found.left_out
+    assert "day.npz is not tracked: " in said
+    assert Sources.here(root, chosen).since(trained) == "day.npz was taken away"
+
+    path.rename(path.with_name("night.npz"))  # in DVC's cache, but under a name that nobody removed
+    assert arrivals.track(root, chosen, trained, print).tracked == ["night.npz"]
+
+
+def test_a_batch_that_dvc_refuses_does_not_keep_the_others(
+    root: Path, chosen: params.Params, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / "data" / "extra" / "a").symlink_to(tmp_path / "elsewhere")
+    add(root, "b.npz", 1)
+    found = arrivals.track(root, chosen, Sources("a", {}), print)
+    assert found.tracked == ["b.npz"]
+    (refused,) = found.refused
+    assert refused.startswith("add a: ")
 
 
 def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
@@ -91,7 +116,8 @@ def test_a_batch_that_is_still_being_written_is_left_alone(
     os.utime(path, (0, 0))  # as a copy keeps the time of its original
     slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
     slow_chosen = chosen.model_copy(update={"runtime": slow})
-    assert arrivals.track(root, slow_chosen, said.append) == []
+    found = arrivals.track(root, slow_chosen, Sources("a", {}), said.append)
+    assert found == Tracked([], ["day.npz"], [], [])
     assert [line for line in said if "day.npz changed" in line and "waiting until" in line]
     assert not Path(f"{path}.dvc").exists()
 

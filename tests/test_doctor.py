@@ -98,7 +98,7 @@ def test_added_images_that_dvc_does_not_track_are_found(checkout: Path) -> None:
     batch.mkdir(parents=True)
     (finding,) = doctor.added(checkout)
     assert finding.level == "warn"
-    assert f"{batch} is not tracked: run 'dvc add {batch}', or take it away" in finding.text
+    assert f"{batch} is not tracked: once it is whole, run 'dvc add {batch}'" in finding.text
     batch.rmdir()
     assert doctor.added(checkout)[0].level == "ok"
 

@@ -4,11 +4,12 @@ import configparser
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from resnet import worktree
+from resnet import cache, stages, worktree
 from resnet.errors import PipelineError
 
 LOOK = """
@@ -72,6 +73,37 @@ def test_the_tree_shares_the_cache_and_keeps_the_users_settings(checkout):
         local.read(tree / ".dvc" / "config.local")
     assert local["cache"]["dir"] == str(checkout / ".dvc" / "cache")
     assert local["core"]["jobs"] == "3"
+
+
+def test_the_tree_pulls_from_a_remote_whose_path_is_relative_to_the_checkout(checkout):
+    remote = "[core]\n    remote = local\n['remote \"local\"']\n    url = ../.state/remote\n"
+    (checkout / ".dvc" / "config").write_text(remote)
+    (checkout / "batch").write_text("images\n")
+    md5 = cache.digest(checkout / "batch")
+    place = cache.place(checkout / ".state" / "remote", md5)
+    place.parent.mkdir(parents=True)
+    (checkout / "batch").rename(place)
+    outs = [{"md5": md5, "hash": "md5", "path": "batch"}]
+    (checkout / "batch.dvc").write_text(yaml.safe_dump({"outs": outs}))
+    with worktree.worktree(checkout, "k", {}) as tree:
+        stages.dvc("pull", ["pull", "batch.dvc"], tree, 60, lambda line: None)
+        assert (tree / "batch").read_text() == "images\n"
+    assert cache.place(cache.folder(checkout), md5).exists()
+
+
+def test_only_a_remotes_relative_path_is_from_the_checkouts_settings(tmp_path):
+    urls = {"a": "../r", "b": "/srv/r", "c": "~/r", "d": "s3://bucket/r"}
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text(
+        "".join(f"['remote \"{name}\"']\n    url = {url}\n" for name, url in urls.items())
+    )
+    found = worktree.settings(tmp_path)
+    assert [found.get(f"'remote \"{name}\"'", "url") for name in urls] == [
+        str(tmp_path / "r"),
+        "/srv/r",
+        str(Path.home() / "r"),
+        "s3://bucket/r",
+    ]
 
 
 def test_the_tree_of_a_failed_run_is_kept(checkout):

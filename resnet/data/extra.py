@@ -6,7 +6,10 @@ NAME/CLASS/…    image files, of any size, in folders named by their classes
 NAME.npz        images, (N, 32, 32, 3) uint8, and labels, (N,) integers from 0
 """
 
+import time
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,11 @@ from resnet.errors import PipelineError
 
 TRACK = ".dvc"
 ARRAYS = ".npz"
+# What numpy raises for a file that is no .npz, or a damaged or encrypted one.
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 State = Literal["tracked", "new", "edited", "missing", "stale"]
 
 
@@ -58,8 +66,11 @@ class Batch:
 
     def changed(self) -> float:
         """When anything in it was changed last, in seconds since 1970."""
-        # The inode's own time: a copied file can keep its time of modification.
-        return max(path.lstat().st_ctime for path in (self.path, *self.path.rglob("*")))
+        try:
+            # The inode's own time: a copied file can keep its time of modification.
+            return max(path.lstat().st_ctime for path in (self.path, *self.path.rglob("*")))
+        except FileNotFoundError:  # a moment ago, as by one who copies under another name first
+            return time.time()
 
     def problem(self) -> str | None:
         """Why training cannot take it, and what to do; None where it is what DVC tracks."""
@@ -68,7 +79,8 @@ class Batch:
 
 
 REMEDIES: Mapping[State, str] = {
-    "new": "is not tracked: run 'dvc add {path}', or take it away",
+    "new": "is not tracked: once it is whole, run 'dvc add {path}', as watch-data does by itself, "
+    "or take it away",
     "edited": "is not what its .dvc file names: run 'dvc add {path}' to take it as it is, or "
     "'dvc checkout {path}' to go back",
     "missing": "is not there, and its .dvc file names it: run 'dvc pull {path}', or take that away",
@@ -130,7 +142,7 @@ def _batch(path: Path) -> Batch:
         return Batch(path, str(out["md5"]), out.get("nfiles"))
     except FileNotFoundError:
         return Batch(path, None)
-    except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
+    except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError) as error:
         raise PipelineError(
             f"{track} is no file of DVC's ({error!r}): restore it with git, or remove it and run "
             f"'dvc add {path}'"
@@ -138,8 +150,14 @@ def _batch(path: Path) -> Batch:
 
 
 def _from_folders(path: Path, classes: Sequence[str]) -> Split:
-    """Images in folders named by their classes."""
-    found = image_files.listed(path)
+    """Images in folders named by their classes; every file is one, but for hidden ones."""
+    found = image_files.visible(path)
+    if others := [name for name, file in found.items() if not image_files.is_image(file)]:
+        raise PipelineError(
+            f"{path}: {len(others)} of its {len(found)} files are of a kind that is not read, the "
+            f"first is {others[0]}: want names that end in "
+            f"{', '.join(sorted(image_files.SUFFIXES))}; convert them, or take them away"
+        )
     of = [name.partition("/")[0] for name in found]
     for name, label in zip(found, of, strict=True):
         if label not in classes:
@@ -156,8 +174,9 @@ def _from_arrays(path: Path, classes: int) -> Split:
     """An .npz file. Its arrays may not name code."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            images_nhwc, labels_n = stored["images"], stored["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            # A member of the zip file that is no array comes as its bytes.
+            images_nhwc, labels_n = np.asarray(stored["images"]), np.asarray(stored["labels"])
+    except UNREADABLE as error:
         raise PipelineError(
             f"{path} is not an .npz file with the arrays images and labels ({error})"
         ) from None
@@ -174,7 +193,8 @@ def _from_arrays(path: Path, classes: int) -> Split:
     wrong = labels_n[(labels_n < 0) | (labels_n >= classes)]
     if len(wrong):
         raise PipelineError(f"{path}: label {wrong[0]}, want 0 to {classes - 1}")
-    return Split(images, labels_n.astype(np.uint8))
+    # In C's order: a fingerprint is that of an image's bytes, one after the other.
+    return Split(np.ascontiguousarray(images), labels_n.astype(np.uint8))
 
 
 def _named(path: Path, index: int) -> str:

@@ -24,16 +24,27 @@ Reader = Callable[[Any], NDArray[np.uint8]]
 """A value → an image, uint8 (32, 32, 3). Raises one of `UNREADABLE`, TypeError, OverflowError."""
 
 
-def listed(folder: Path) -> dict[str, Path]:
-    """The image files in a folder with all its folders, by their paths in it, in that order.
+def visible(folder: Path) -> dict[str, Path]:
+    """The files in a folder with all its folders, by their paths in it, in that order.
 
-    They are those whose suffix is one of `SUFFIXES`; hidden ones are passed over.
+    What is hidden is passed over, as is what lies in a hidden folder.
     """
+    inside = {path.relative_to(folder): path for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
+        name.as_posix(): path
+        for name, path in inside.items()
+        if path.is_file() and not any(part.startswith(".") for part in name.parts)
     }
+
+
+def listed(folder: Path) -> dict[str, Path]:
+    """The image files among the `visible` ones; the others are passed over."""
+    return {name: path for name, path in visible(folder).items() if is_image(path)}
+
+
+def is_image(path: Path) -> bool:
+    """Whether its suffix is one of `SUFFIXES`."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def read(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:

@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet.errors import PipelineError
+
 LUMA = (299, 587, 114)  # thousandths of red, green and blue (ITU-R BT.601)
 PART = 1000  # images at a time: some 25 MB
 
@@ -54,8 +56,17 @@ class Histogram:
 
     @classmethod
     def pooled(cls, parts: Iterable[Self]) -> Self:
-        """Of the numbers of all `parts`, which have the same bins and are not all empty."""
+        """Of the numbers of all `parts`, which are not all empty.
+
+        Raises PipelineError where they were counted in other bins.
+        """
         parts = list(parts)
+        if len(found := {part.bins: None for part in parts}) > 1:
+            kinds = " and ".join(f"{one.count} of {one.width:g}" for one in found)
+            raise PipelineError(
+                f"numbers were counted in other bins, {kinds}: they are from different releases; "
+                "take those of one release together"
+            )
         counts = np.sum([part.counts for part in parts], axis=0)
         mean = math.fsum(part.mean * part.size for part in parts) / int(counts.sum())
         return cls(mean, parts[0].width, tuple(counts.tolist()))
@@ -63,6 +74,10 @@ class Histogram:
     def as_dict(self) -> dict[str, Any]:
         """Of JSON's types alone."""
         return {**asdict(self), "counts": list(self.counts)}
+
+    @property
+    def bins(self) -> Bins:
+        return Bins(self.width, len(self.counts))
 
     @property
     def size(self) -> int:

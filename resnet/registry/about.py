@@ -86,6 +86,7 @@ class About:
     parts: Sequence[Part]  # of the test images; the first is all of them
     pictures: Mapping[str, bytes]  # PNG, by the names of their files
     decision: Event | None  # the newest that the gate was asked for
+    outcome: Event | None  # the newest that concerns the version, with the gate or without
 
     @property
     def title(self) -> str:
@@ -110,7 +111,7 @@ class About:
 
 
 def _what(about: About) -> Iterator[str]:
-    yield f"# {about.title}"
+    yield f"# {markdown.text(about.title)}"
     yield about.description.partition("\n\n")[0] or "It was registered without a description."
     metrics = about.metrics
     if not metrics:
@@ -140,7 +141,7 @@ def _data(about: About) -> Iterator[str]:
     md5 = about.tags.get("data_hash", "not recorded")
     yield f"{profile.dataset}; DVC's md5 of the arrays is `{md5}`."
     if cause := about.tags.get("cause"):
-        yield f"Why it was trained: {cause}"
+        yield f"Why it was trained: {markdown.text(cause)}"
     if profile.counts:
         names = profile.classes
         yield markdown.table(
@@ -154,7 +155,10 @@ def _data(about: About) -> Iterator[str]:
         yield "Added to the training images:"
         yield markdown.table(
             ["batch", "images", "md5"],
-            [[name, f"{one.images:,}", f"`{one.md5}`"] for name, one in profile.extra.items()],
+            [
+                [markdown.text(name), f"{one.images:,}", f"`{one.md5}`"]
+                for name, one in profile.extra.items()
+            ],
         )
     if profile.duplicates is not None:
         found = [f"{number:,} ({pair})" for pair, number in profile.duplicates.items() if number]
@@ -281,6 +285,19 @@ def _mistakes(about: About) -> Iterator[str]:
 
 
 def _gate(about: About) -> Iterator[str]:
+    yield from _verdict(about)
+    event = about.outcome
+    if event is None:
+        return
+    yield f"What became of it, {_minute(event.time)} UTC: {markdown.text(str(event))}."
+    if event.expires:  # the clock is not on the page: the same registry gives the same one
+        yield (
+            f"It waits for an answer until {_minute(event.expires)} UTC; without one by then it "
+            "counts as rejected."
+        )
+
+
+def _verdict(about: About) -> Iterator[str]:
     event = about.decision
     if event is None:
         yield "## The gate"
@@ -290,12 +307,15 @@ def _gate(about: About) -> Iterator[str]:
         verdict = Verdict.from_dict(event.evidence)
     except PipelineError as error:
         yield "## The gate"
-        yield f"{error}."
+        yield f"{markdown.text(str(error))}."
     else:
         yield verdict.page()
         if not verdict.is_about(about.version):
             yield "**The version was evaluated again since:** the results above are newer."
-    yield f"What became of it, {event.time[:16].replace('T', ' ')} UTC: {event}."
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _load(about: About) -> Iterator[str]:

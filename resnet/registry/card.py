@@ -64,43 +64,44 @@ def renew(client: Any, version: Version) -> Card:
     about = read(client, version)
     html = page.html(about.title, about.page())
     client.log_text(version.run_id, html, CARD_FILE)
-    client.set_tag(version.run_id, MARK, _mark(version, about.decision))
+    client.set_tag(version.run_id, MARK, _mark(version, about.outcome))
     artifacts = client.get_run(version.run_id).info.artifact_uri
     return Card(version, html, f"{artifacts}/{CARD_FILE}")
 
 
 def is_current(client: Any, version: Version, history: Sequence[Event]) -> bool:
-    """Whether there is a card, made from the evaluation and the decision that are the newest.
+    """Whether there is a card, made from the newest evaluation and the newest event about it.
 
     `history` is the ledger's.
     """
-    decision = past.last_decision(history, version.number)
+    outcome = past.last_outcome(history, version.number)
     found = client.get_run(version.run_id).data.tags.get(MARK)
-    return bool(found == _mark(version, decision))
+    return bool(found == _mark(version, outcome))
 
 
 def follow(client: Any, event: Event) -> None:
-    """Renew the card of the version that the gate decided about in `event`.
+    """Renew the cards of the versions that `event` concerns, those that are deleted apart.
 
     The event has happened, and nothing that is wrong with a page may look as if it had not: there
     is a warning, and the next `publish` of the version draws the page, or says what is wrong.
     """
-    if not event.evidence or event.version is None:
-        return
-    try:
-        renew(client, versions.resolve(client, event.model, event.version))
-    except Exception as error:  # noqa: BLE001
-        log.warning(
-            "the model card of %s version %s was not renewed (%s): 'resnet card %s --model %s' "
-            "draws it",
-            *(event.model, event.version, error, event.version, event.model),
-        )
+    for number in sorted(past.concerned(event)):
+        try:
+            if version := versions.get(client, event.model, number):
+                renew(client, version)
+        except Exception as error:  # noqa: BLE001
+            log.warning(
+                "the model card of %s version %s was not renewed (%s): 'resnet card %s --model %s' "
+                "draws it",
+                *(event.model, number, error, number, event.model),
+            )
 
 
 def read(client: Any, version: Version) -> About:
     """What the registry says of `version`."""
     registered = client.get_model_version(version.name, str(version.number))
     run = client.get_run(version.run_id).data
+    history = ledger.events(client, version.name)
     with tempfile.TemporaryDirectory() as folder:
         found = _artifacts(client, version, Path(folder))
         return About(
@@ -116,12 +117,13 @@ def read(client: Any, version: Version) -> About:
             pictures={
                 path.stem: path.read_bytes() for path in found.values() if path.suffix == ".png"
             },
-            decision=past.last_decision(ledger.events(client, version.name), version.number),
+            decision=past.last_decision(history, version.number),
+            outcome=past.last_outcome(history, version.number),
         )
 
 
-def _mark(version: Version, decision: Event | None) -> str:
-    return f"{version.evaluation_hash} {decision.id if decision else 'undecided'}"
+def _mark(version: Version, outcome: Event | None) -> str:
+    return f"{version.evaluation_hash} {outcome.id if outcome else 'undecided'}"
 
 
 def _artifacts(client: Any, version: Version, into: Path) -> dict[str, Path]:

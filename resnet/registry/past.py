@@ -31,6 +31,20 @@ def last_decision(history: Sequence[Event], version: int) -> Event | None:
     return about[-1] if about else None
 
 
+def last_outcome(history: Sequence[Event], version: int) -> Event | None:
+    """The last event that concerns a version (see `concerned`): what became of it."""
+    return next((event for event in reversed(history) if version in concerned(event)), None)
+
+
+def concerned(event: Event) -> set[int]:
+    """The version that an event is about, and those that it took out of production and put there.
+
+    Not one that `candidate` named before: it is as good as it was.
+    """
+    named = {event.version, event.version_from, event.version_to}
+    return {number for number in named if number is not None}
+
+
 def succession(history: Sequence[Event]) -> list[int]:
     """Versions as they came into production, those that were rolled back taken off again."""
     stack: list[int] = []

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from resnet.registry import store, versions
 from resnet.registry.rules import Measured, of_the_model
@@ -21,16 +20,6 @@ class Summary:
     # Empty without another, and of one on other test images only those of the model.
     other_metrics: Mapping[str, float | None]
     run_path: str  # behind the address of MLflow's pages
-
-
-def newest_profile(root: Path, name: str) -> Mapping[str, Any]:
-    """What ingest said of the data of the newest version of `name`; nothing where there is none."""
-    client = store.client(root)
-    version = versions.latest(client, name)
-    if version is None:
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        return versions.profile(client, version, Path(folder))
 
 
 def summarize(root: Path, version: Version, against: int | None = None) -> Summary:

@@ -51,9 +51,11 @@ def find(client: Any, name: str, before: datetime, resumed: Collection[str]) -> 
 
 
 def needed(client: Any, found: Unheld, into: Path) -> set[str]:
-    """The md5s of all outputs that the kept versions' dvc.locks name; `into` is for downloads.
+    """The md5s of what the kept versions were made from and with; `into` is for downloads.
 
-    Raises PipelineError where one of this project's versions has no dvc.lock to be read.
+    Those are all outputs that their dvc.locks name, and the added batches of their profiles, which
+    no lock names one by one. Raises PipelineError where one of this project's versions has no
+    dvc.lock or no profile to be read.
     """
     md5s: set[str] = set()
     for one in found.kept:
@@ -62,6 +64,7 @@ def needed(client: Any, found: Unheld, into: Path) -> set[str]:
             folder = into / version.name / str(version.number)
             path = versions.fetch(client, version, "recipe/dvc.lock", folder)
             md5s.update(provenance.Lock.read(path.parent).outputs.values())
+            md5s.update(versions.added(client, version, folder).values())
     return md5s
 
 

@@ -1,5 +1,6 @@
 """Find registered versions, and bring back the files that were attached to them."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from resnet import files
 from resnet.data.statistics import Histogram
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.registry import store
 
 PRODUCTION = "production"  # the alias that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate
@@ -174,6 +176,19 @@ def profile(client: Any, version: Version, into: Path) -> dict[str, Any]:
         ) from None
 
 
+def newest_profile(root: Path, name: str) -> dict[str, Any]:
+    """What ingest said of the data of the newest version of `name`; nothing where there is none.
+
+    Raises PipelineError where it cannot be read.
+    """
+    client = store.client(root)
+    version = latest(client, name)
+    if version is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        return profile(client, version, Path(folder))
+
+
 def classes(client: Any, version: Version, into: Path) -> list[str]:
     """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
     try:
@@ -181,6 +196,21 @@ def classes(client: Any, version: Version, into: Path) -> list[str]:
     except (KeyError, TypeError) as error:
         raise PipelineError(
             f"{version}: its {PROFILE_FILE} names no classes ({error!r}): publish the model again"
+        ) from None
+
+
+def added(client: Any, version: Version, into: Path) -> dict[str, str]:
+    """DVC's md5 of each batch that was added to the images `version` was trained on, by its name.
+
+    Empty where its profile is from before there were any. Raises PipelineError.
+    """
+    try:
+        batches = profile(client, version, into).get("extra", {})
+        return {str(name): str(one["md5"]) for name, one in batches.items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PipelineError(
+            f"{version}: its {PROFILE_FILE} does not name the batches that were added ({error!r}): "
+            "publish the model again"
         ) from None
 
 

@@ -83,18 +83,14 @@ def look(known: Features, batches: Sequence[Batch], rules: params.Monitor) -> Dr
     """
     if not batches:
         return Drift(known, None, (), None, (), rules.significance)
-    found = Features.pooled(batch.features for batch in batches)
     judged = [one for one in batches if one.features.images >= rules.images]
     together = len(batches) > 1 or not judged  # one batch alone is compared once
     threshold = rules.significance / (len(NAMES) * (len(judged) + together))
-    return Drift(
-        known,
-        found,
-        tuple(batches),
-        compare(known, found, rules, threshold),
-        tuple(compare(known, batch.features, rules, threshold) for batch in batches),
-        threshold,
-    )
+    # Each comes first: it names the feature whose bins are others, which pooling cannot.
+    each = tuple(compare(known, batch.features, rules, threshold) for batch in batches)
+    found = Features.pooled(batch.features for batch in batches)
+    whole = compare(known, found, rules, threshold)
+    return Drift(known, found, tuple(batches), whole, each, threshold)
 
 
 def compare(
@@ -128,11 +124,12 @@ def kolmogorov_smirnov(name: str, known: Histogram, found: Histogram) -> tuple[f
     As scipy.stats.ks_2samp(…, method="asymp") has them of the numbers' bins, without a list of all
     numbers. Raises PipelineError where the bins are not the same.
     """
-    if (known.width, len(known.counts)) != (found.width, len(found.counts)):
+    if known.bins != found.bins:
         raise PipelineError(
-            f"{name} was counted in {len(known.counts)} bins of {known.width:g} for the version, "
-            f"and in {len(found.counts)} of {found.width:g} for its batches: they are from "
-            "different releases; score new images, or monitor a version of this release"
+            f"{name} was counted in {known.bins.count} bins of {known.width:g} for the version, "
+            f"and in {found.bins.count} of {found.width:g} for its batches: they are from "
+            "different releases; score new images and look at these alone (--batches), or monitor "
+            "a version of this release"
         )
     from scipy.stats import kstwo  # it takes most of a second
 

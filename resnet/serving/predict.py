@@ -56,10 +56,12 @@ def score(
     for each entry of `origin`, and, where the source has labels, these as `actual`.
 
     Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
-    folder or cannot be written, or the model knows another number of classes or answers NaN.
+    folder, one of the files that are read, or cannot be written, or the model knows another number
+    of classes or answers NaN.
     """
     if out.is_dir():
         raise PipelineError(f"{out} is a folder: name the parquet file to write")
+    _must_be_apart(source, out)
     images = read_images(source)
     probabilities_nk = predict(model_file.load(model), images.images_nhwc)
     if probabilities_nk.shape[1] != len(classes):
@@ -105,6 +107,18 @@ def read_images(source: Path) -> Images:
             "rows"
         )
     return images
+
+
+def _must_be_apart(source: Path, out: Path) -> None:
+    """Raise PipelineError where `out`, by whatever name, is one of the files read from `source`."""
+    if not (source.exists() and out.exists()):
+        return
+    read = image_files.listed(source).values() if source.is_dir() else [source]
+    if any(path.samefile(out) for path in read):
+        raise PipelineError(
+            f"{out} is {'among the images' if source.is_dir() else 'the file'} to score, and the "
+            "predictions would replace it: name another file to write (--out)"
+        )
 
 
 def _from_files(source: Path) -> Images:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from resnet import params
-from resnet.data import datasets, extra
+from resnet.data import arrays, datasets, extra
 from resnet.data.arrays import Split
 from resnet.data.extra import Batch
 from resnet.errors import PipelineError
@@ -39,16 +40,18 @@ def test_both_forms_hold_the_same_images(checkout: params.Params, add: Add) -> N
     shutil.rmtree(folder)
     Path(f"{folder}.dvc").unlink()
     add("abcd.npz", images=10)
-    arrays = read(checkout)
+    of_arrays = read(checkout)
     order = np.argsort(np.array(datasets.load("generated").classes))  # folders come by their names
-    assert (found.images_nhwc == arrays.images_nhwc[order]).all()
-    assert (found.labels_n == arrays.labels_n[order]).all()
-    assert found.images_nhwc.dtype == arrays.labels_n.dtype == np.uint8
+    assert (found.images_nhwc == of_arrays.images_nhwc[order]).all()
+    assert (found.labels_n == of_arrays.labels_n[order]).all()
+    assert found.images_nhwc.dtype == of_arrays.labels_n.dtype == np.uint8
 
 
 def test_a_photograph_is_made_small_as_it_is_for_scoring(checkout: params.Params, add: Add) -> None:
     path = add("photos", images=0, copies=np.full((1, 90, 60, 3), 7, np.uint8))
-    (path / "disc" / "notes.txt").write_text("no image")
+    (path / "disc" / ".notes.txt").write_text("no image")
+    (path / "disc" / ".ipynb_checkpoints").mkdir()
+    (path / "disc" / ".ipynb_checkpoints" / "copy-checkpoint.png").write_text("no image")
     add_track(path)
     assert read(checkout).images_nhwc.tolist() == np.full((1, 32, 32, 3), 7).tolist()
 
@@ -87,7 +90,7 @@ def test_a_batch_is_new_tracked_edited_stale_or_missing(checkout: params.Params,
 @pytest.mark.parametrize(
     ("state", "match"),
     [
-        ("new", "night is not tracked: run 'dvc add .*night'"),
+        ("new", "night is not tracked: once it is whole, run 'dvc add .*night'"),
         ("edited", "run 'dvc add .*night' to take it as it is, or 'dvc checkout"),
         ("missing", "night is not there, and its .dvc file names it: run 'dvc pull"),
         ("stale", "is an older one than its .dvc file names: run 'dvc pull"),
@@ -118,6 +121,19 @@ def test_an_image_beside_the_classes_is_refused(checkout: params.Params, add: Ad
         read(checkout)
 
 
+def test_files_that_are_not_read_are_refused(checkout: params.Params, add: Add) -> None:
+    path = add("night")
+    for name in ("disc/IMG_1.HEIC", "ring/b.avif", "ring/c"):
+        (path / name).touch()
+    add_track(path)
+    with pytest.raises(
+        PipelineError,
+        match=r"night: 3 of its 13 files are of a kind that is not read, the first is "
+        r"disc/IMG_1.HEIC: want names that end in .bmp, .*; convert them, or take them away",
+    ):
+        read(checkout)
+
+
 def test_a_damaged_image_is_named(checkout: params.Params, add: Add) -> None:
     path = add("night")
     (path / "ring" / "001.png").write_bytes(b"no image")
@@ -137,7 +153,7 @@ IMAGES, LABELS = np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3, np.int64)
 
 
 @pytest.mark.parametrize(
-    ("arrays", "match"),
+    ("stored", "match"),
     [
         ({"images": IMAGES}, "not an .npz file with the arrays images and labels"),
         ({"images": IMAGES.astype(float), "labels": LABELS}, "images are float64 of shape"),
@@ -150,10 +166,10 @@ IMAGES, LABELS = np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3, np.int64)
     ],
 )
 def test_arrays_of_another_form_are_refused(
-    checkout: params.Params, arrays: dict[str, np.ndarray], match: str
+    checkout: params.Params, stored: dict[str, np.ndarray], match: str
 ) -> None:
     path = checkout.paths.extra / "day.npz"
-    np.savez(path, **arrays)
+    np.savez(path, **stored)
     add_track(path)
     with pytest.raises(PipelineError, match=match):
         read(checkout)
@@ -165,6 +181,46 @@ def test_a_cut_off_file_of_arrays_is_refused(checkout: params.Params, add: Add) 
     add_track(path)
     with pytest.raises(PipelineError, match=r"day.npz is not an .npz file"):
         read(checkout)
+
+
+def test_a_damaged_compressed_file_of_arrays_is_refused(checkout: params.Params) -> None:
+    path = checkout.paths.extra / "day.npz"
+    noise = np.random.default_rng(0).integers(0, 9, IMAGES.shape, np.uint8)
+    np.savez_compressed(path, images=noise, labels=LABELS)
+    found = bytearray(path.read_bytes())
+    found[100:200] = b"\xff" * 100
+    path.write_bytes(found)
+    add_track(path)
+    with pytest.raises(PipelineError, match=r"day.npz is not an .npz file .*decompress"):
+        read(checkout)
+
+
+def test_one_array_under_the_name_of_several_is_refused(checkout: params.Params) -> None:
+    path = checkout.paths.extra / "day.npz"
+    with path.open("wb") as stream:
+        np.save(stream, IMAGES)
+    add_track(path)
+    with pytest.raises(PipelineError, match=r"day.npz is not an .npz file"):
+        read(checkout)
+
+
+def test_what_is_no_array_in_a_file_of_arrays_is_refused(checkout: params.Params) -> None:
+    path = checkout.paths.extra / "day.npz"
+    with zipfile.ZipFile(path, "w") as stream:
+        stream.writestr("images", b"no array")
+        stream.writestr("labels", b"no array")
+    add_track(path)
+    with pytest.raises(PipelineError, match=r"images are \|S8 of shape"):
+        read(checkout)
+
+
+def test_arrays_in_fortrans_order_hold_the_same_images(checkout: params.Params) -> None:
+    path = checkout.paths.extra / "day.npz"
+    images = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
+    np.savez(path, images=np.asfortranarray(images), labels=LABELS)
+    add_track(path)
+    found = read(checkout).images_nhwc
+    assert arrays.fingerprints(found) == arrays.fingerprints(images)
 
 
 def test_what_is_no_batch_is_refused(checkout: params.Params) -> None:

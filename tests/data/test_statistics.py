@@ -5,6 +5,7 @@ import pytest
 
 from resnet.data import statistics
 from resnet.data.statistics import Bins, Histogram
+from resnet.errors import PipelineError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
 
@@ -63,6 +64,15 @@ def test_histograms_of_parts_make_that_of_the_whole() -> None:
     whole, pooled = Histogram.of(numbers_n, Bins(1, 10)), Histogram.pooled(parts)
     assert pooled.counts == whole.counts
     assert pooled.mean == pytest.approx(whole.mean, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bins", "found"), [(Bins(1, 5), "10 of 1 and 5 of 1"), (Bins(2, 10), "10 of 1 and 10 of 2")]
+)
+def test_histograms_of_other_bins_are_not_pooled(bins: Bins, found: str) -> None:
+    parts = [Histogram.of(np.array([0, 1, 4]), one) for one in (Bins(1, 10), bins)]
+    with pytest.raises(PipelineError, match=f"counted in other bins, {found}"):
+        Histogram.pooled(parts)
 
 
 def test_a_histogram_is_read_as_it_was_written() -> None:

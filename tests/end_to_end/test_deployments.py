@@ -30,6 +30,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(
         "status",
         *stages,
         "look up",
+        "compare data",
         "publish",
         "decide",
         "promote",

@@ -1,5 +1,7 @@
 """Images that are added to a checkout with servers and a worker up: nobody types anything more."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,9 +28,9 @@ def schedule(prefect):
 
 @pytest.fixture
 def watched(checkout, prefect, worker, first_run, schedule):
-    """Version 1 is in production, and watch-data looks four times a minute."""
+    """Version 1 is in production, and watch-data looks twice a minute."""
     at, _ = schedule
-    prefect.patch(at, schedule={"interval": 15}, active=True)
+    prefect.patch(at, schedule={"interval": 30}, active=True)
     yield checkout
     prefect.patch(at, active=False)
 
@@ -105,3 +107,19 @@ def test_added_images_that_are_test_images_are_refused(watched, prefect, wait_fo
     assert run["parameters"]["cause"] == "leak was added"
     assert "leak: 1 of its images are images of the test split" in run["state"]["message"]
     assert versions.latest(client, NAME).number == before
+
+
+def test_images_that_are_taken_away_lead_back_to_the_version_of_before(
+    checkout, prefect, worker, first_run
+):
+    client = store.client(checkout.root)
+    newest = versions.latest(client, NAME).number
+    extra = checkout.root / "data" / "extra"
+    for path in [path for path in extra.iterdir() if path.name[0] != "."]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run = prefect.start("retrain/on-new-data", cause="night was taken away")
+    prefect.wait(run, "COMPLETED")
+    event = ledger.events(client, NAME)[-1]
+    assert (event.version, event.reason, event.flow_run) == (1, "night was taken away", run)
+    assert event.action in ("promote", "refuse")
+    assert versions.latest(client, NAME).number == newest

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from resnet import page, params, processes
 from resnet.errors import PipelineError
-from resnet.registry import card, gate, promotion, store, versions
+from resnet.registry import approval, card, gate, ledger, promotion, store, versions
 from resnet.registry.about import PICTURES, About, Batch, ClassScore
+from resnet.registry.event import Event
 from resnet.registry.publish import publish, status
 from resnet.registry.versions import Version
 
@@ -126,6 +128,23 @@ def test_a_card_names_the_images_that_were_added_and_why_the_version_was_trained
     assert "Why it was trained: data/extra/night was added" in text
 
 
+def test_what_people_typed_is_no_markup_on_a_card(about: About) -> None:
+    typed = "better\n\n## The gate: passed\n\n[proof](https://example.org)"
+    event = Event("promote", about.version.name, 1, {}, "ann", typed)
+    extra = {"*new*_2": Batch(md5="e" * 32, images=1)}
+    told = replace(
+        about,
+        tags={**about.tags, "cause": typed},
+        profile=about.profile.model_copy(update={"extra": extra}),
+        outcome=event,
+    )
+    html = page.html("", told.page())
+    assert html.count("better ## The gate: passed [proof](https://example.org)") == 2
+    assert "<td>*new*_2</td>" in html
+    assert "<h2>The gate: passed" not in html
+    assert "<a " not in html
+
+
 def test_a_mark_says_that_the_card_is_there_whenever_its_writer_is_killed(
     made_store: Path, register: Register, killed: Callable[..., bool], tmp_path: Path
 ) -> None:
@@ -233,6 +252,64 @@ def test_a_decision_renews_the_card_which_tells_what_the_gate_said(
     assert seen.errors == ()
     assert f"The gate: {word}" in seen.text
     assert "the first" in seen.text
+
+
+def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_the_one_before(
+    made_store: Path, register: Register, check: Check, tmp_path: Path, chosen: params.Params
+) -> None:
+    client, name = store.client(made_store), "rolled-back"
+
+    def promote(number: int) -> None:
+        verdict = gate.judge(made_store, name, number, chosen.gate)
+        promotion.promote(made_store, verdict, reason=f"for {number}", check=check)
+
+    def tell(what: str, *numbers: int) -> None:
+        history = ledger.events(client, name)
+        for number in numbers:
+            version = versions.resolve(client, name, number)
+            text = kept(made_store, version, tmp_path / str(number)).read_text()
+            assert text.count("What became of it") == 1
+            assert what in text
+            assert "The gate: passed" in text
+            assert card.is_current(client, version, history)
+
+    for correct in (8000, 8100):
+        promote(register(name, correct))
+    tell("promote 2, candidate 1 → 2, production 1 → 2, by", 1, 2)
+    promotion.rollback(made_store, name, reason="too slow", check=check)
+    tell("rollback 1, production 2 → 1, by", 1, 2)
+
+
+def test_the_card_of_a_version_that_waits_says_until_when_and_then_who_rejected_it(
+    made_store: Path, register: Register, check: Check, tmp_path: Path, chosen: params.Params
+) -> None:
+    client, name = store.client(made_store), "rejected"
+    verdict = gate.judge(made_store, name, register(name), chosen.gate)
+    until = datetime(2999, 12, 31, 23, 59, tzinfo=UTC)
+    version = approval.ask(
+        made_store, verdict, until=until, reason="retrain", who="cron", check=check
+    ).version
+    text = kept(made_store, version, tmp_path).read_text()
+    assert "request 1, candidate none → 1, by cron: retrain." in text
+    assert "It waits for an answer until 2999-12-31 23:59 UTC; without one by then" in text
+
+    approval.reject(made_store, name, 1, reason="too slow", who="ann")
+    text = kept(made_store, version, tmp_path).read_text()
+    assert "reject 1, by ann: too slow." in text
+    assert "The gate: passed" in text
+    assert "It waits" not in text
+    assert card.is_current(client, version, ledger.events(client, name))
+
+
+def test_a_version_that_is_deleted_by_now_has_no_card_to_renew(
+    made_store: Path, register: Register, caplog: pytest.LogCaptureFixture
+) -> None:
+    register("forgotten")
+    client = store.client(made_store)
+    event = Event("rollback", "forgotten", 1, {"production": (2, 1)}, "ann", "2 is deleted")
+    card.follow(client, event)
+    assert caplog.text == ""
+    assert card.is_current(client, versions.resolve(client, "forgotten", 1), [])
 
 
 def test_a_browser_shows_the_gates_page_without_an_error(

@@ -50,3 +50,17 @@ def test_the_last_decision_about_a_version_is_the_last_event_with_what_the_gate_
     other = Event("promote", "m", 3, {}, "ann", "c", evidence={"key": "k"})
     assert past.last_decision([first, second, answer, other], 2) == second
     assert past.last_decision([answer], 2) is None
+
+
+def test_what_became_of_a_version_is_the_last_event_about_it_or_that_moved_it_in_or_out() -> None:
+    def one(action: Any, version: int | None, **moves: Any) -> Event:
+        return Event(action, "m", version, moves, "ann", "why")
+
+    told = [one("request", 2, candidate=(1, 2)), one("reject", 2)]
+    assert past.last_outcome(told, 2) == told[1]
+    told += [one("promote", 3, candidate=(2, 3), production=(1, 3))]
+    assert past.last_outcome(told, 1) == past.last_outcome(told, 3) == told[2]
+    assert past.last_outcome(told, 2) == told[1]  # that it is the candidate no more says nothing
+    told += [one("found", None, production=(3, None))]
+    assert past.last_outcome(told, 3) == told[3]
+    assert past.last_outcome(told, 4) is None

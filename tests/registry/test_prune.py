@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,20 @@ def version(checkout: Path, tmp_path: Path) -> Callable[..., int]:
     """Register a version as publish does, whose dvc.lock names a folder with one file in it."""
     client = store.client(checkout)
 
-    def one(name: str = NAME, data: str | None = None, **tags: str) -> int:
+    def one(
+        name: str = NAME,
+        data: str | None = None,
+        extra: Mapping[str, str] | None = None,
+        **tags: str,
+    ) -> int:
         number = len(client.search_model_versions(f"name = '{name}'")) + 1
         run = client.create_run(store.experiment(client, name)).info.run_id
         md5 = keep_folder(checkout, x=data or f"{name} {number}")
         outs = [{"path": "data/arrays", "md5": md5}]
         text = yaml.safe_dump({"stages": {"ingest": {"outs": outs}}})
         client.log_text(run, text, "recipe/dvc.lock")
+        batches = {name: {"md5": md5, "images": 1} for name, md5 in (extra or {}).items()}
+        client.log_dict(run, {"extra": batches}, "data/profile.json")
         client.set_terminated(run)
         if number == 1:
             client.create_registered_model(name)
@@ -212,16 +219,32 @@ def test_a_run_under_way_in_a_tree_of_its_own_is_waited_for(checkout: Path) -> N
         prune(checkout, NAME, 0, delete=True)
 
 
-def test_nothing_goes_where_a_version_that_stays_does_not_say_what_it_needs(
+def test_a_batch_stays_as_a_version_that_stays_was_trained_on_it(
     checkout: Path, version: Callable[..., int]
+) -> None:
+    day, night = keep(checkout, "day.npz"), keep_folder(checkout, a="night a", b="night b")
+    edited = keep(checkout, "day.npz, edited")
+    version(extra={"day.npz": day, "night": night}, keep="yes")
+    version(extra={"day.npz": edited})
+    elsewhere = f"{'e' * 32}.dir"  # in no cache here, maybe in a remote
+    version(extra={"dusk": elsewhere}, keep="yes")
+    prune(checkout, NAME, 0, delete=True)
+    batches = {"day.npz", "night a", "night b"}
+    assert in_cache(checkout) == {"committed", f"{NAME} 1", f"{NAME} 3", *batches}
+    assert cache.place(cache.folder(checkout), night).exists()
+
+
+@pytest.mark.parametrize("artifact", ["recipe/dvc.lock", "data/profile.json"])
+def test_nothing_goes_where_a_version_that_stays_does_not_say_what_it_needs(
+    checkout: Path, version: Callable[..., int], artifact: str
 ) -> None:
     client = store.client(checkout)
     version()
     version(keep="yes")
     run = client.get_model_version(NAME, "2").run_id
-    (store.local_artifacts(checkout) / NAME / run / "artifacts/recipe/dvc.lock").unlink()
+    (store.local_artifacts(checkout) / NAME / run / "artifacts" / artifact).unlink()
     before = in_cache(checkout)
-    with pytest.raises(PipelineError, match="recipe/dvc.lock cannot be read"):
+    with pytest.raises(PipelineError, match=f"{artifact} cannot be read"):
         prune(checkout, NAME, 0, delete=True)
     assert in_cache(checkout) == before
     assert client.get_model_version(NAME, "1").version == 1

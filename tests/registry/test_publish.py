@@ -17,7 +17,6 @@ from resnet.evaluation.values import Evaluation
 from resnet.registry import gate, promotion, store, versions
 from resnet.registry.live import LiveRun
 from resnet.registry.publish import Status, publish, status
-from resnet.registry.summary import newest_profile
 
 WriteOutputs = Callable[..., str]
 
@@ -157,13 +156,13 @@ def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
 def test_a_version_says_what_caused_it_and_from_which_images_it_came(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    assert newest_profile(local, chosen.model_name) == {}
+    assert versions.newest_profile(local, chosen.model_name) == {}
     write_outputs(local, chosen)
     version = publish(chosen, local, cause="night was added")
     tags = store.client(local).get_model_version(version.name, str(version.number)).tags
     assert tags["cause"] == "night was added"
     profile = files.read_json(local / chosen.paths.profile)
-    assert newest_profile(local, chosen.model_name) == profile
+    assert versions.newest_profile(local, chosen.model_name) == profile
 
 
 def test_a_publish_that_broke_off_is_completed_by_the_next(

@@ -136,6 +136,14 @@ def test_other_bins_are_refused() -> None:
         look(coarse)
 
 
+@pytest.mark.parametrize(("width", "bins"), [(16, 16), (4, 32)])
+def test_other_bins_of_one_batch_among_others_are_refused(width: float, bins: int) -> None:
+    found = features(200, seed=1)
+    other = replace(found, brightness=Histogram(120, width, found.brightness.counts[:bins]))
+    with pytest.raises(PipelineError, match=f"brightness was counted .* in {bins} of {width} for"):
+        look(found, other)
+
+
 def test_the_text_says_what_has_changed_and_by_how_much() -> None:
     version = Version("net", 3, "", "", "", "", "", ("production",))
     found = look(features(200, seed=1), features(200, seed=2, brightness=60, of_first=0.5))

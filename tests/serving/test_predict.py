@@ -36,6 +36,8 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     image("dark").convert("L").save(tmp_path / "in" / "a.bmp")
     (tmp_path / "in" / "notes.txt").write_text("no image")
     (tmp_path / "in" / ".hidden.png").write_text("no image")
+    (tmp_path / "in" / "deep" / ".checkpoints").mkdir()
+    (tmp_path / "in" / "deep" / ".checkpoints" / "a.png").write_text("no image")
     out = tmp_path / "out.parquet"
 
     summary = score(model, tmp_path / "in", out, CLASSES, {"model": "colours", "version": 7})
@@ -193,6 +195,28 @@ def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Pat
     with pytest.raises(PipelineError, match="out is a folder"):
         score(model, tmp_path / "one.png", tmp_path / "out", CLASSES, {})
     assert (tmp_path / "out").is_dir()
+
+
+@pytest.mark.parametrize("source", ["in/a.png", "in", "in.parquet"])
+def test_what_is_scored_is_never_overwritten_by_predictions(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    image("red").save(tmp_path / "in" / "a.png")
+    parquet.write_table(pa.table({"image": [png("red")]}), tmp_path / "in.parquet")
+    monkeypatch.chdir(tmp_path / "in")
+    out = Path("../in.parquet" if source == "in.parquet" else "a.png")  # by another name
+    before = out.read_bytes()
+    with pytest.raises(PipelineError, match=r"to score, and the predictions .*\(--out\)"):
+        score(tmp_path / "no model", tmp_path / source, out, CLASSES, {})
+    assert out.read_bytes() == before
+
+
+def test_predictions_may_lie_beside_the_images(model: Path, tmp_path: Path) -> None:
+    image("red").save(tmp_path / "a.png")
+    for _ in range(2):
+        score(model, tmp_path, tmp_path / "out.parquet", CLASSES, {})
+    assert parquet.read_table(tmp_path / "out.parquet")["path"].to_pylist() == ["a.png"]
 
 
 def test_a_place_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""What the files of registered versions say, in a real SQLite store."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet.errors import PipelineError
+from resnet.registry import store, versions
+
+Register = Callable[..., int]
+
+
+def describe(root: Path, name: str, number: int, profile: Any) -> versions.Version:
+    """Give a version another profile."""
+    client = store.client(root)
+    version = versions.resolve(client, name, number)
+    client.log_dict(version.run_id, profile, versions.PROFILE_FILE)
+    return version
+
+
+def test_the_newest_profile_is_that_of_the_newest_version_and_nothing_without_one(
+    made_store: Path, register: Register
+) -> None:
+    assert versions.newest_profile(made_store, "profiled") == {}
+    for source in ("old", "new"):
+        describe(made_store, "profiled", register("profiled"), {"source": source})
+    assert versions.newest_profile(made_store, "profiled") == {"source": "new"}
+
+
+def test_the_batches_that_were_added_are_those_of_the_profile(
+    made_store: Path, register: Register, tmp_path: Path
+) -> None:
+    client, number = store.client(made_store), register("extended")
+    batches = {"day.npz": {"md5": "a", "images": 1}, "night": {"md5": "b.dir", "images": 2}}
+    found = {}
+    for form, profile in {"older": {"classes": []}, "newer": {"extra": batches}}.items():
+        version = describe(made_store, "extended", number, profile)
+        found[form] = versions.added(client, version, tmp_path / form)
+    assert found == {"older": {}, "newer": {"day.npz": "a", "night": "b.dir"}}
+
+
+@pytest.mark.parametrize("extra", [None, ["night"], {"night": "b.dir"}, {"night": {"images": 2}}])
+def test_a_profile_that_does_not_name_its_batches_is_told_of(
+    extra: Any, made_store: Path, register: Register, tmp_path: Path
+) -> None:
+    number = register("unreadable")
+    version = describe(made_store, "unreadable", number, {"extra": extra})
+    with pytest.raises(PipelineError, match=r"does not name the batches .* publish the model"):
+        versions.added(store.client(made_store), version, tmp_path / "got")
