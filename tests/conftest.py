@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
@@ -24,6 +25,12 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
+    """A process that is killed loses nothing by it, and no test cuts the power."""
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def pytest_addoption(parser):

@@ -19,7 +19,7 @@ from PIL import Image
 from resnet import files, params, servers
 from resnet.data import arrays
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
-from resnet.registry import store, versions
+from resnet.registry import card, store, versions
 
 REPOSITORY = Path(__file__).parents[2]
 WRITES = ("create_", "set_", "log_", "delete_", "rename_", "update_")  # MLflow's methods
@@ -30,6 +30,12 @@ CLASSES = [f"class {k}" for k in range(10)]
 def no_named_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkout's own SQLite store, unless a test names another."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card is drawn after a move, and can be at any time: it would take a third of the time."""
+    monkeypatch.setattr(card, "follow", lambda client, event: None)
 
 
 @pytest.fixture(scope="session")

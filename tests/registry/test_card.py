@@ -26,6 +26,11 @@ Check = Callable[..., None]
 Register = Callable[..., int]
 
 
+@pytest.fixture(autouse=True)
+def no_cards() -> None:
+    """Here they are drawn."""
+
+
 @pytest.fixture(scope="module")
 def published(
     empty_store: Path,

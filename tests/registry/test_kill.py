@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from resnet import params
-from resnet.registry import approval, card, gate, history, ledger, promotion, store, versions
+from resnet.registry import approval, gate, history, ledger, promotion, store, versions
 from resnet.registry.event import Event
 from resnet.registry.reconcile import reconcile
 from resnet.registry.verdict import Verdict
@@ -128,12 +128,6 @@ CASES = {
         lambda m, root: m.reconcile(root), (at(2, 2),), lambda m, root: m.leave(root, candidate=3)
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A card is drawn after a move, and can be at any time: here it would take half of the time."""
-    monkeypatch.setattr(card, "follow", lambda client, event: None)
 
 
 @pytest.mark.parametrize("kind", CASES)
