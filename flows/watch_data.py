@@ -31,7 +31,7 @@ def watch_data() -> State[None]:
     chosen = params.load(root)
     trained = Sources.of(remote(versions.newest_profile, "look up")(root, chosen.model_name))
     found = step(track, "track")(root, chosen, trained)
-    name, message = _told(chosen, Sources.here(root, chosen), trained, found)
+    name, message = _tell(chosen, Sources.here(root, chosen), trained, found)
     if found.refused:
         raise PipelineError("\n".join([*found.refused, message]))
     return Completed(name=name, message="\n".join([message, *found.left_out]))
@@ -42,7 +42,7 @@ def track(root: Path, chosen: params.Params, trained: Sources) -> Tracked:
     return arrivals.track(root, chosen, trained, follow("track"))
 
 
-def _told(
+def _tell(
     chosen: params.Params, here: Sources, trained: Sources, found: Tracked
 ) -> tuple[str, str]:
     """Tell of what is new, where anything is; the name and the message of the run's last state."""
