@@ -4,8 +4,10 @@ browser to look at pages with."""
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @event.listens_for(Engine, "connect")
 def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
     """A process that is killed loses nothing by it, and no test cuts the power."""
-    connection.execute("PRAGMA synchronous=OFF")
+    with suppress(sqlite3.DatabaseError):  # some tests damage their store
+        connection.execute("PRAGMA synchronous=OFF")
 
 
 def pytest_addoption(parser):
