@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 REPEATS = 12
-BATCH = 100  # what differs is not in the images: more steps a second find more of it
 STEPS = f"""
 import hashlib
 import numpy as np
@@ -24,7 +23,7 @@ rates = np.linspace(0.18, 0, 630, dtype=np.float32)
 made = engine.create(chosen.net, chosen.train, [125.0] * 3, [62.0] * 3, rates, images, labels)
 
 def steps(first, last):
-    made.train(draw(0, 1, range(first, last), count, {BATCH}, chosen.train.augment))
+    made.train(draw(0, 1, range(first, last), count, 500, chosen.train.augment))
 
 for k in range(6):
     steps(k, k + 1)
