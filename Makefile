@@ -19,7 +19,7 @@ run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
 	@$(BIN)/resnet run --or-stand-in
 
 test: .venv/installed  ## the tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
+	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 20
 
 soak: .venv/installed  ## kill trainings at random, KILLS times; each must end with the same bits
 	@$(BIN)/pytest tests/end_to_end/soak.py --kills $(KILLS) --seed $(SEED)

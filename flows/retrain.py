@@ -91,7 +91,8 @@ def _register(
     version, decision = found.version, None
     if version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
-    returned = cause is not None and remote(is_former, "compare data")(tree, version)
+    known = before.version is not None
+    returned = known and cause is not None and remote(is_former, "compare data")(tree, version)
     if promote != "never" and (returned or not found.decided):
         decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name))
     request = decision.request if decision else found.request

@@ -45,6 +45,8 @@ def environment(root: Path) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # Its server would start ten processes, 2 GiB, for jobs that language models want.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DVC_NO_ANALYTICS": "1",
         "DO_NOT_TRACK": "1",
         "MPLCONFIGDIR": str(state / "matplotlib"),

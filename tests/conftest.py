@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from xdist.scheduler import LoadFileScheduling
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
@@ -24,6 +25,9 @@ for name in [name for name in os.environ if name.startswith(THE_USERS)]:
 os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
 # As `backend.select` has it, which some tests import TensorFlow before: the same bits everywhere.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+# Many processes share the machine's cores: threads for all of them in each would wait in turn.
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,6 +38,20 @@ def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
     """A process that is killed loses nothing by it, and no test cuts the power."""
     with suppress(sqlite3.DatabaseError):  # some tests damage their store
         connection.execute("PRAGMA synchronous=OFF")
+
+
+class ByCheckout(LoadFileScheduling):
+    """The tests of a file go to one worker, and so do all that share a checkout."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith("/one_checkout") else file
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is switched off, nobody asks
+def pytest_xdist_make_scheduler(config, log):
+    return ByCheckout(config, log)
 
 
 def pytest_addoption(parser):

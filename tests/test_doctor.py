@@ -150,7 +150,7 @@ def test_a_store_that_cannot_be_read_is_found(checkout: Path) -> None:
 
 def test_a_moved_checkout_is_found(checkout: Path) -> None:
     store.experiment(store.client(checkout), "made-before")
-    moved = checkout.with_name("moved")
+    moved = checkout.with_name(f"{checkout.name}-moved")
     checkout.rename(moved)
     (finding,) = doctor.artifacts(moved)
     assert finding.level == "fail"

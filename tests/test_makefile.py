@@ -29,21 +29,22 @@ def make(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A checkout with a commit, in which `make` has installed this Python's packages."""
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", ".gitignore", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    root = tmp_path / "clone"
     for folder in ("resnet", "flows", ".dvc"):
         ignored = shutil.ignore_patterns("tmp", "cache", "config.local")
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    (tmp_path / "tests").mkdir()
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", ".gitignore", "params.yaml"):
+        shutil.copy(ROOT / name, root)
+    (root / "tests").mkdir()
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
     for words in (["init", "--quiet"], ["add", "."], [*identity, "commit", "-qm", "First"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
-    python = tmp_path / ".venv" / "bin" / "python"
+        subprocess.run(["git", *words], cwd=root, check=True)
+    python = root / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    (tmp_path / ".venv" / "installed").write_text(f"{tmp_path}\n")
-    return tmp_path
+    (root / ".venv" / "installed").write_text(f"{root}\n")
+    return root
 
 
 def test_help_lists_the_targets() -> None:

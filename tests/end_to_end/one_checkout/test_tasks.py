@@ -1,12 +1,8 @@
 """What heals is tried again, by a real flow on a real Prefect server."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
-
-from resnet import project, servers
 
 FLOW = """
 import json
@@ -31,16 +27,15 @@ print(json.dumps([calls, [state.name for state in states]]))
 """
 
 
-def test_a_silent_server_is_asked_again_and_nothing_else_is(tmp_path: Path) -> None:
-    with servers.prefect_server(tmp_path, servers.free_port()) as api:
-        done = subprocess.run(
-            [sys.executable, "-c", FLOW],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, **project.environment(tmp_path), "PREFECT_API_URL": api},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def test_a_silent_server_is_asked_again_and_nothing_else_is(checkout, prefect):
+    done = subprocess.run(
+        [sys.executable, "-c", FLOW],
+        cwd=checkout.root,
+        env=checkout.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     calls, states = json.loads(done.stdout.splitlines()[-1])
     assert calls == {"UnreachableError": 3, "PipelineError": 1, "KeyError": 1}

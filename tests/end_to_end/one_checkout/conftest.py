@@ -1,0 +1,132 @@
+"""One checkout for all tests of this folder, with real servers over it."""
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from resnet import servers
+from resnet.registry import store
+
+
+def _answer(request: urllib.request.Request):
+    """What the server says; asked again while it is too busy to say anything, as clients do."""
+    for pause in (1, 2, 4, 8, 0):
+        try:
+            with urllib.request.urlopen(request) as response:
+                return json.loads(response.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or not pause:
+                raise
+            time.sleep(pause)
+    return None
+
+
+@dataclass(frozen=True)
+class Prefect:
+    """A client of a running Prefect server's REST API."""
+
+    api: str
+
+    def post(self, path: str, **body):
+        return self._send("POST", path, body)
+
+    def patch(self, path: str, **body):
+        return self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: dict):
+        request = urllib.request.Request(
+            f"{self.api}/{path}",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+            method=method,
+        )
+        return _answer(request)
+
+    def get(self, path: str):
+        return _answer(urllib.request.Request(f"{self.api}/{path}"))
+
+    def start(self, deployment: str, **parameters):
+        """A run of a deployment, as `prefect deployment run` makes it. Returns its id."""
+        found = self.get(f"deployments/name/{deployment}")
+        created = self.post(
+            f"deployments/{found['id']}/create_flow_run",
+            parameters=parameters,
+            state={"type": "SCHEDULED"},
+        )
+        return created["id"]
+
+    def wait(self, run: str, *states: str, seconds: float = 240):
+        """The run once its state's type is one of `states`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.get(f"flow_runs/{run}")
+            if found["state_type"] in states:
+                return found
+            if found["state_type"] in ("FAILED", "CRASHED", "CANCELLED", "COMPLETED"):
+                break
+            time.sleep(0.5)
+        logs = "\n".join(self.logs(run))
+        raise AssertionError(f"{found['state']}, wanted {states}; its log:\n{logs}")
+
+    def logs(self, run: str) -> list[str]:
+        found = self.post(
+            "logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC"
+        )
+        return [entry["message"] for entry in found]
+
+    def tasks(self, run: str) -> dict[str, str]:
+        """{a task's name: the state it ended in}"""
+        found = self.post("task_runs/filter", flow_runs={"id": {"any_": [run]}})
+        return {entry["name"].rsplit("-", 1)[0]: entry["state_name"] for entry in found}
+
+    def artifacts(self, run: str) -> dict[str, object]:
+        """{an artifact's key: its data}"""
+        found = self.post("artifacts/filter", flow_runs={"id": {"any_": [run]}})
+        return {entry["key"]: entry["data"] for entry in found}
+
+
+@pytest.fixture(scope="session")
+def checkout(new_checkout):
+    """Seconds of training on the stand-in, and a gate that lets every version pass.
+
+    All tests of `one_checkout` share it, one after another, with its servers and its history: a
+    first run takes two minutes. Each asks what is there before it, and leaves params.yaml and
+    dvc.lock as they were.
+    """
+    gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
+    return new_checkout("smoke", ["data.dataset=generated", "runtime.settle_seconds=2", *gate])
+
+
+@pytest.fixture(scope="session")
+def prefect(checkout) -> Iterator[Prefect]:
+    """A real Prefect server with the deployments of prefect.yaml."""
+    with servers.prefect_server(checkout.root, servers.free_port()) as api:
+        checkout.env["PREFECT_API_URL"] = api
+        checkout.run("resnet", "deploy")
+        yield Prefect(api)
+
+
+@pytest.fixture(scope="session")
+def worker(checkout, prefect):
+    """A real process worker, as `make worker` starts it."""
+    words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
+    with checkout.start(*words, PREFECT_WORKER_QUERY_SECONDS="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
+    """`resnet run` in the new checkout, recorded by the server. Version 1 is in production."""
+    return checkout.run("resnet", "run")
+
+
+@pytest.fixture(scope="session")
+def registry(checkout, first_run):
+    """A client of the checkout's store, once version 1 is in it."""
+    return store.client(checkout.root)

@@ -1,0 +1,244 @@
+"""The deployments of prefect.yaml on a real server, executed by a real process worker."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnet import params
+from resnet.registry import approval, gate, versions
+
+NAME = "generated-resnet"
+LONG = ["train.steps=100000"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run of `retrain` that ended with a question."""
+
+    run: str
+    parameters: dict[str, object]
+    message: str
+    page: str  # its artifact
+    version: int  # which is asked about
+    production: int
+
+
+@pytest.fixture(scope="module")
+def asked(checkout, prefect, worker, registry) -> Asked:
+    """One that trains with other parameters, and whose version passes the gate."""
+    production = versions.resolve(registry, NAME, "production").number
+    parameters = {"preset": "quick", "overrides": ["train.steps=50"], "promote": "ask"}
+    run = prefect.start("retrain/weekly", **parameters)
+    state = prefect.wait(run, "COMPLETED")["state"]
+    assert state["name"] == "Awaiting approval"
+    page = prefect.artifacts(run)["result"]
+    version = versions.latest(registry, NAME).number
+    return Asked(run, parameters, state["message"], page, version, production)
+
+
+def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, registry, asked, wait_for):
+    stages = {"fetch", "ingest", "annotate", "train", "evaluate"}
+    assert set(prefect.tasks(asked.run)) == {
+        "status",
+        *stages,
+        "look up",
+        "compare data",
+        "publish",
+        "decide",
+        "ask",
+        "report",
+    }
+    assert set(prefect.tasks(asked.run).values()) == {"Completed"}
+
+    told = f"{NAME} version {asked.version} is awaiting approval"
+    log = wait_for(
+        lambda: (lines := prefect.logs(asked.run)) and any(told in line for line in lines) and lines
+    )
+    assert "> exec python -m resnet train" in log
+    assert any(line.startswith("train: 100 % (50 of 50 steps)") for line in log)
+    assert any(line.startswith("train: ran in") and "train.steps 60 → 50" in line for line in log)
+
+    version = versions.resolve(registry, NAME, asked.version)
+    assert registry.get_run(version.run_id).data.params["train.steps"] == "50"
+    assert prefect.artifacts(asked.run)["train-progress"] == 100
+    assert f"# {NAME} version {asked.version}" in asked.page
+    assert "## The gate: passed" in asked.page
+    assert "| accuracy | " in asked.page
+    assert f"/runs/{version.run_id})" in asked.page
+
+
+def test_what_passes_the_gate_waits_for_a_person(checkout, registry, asked):
+    for text in (asked.message, asked.page, checkout.run("resnet", "history").stdout):
+        assert f"{NAME} version {asked.version} is awaiting approval since" in text
+        assert f"resnet approve {asked.version} --model {NAME} --reason" in text
+    assert "prefect deployment run promote/by-hand --params" in asked.page
+    assert versions.resolve(registry, NAME, "production").number == asked.production
+    assert versions.resolve(registry, NAME, "candidate").number == asked.version
+
+
+def test_a_run_with_nothing_to_do_tells_of_the_request_and_of_an_alias_that_was_moved_by_hand(
+    checkout, prefect, registry, asked, wait_for
+):
+    registry.set_registered_model_alias(NAME, "production", str(asked.version))
+    run = prefect.start("retrain/weekly", **asked.parameters)
+    state = prefect.wait(run, "COMPLETED")["state"]
+    told = (
+        f"production names version {asked.version}, the ledger's last event says "
+        f"{asked.production}: moved behind"
+    )
+    assert state["name"] == "Up to date"
+    assert f"{NAME} version {asked.version} is awaiting approval since" in state["message"]
+    assert f"\nwarning: {told}" in state["message"]
+    assert f"**Warning**: {told}" in prefect.artifacts(run)["result"]
+    wait_for(lambda: any(line.startswith(told) for line in prefect.logs(run)))
+    restored = f"restored: restore {asked.production}"
+    assert checkout.run("resnet", "reconcile").stdout.startswith(restored)
+
+
+def test_a_person_answers_by_the_form_and_another_rolls_back(checkout, prefect, registry, asked):
+    form = prefect.get("deployments/name/promote/by-hand")["parameter_openapi_schema"]
+    assert form["properties"]["action"]["enum"] == ["promote", "approve", "reject"]
+    assert all(field["description"] for field in form["properties"].values())
+    answer = {"version": asked.version, "action": "approve", "reason": "looked at it"}
+    run = prefect.start("promote/by-hand", **answer, author="ann")
+    prefect.wait(run, "COMPLETED")
+    assert versions.resolve(registry, NAME, "production").number == asked.version
+    assert "## The gate: passed" in prefect.artifacts(run)["result"]
+    words = ["resnet", "reject", str(asked.version), "--reason", "too late"]
+    done = checkout.run(*words, check=False)
+    assert done.returncode == 1
+    assert "was approved on" in done.stderr
+
+    back = str(asked.production)
+    run = prefect.start("rollback/by-hand", reason="again", to=back, author="bob")
+    prefect.wait(run, "COMPLETED")
+    assert versions.resolve(registry, NAME, "production").number == asked.production
+    history = checkout.run("resnet", "history").stdout
+    assert "request (approved)" in history
+    assert "ann (through " in history
+    (told,) = (line for line in history.splitlines() if f"flow run {run}" in line)
+    assert "rollback" in told
+    assert "bob (through " in told
+
+
+def test_what_the_gate_refuses_fails(checkout, prefect, worker, registry):
+    before = versions.resolve(registry, NAME, "production").number
+    about = next(number for number in (1, 2) if number != before)
+    with checkout.parameters("gate.size_bytes=1"):
+        run = prefect.start("promote/by-hand", version=about, reason="a try")
+        found = prefect.wait(run, "FAILED")
+    assert found["state"]["message"].startswith(f"{NAME} version {about} is refused by the gate")
+    assert "## The gate: refused" in prefect.artifacts(run)["result"]
+    assert versions.resolve(registry, NAME, "production").number == before
+
+
+def test_a_request_is_rejected_by_the_form(checkout, prefect, worker, registry):
+    before = versions.resolve(registry, NAME, "production").number
+    about = next(number for number in (1, 2) if number != before)
+    rules = params.load(checkout.root).gate.model_copy(update={"floor": 0.0})
+    verdict = gate.judge(checkout.root, NAME, about, rules)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    decision = approval.ask(checkout.root, verdict, until=until, reason="a test")
+    assert decision.request.waits
+
+    answer = {"version": about, "action": "reject", "reason": "no", "author": "bob"}
+    run = prefect.start("promote/by-hand", **answer)
+    state = prefect.wait(run, "COMPLETED")["state"]
+    assert state["message"].startswith(f"reject {about}, by bob (through ")
+    assert versions.resolve(registry, NAME, "production").number == before
+
+
+def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
+    checkout, prefect, worker, first_run, wait_for
+):
+    one = prefect.start("retrain/weekly", overrides=LONG)
+    prefect.wait(one, "RUNNING")
+    other = prefect.start("retrain/weekly", overrides=[*LONG, "train.seed=2"])
+    wait_for(lambda: checkout.training())
+    assert prefect.get(f"flow_runs/{other}")["state_type"] == "SCHEDULED"
+
+    prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
+    prefect.wait(one, "CANCELLED")
+    assert not any(one in (process.info["cwd"] or "") for process in checkout.training())
+
+    prefect.wait(other, "RUNNING")
+    wait_for(lambda: checkout.training())
+    wait_for(lambda: checkout.checkpoints("mlflow-run"))  # at its first step
+    prefect.post(f"flow_runs/{other}/set_state", state={"type": "CANCELLING"})
+    prefect.wait(other, "CANCELLED")
+    wait_for(lambda: not checkout.training(), seconds=30)
+    assert checkout.checkpoints("*.npz")
+
+
+def test_a_drifted_batch_leads_to_an_event_and_a_report(
+    checkout, prefect, worker, registry, tmp_path, wait_for
+):
+    version = versions.resolve(registry, NAME, "production")
+    images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:300] // 2
+    source, out = tmp_path / "dark.parquet", tmp_path / "dark-out.parquet"
+    pd.DataFrame({"image": list(images.reshape(len(images), -1))}).to_parquet(source)
+
+    def events():
+        named = {"event": {"name": ["resnet.drift"]}}
+        return prefect.post("events/filter", filter=named)["events"]
+
+    run = prefect.start("score/by-hand", source=str(source), out=str(out))
+    state = prefect.wait(run, "COMPLETED")["state"]
+    assert f"ecorded in {NAME}-batches" in state["message"]
+    assert list(pd.read_parquet(out)["version"]) == [version.number] * len(images)
+
+    run = prefect.start("monitor/daily", batches=1)
+    state, page = prefect.wait(run, "COMPLETED")["state"], prefect.artifacts(run)["drift"]
+    assert state["name"] == "Drifted"
+    assert "| brightness | " in page
+    (event,) = wait_for(events)
+    assert event["resource"]["prefect.resource.id"] == f"resnet.model.{NAME}"
+    told = event["payload"]
+    assert (told["model"], told["version"], told["images"]) == (NAME, version.number, 300)
+    assert told["features"]["brightness"] > 0.3
+    assert f"[The report, with pictures]({told['report']})" in page
+    report = told["report"].split("/runs/")[1].removesuffix("/artifacts/report.html")
+    html = registry.download_artifacts(report, "report.html", str(tmp_path))
+    assert "data:image/png;base64" in Path(html).read_text()
+    assert registry.get_run(report).data.tags["announced"] == event["id"]
+
+    again = prefect.wait(prefect.start("monitor/daily", batches=1), "COMPLETED")
+    assert again["state"]["name"] == "Drifted"
+    assert len(events()) == 1  # there is nothing new to tell of
+
+    words = ["resnet", "monitor", "--batches", "1", "--out", str(tmp_path / "report.html")]
+    done = checkout.run(*words, check=False)
+    assert done.returncode == 1
+    assert f"report: {told['report']}" in done.stdout
+    assert (tmp_path / "report.html").read_text() == Path(html).read_text()
+
+
+@pytest.mark.parametrize(
+    ("deployment", "cron", "at"),
+    [
+        ("retrain/weekly", "0 3 * * 1", {"weekday": 0, "hour": 3, "minute": 0}),
+        ("monitor/daily", "0 6 * * *", {"hour": 6, "minute": 0}),
+    ],
+)
+def test_the_schedules_are_in_utc_and_the_server_plans_by_them(
+    prefect, wait_for, deployment, cron, at
+):
+    found = prefect.get(f"deployments/name/{deployment}")
+    (schedule,) = found["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (cron, "UTC")
+    planned = wait_for(
+        lambda: prefect.post(
+            "flow_runs/filter",
+            deployments={"id": {"any_": [found["id"]]}},
+            flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
+        )
+    )
+    times = [datetime.fromisoformat(run["expected_start_time"]) for run in planned]
+    assert all(
+        {"weekday": time.weekday(), "hour": time.hour, "minute": time.minute}.items() >= at.items()
+        for time in times
+    )

@@ -1,0 +1,124 @@
+"""Images that are added to a checkout with servers and a worker up: nobody types anything more."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet import arrivals, files, params, stages
+from resnet.data import datasets, generate
+from resnet.registry import ledger, versions
+from resnet.worktree import worktree
+
+NAME = "generated-resnet"
+CLASSES = datasets.load("generated").classes
+
+
+@pytest.fixture(scope="module")
+def schedule(prefect):
+    """Where the server keeps the one schedule of watch-data, and what it is."""
+    deployment = prefect.get("deployments/name/watch-data/often")
+    (one,) = deployment["schedules"]
+    return f"deployments/{deployment['id']}/schedules/{one['id']}", one["schedule"]
+
+
+def test_the_data_are_looked_at_every_ten_minutes(schedule):
+    _, found = schedule
+    assert (found["cron"], found["timezone"]) == ("*/10 * * * *", "UTC")
+
+
+def add(checkout, name: str, images_nhwc, labels_n) -> None:
+    for n, (image, label) in enumerate(zip(images_nhwc, labels_n, strict=True)):
+        path = checkout.root / "data" / "extra" / name / CLASSES[label] / f"{n:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
+@pytest.fixture(scope="module")
+def serving(registry):
+    """The version in production before any images were added."""
+    return versions.resolve(registry, NAME, "production").number
+
+
+@pytest.fixture(scope="module")
+def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
+    """200 images are added while watch-data looks four times a minute.
+
+    What became of the version that was trained on them: the ledger's event.
+    """
+    before = versions.latest(registry, NAME).number
+    labels = np.arange(200, dtype=np.int32) % 10
+    drawn = generate.draw(labels, np.random.RandomState(7)).transpose(0, 2, 3, 1)
+    add(checkout, "night", np.ascontiguousarray(drawn), labels)
+    deployment = prefect.get("deployments/name/retrain/on-new-data")
+
+    def started():
+        return prefect.post("flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}})
+
+    at, _ = schedule
+    prefect.patch(at, schedule={"interval": 15}, active=True)
+    (run,) = wait_for(started, seconds=240)
+    prefect.patch(at, active=False)
+    prefect.wait(run["id"], "COMPLETED")
+    (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
+    return event
+
+
+def test_added_images_lead_to_a_gated_version_that_says_why(
+    checkout, prefect, registry, serving, night
+):
+    assert night.action == "promote"
+    assert night.evidence["against"] == serving
+    assert night.reason == "night was added"
+    version = versions.resolve(registry, NAME, night.version)
+    assert registry.get_model_version(NAME, str(night.version)).tags["cause"] == "night was added"
+    assert version.test_hash == versions.resolve(registry, NAME, 1).test_hash
+
+    run = prefect.get(f"flow_runs/{night.flow_run}")
+    assert run["parameters"]["cause"] == "night was added"
+    assert run["created_by"]["type"] == "AUTOMATION"
+    assert "Cause: night was added" in prefect.artifacts(run["id"])["result"]
+    assert checkout.git("status", "--porcelain", "--", "data").split() == [
+        "??",
+        "data/extra/night.dvc",
+    ]
+
+
+def test_other_parameters_train_on_the_added_images_too(checkout, night):
+    other = params.merge(params.read(checkout.root), checkout.root, None, ["data.seed=1"])
+    values = params.anchored(other, checkout.root)
+    with worktree(checkout.root, "other", values) as tree:
+        chosen = params.check(values)
+        absent = arrivals.absent(tree, chosen)
+        assert [path.name for path in absent] == ["night.dvc"]
+        arrivals.pull(tree, chosen, absent, print)
+        for stage in ("fetch", "ingest"):
+            stages.run(stage, tree, 60, print)
+        profile = files.read_json(tree / chosen.paths.profile)
+    assert profile["extra"]["night"]["images"] == 200
+
+
+def test_added_images_that_are_test_images_are_refused(checkout, prefect, worker, registry, night):
+    test = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:1]
+    add(checkout, "leak", test, [0])
+    checkout.run("dvc", "add", "data/extra/leak")
+    run = prefect.start("retrain/on-new-data", cause="leak was added")
+    found = prefect.wait(run, "FAILED")
+    assert "leak: 1 of its images are images of the test split" in found["state"]["message"]
+    assert not any("Traceback" in line for line in prefect.logs(run))
+    assert versions.latest(registry, NAME).number == night.version
+
+
+def test_images_that_are_taken_away_lead_back_to_the_version_of_before(
+    checkout, prefect, worker, registry, night
+):
+    extra = checkout.root / "data" / "extra"
+    for path in [path for path in extra.iterdir() if path.name[0] != "."]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run = prefect.start("retrain/on-new-data", cause="night was taken away")
+    prefect.wait(run, "COMPLETED")
+    event = ledger.events(registry, NAME)[-1]
+    assert (event.version, event.reason, event.flow_run) == (1, "night was taken away", run)
+    assert event.action == "promote"
+    assert versions.latest(registry, NAME).number == night.version
