@@ -1,5 +1,5 @@
-"""What all tests share: an environment without the user's own servers, folders and deafness, and a
-browser to look at pages with."""
+"""What all tests share: an environment without the user's own servers, folders and deafness, which
+worker a test goes to, and a browser to look at pages with."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
 
 
 class ByCheckout(LoadFileScheduling):
-    """The tests of a file go to one worker, and so do all that share a checkout."""
+    """The tests of a file go to one worker, whatever --dist says; so do all of one checkout."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)

@@ -32,6 +32,7 @@ def test_state_stays_in_the_checkout_and_telemetry_is_off(tmp_path, monkeypatch)
     assert env["DO_NOT_TRACK"] == "1"
     assert env["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert env["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
 
 
 def test_what_the_user_has_set_is_respected(tmp_path, monkeypatch):

@@ -77,3 +77,9 @@ def test_a_group_that_fails_is_a_row_and_the_others_are_measured(tmp_path: Path)
     assert 0 < rows[3]["ours"] < 10
     assert "| training |  |  |  |  |  |  | not measured: it failed, ZeroDivision" in done.stdout
     assert "| work | s | 1 |  |  | 1 | at most 2 | holds |" in done.stdout
+
+
+def test_an_unknown_group_is_named_with_those_that_there_are() -> None:
+    done = python("from benchmarks import run; run.main()", "wrong")
+    assert done.returncode == 2
+    assert "no group 'wrong': choose from training, scoring, serving" in done.stderr

@@ -120,7 +120,7 @@ def clone(root: Path, preset: str, overrides: list[str]) -> Checkout:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """This process's variables, without what would lead out of the checkout; an empty home."""
+    """This process's variables as a user's shell has them, none leading out of the checkout."""
     (root / project.STATE).mkdir(exist_ok=True)
     home = root.with_name(f"{root.name}-home")
     home.mkdir(exist_ok=True)

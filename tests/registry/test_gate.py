@@ -463,10 +463,10 @@ def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
 def test_the_page_tells_the_comparison_and_how_often_the_test_images_were_used(
     made_store: Path, register: Register
 ) -> None:
-    name = "page"
+    name = "a_page"
     first, second = register(name), register(name, 8100, first=200)
     alone = promoted(made_store, name, first).page()
-    assert "version 1, with nothing in production to compare it with" in alone
+    assert "a\\_page version 1, with nothing in production to compare it with" in alone
     assert "used for this decision, and for none before it" in alone
     assert "McNemar" not in alone
     page = judge(made_store, name, second, GATE).page()

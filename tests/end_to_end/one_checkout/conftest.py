@@ -96,8 +96,8 @@ def checkout(new_checkout):
     """Seconds of training on the stand-in, and a gate that lets every version pass.
 
     All tests of `one_checkout` share it, one after another, with its servers and its history: a
-    first run takes two minutes. Each asks what is there before it, and leaves params.yaml and
-    dvc.lock as they were.
+    first run takes two minutes. They leave params.yaml and dvc.lock as they were. Each file works
+    alone as well; test_commands.py finds a fresh checkout, so that it is the first by its name.
     """
     gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
     return new_checkout("smoke", ["data.dataset=generated", "runtime.settle_seconds=2", *gate])

@@ -125,20 +125,24 @@ def test_a_person_answers_by_the_form_and_another_rolls_back(checkout, prefect, 
     assert "bob (through " in told
 
 
-def test_what_the_gate_refuses_fails(checkout, prefect, worker, registry):
+def test_what_the_gate_refuses_fails_unless_it_is_forced(checkout, prefect, registry, asked):
     before = versions.resolve(registry, NAME, "production").number
-    about = next(number for number in (1, 2) if number != before)
+    wanted = {"version": str(asked.version), "reason": "a try"}
     with checkout.parameters("gate.size_bytes=1"):
-        run = prefect.start("promote/by-hand", version=about, reason="a try")
+        run = prefect.start("promote/by-hand", **wanted)
         found = prefect.wait(run, "FAILED")
-    assert found["state"]["message"].startswith(f"{NAME} version {about} is refused by the gate")
-    assert "## The gate: refused" in prefect.artifacts(run)["result"]
-    assert versions.resolve(registry, NAME, "production").number == before
+        refused = f"{NAME} version {asked.version} is refused by the gate"
+        assert found["state"]["message"].startswith(refused)
+        assert "## The gate: refused" in prefect.artifacts(run)["result"]
+        assert versions.resolve(registry, NAME, "production").number == before
+
+        prefect.wait(prefect.start("promote/by-hand", **wanted, force=True), "COMPLETED")
+    assert versions.resolve(registry, NAME, "production").number == asked.version
 
 
-def test_a_request_is_rejected_by_the_form(checkout, prefect, worker, registry):
+def test_a_request_is_rejected_by_the_form(checkout, prefect, registry, asked):
     before = versions.resolve(registry, NAME, "production").number
-    about = next(number for number in (1, 2) if number != before)
+    about = next(number for number in (asked.version, asked.production) if number != before)
     rules = params.load(checkout.root).gate.model_copy(update={"floor": 0.0})
     verdict = gate.judge(checkout.root, NAME, about, rules)
     until = datetime.now(UTC) + timedelta(hours=1)
@@ -155,6 +159,7 @@ def test_a_request_is_rejected_by_the_form(checkout, prefect, worker, registry):
 def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
     checkout, prefect, worker, first_run, wait_for
 ):
+    before = checkout.checkpoints("*")
     one = prefect.start("retrain/weekly", overrides=LONG)
     prefect.wait(one, "RUNNING")
     other = prefect.start("retrain/weekly", overrides=[*LONG, "train.seed=2"])
@@ -163,15 +168,16 @@ def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
 
     prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
     prefect.wait(one, "CANCELLED")
+    before |= checkout.checkpoints("*")
     assert not any(one in (process.info["cwd"] or "") for process in checkout.training())
 
     prefect.wait(other, "RUNNING")
     wait_for(lambda: checkout.training())
-    wait_for(lambda: checkout.checkpoints("mlflow-run"))  # at its first step
+    wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
     prefect.post(f"flow_runs/{other}/set_state", state={"type": "CANCELLING"})
     prefect.wait(other, "CANCELLED")
     wait_for(lambda: not checkout.training(), seconds=30)
-    assert checkout.checkpoints("*.npz")
+    assert checkout.checkpoints("*.npz") - before
 
 
 def test_a_drifted_batch_leads_to_an_event_and_a_report(
@@ -185,6 +191,10 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     def events():
         named = {"event": {"name": ["resnet.drift"]}}
         return prefect.post("events/filter", filter=named)["events"]
+
+    few = prefect.wait(prefect.start("monitor/daily", batches=1), "COMPLETED")
+    assert few["state"]["name"] == "Too few images"
+    assert events() == []
 
     run = prefect.start("score/by-hand", source=str(source), out=str(out))
     state = prefect.wait(run, "COMPLETED")["state"]
