@@ -26,6 +26,7 @@ from resnet.registry import store
 from resnet.training.loop import plan
 
 STEPS = 100
+PAUSE = 0.05  # seconds between two looks at a command's memory
 # So that a short training goes the whole way.
 NO_GATE = ["gate.floor=0", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
 
@@ -36,7 +37,7 @@ class Ran:
 
     started: float  # seconds since the epoch
     wall: float  # seconds
-    peak: int  # bytes
+    peak: int  # bytes of its own process, as looked at many times a second
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,27 @@ def _command(root: Path, words: list[str], **variables: str) -> Ran:
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
-        _, status, usage = os.wait4(process.pid, 0)  # the only wait that tells the peak memory
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _peak(process.pid))
+            time.sleep(PAUSE)
         wall = time.perf_counter() - clock
     if process.returncode:
         raise PipelineError(f"resnet {words[0]} failed: {log.read_text()[-500:]}")
-    return Ran(started, wall, 1024 * usage.ru_maxrss)  # Linux counts in KiB
+    return Ran(started, wall, peak)
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a living process has had since its program began, in bytes; else 0.
+
+    What `wait` tells of it counts the memory of the process that started it, too.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = (line.split() for line in lines)
+    return 1024 * next((int(words[1]) for words in found if words[0] == "VmHWM:"), 0)
 
 
 def _tasks(root: Path) -> list[tuple[str, float, float]]:
