@@ -54,6 +54,15 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
     def started():
         return prefect.post("flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}})
 
+    def looking():
+        """Runs of watch-data that have begun: one could tell of what the next test adds."""
+        found = prefect.get("deployments/name/watch-data/often")
+        return prefect.post(
+            "flow_runs/filter",
+            deployments={"id": {"any_": [found["id"]]}},
+            flow_runs={"state": {"type": {"any_": ["PENDING", "RUNNING"]}}},
+        )
+
     at, _ = schedule
     prefect.patch(at, schedule={"interval": 20}, active=True)
     try:
@@ -61,6 +70,7 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
         prefect.wait(run["id"], "COMPLETED")
     finally:
         prefect.patch(at, active=False)
+    wait_for(lambda: not looking())
     assert len(started()) == 1  # the looks at it meanwhile told of nothing that is new
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
     return event
