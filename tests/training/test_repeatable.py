@@ -40,8 +40,8 @@ for _ in range({REPEATS}):
 def test_trainings_beside_each_other_make_the_same_steps_again_and_again() -> None:
     """With params.yaml's own network; each of the two keeps the other from its threads.
 
-    With Muon's polynomial as a sum of three terms, an earlier fault, it fails every time (ten of
-    ten, on two cores).
+    With Muon's polynomial as a sum of three terms, an earlier fault, it fails: five times of five,
+    on two cores.
     """
     env = {name: value for name, value in os.environ.items() if "_THREADS" not in name}
     both = [
