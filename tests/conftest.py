@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +38,12 @@ def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
     """A process that is killed loses nothing by it, and no test cuts the power."""
     with suppress(sqlite3.DatabaseError):  # some tests damage their store
         connection.execute("PRAGMA synchronous=OFF")
+
+
+@pytest.fixture(scope="session")
+def with_all_cores() -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """A function that gives an environment whose processes take a thread for each core again."""
+    return lambda env: {name: value for name, value in env.items() if name not in THREADS}
 
 
 class ByCheckout(LoadFileScheduling):

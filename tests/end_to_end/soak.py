@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -20,14 +21,13 @@ TRAIN = ("dvc", "repro", "--force", "--single-item", "train")
 
 @pytest.mark.timeout(0)
 def test_every_training_ends_with_the_bits_of_an_undisturbed_one(
-    new_checkout, pytestconfig, capsys, wait_for
+    new_checkout, pytestconfig, capsys, wait_for, with_all_cores
 ):
     checkout = new_checkout(
         "smoke",
         ["data.dataset=generated", "train.steps=3000", "runtime.checkpoint_seconds=0.1"],
     )
-    for name in [name for name in checkout.env if name.endswith("_THREADS")]:
-        del checkout.env[name]  # one training at a time has all cores
+    checkout = replace(checkout, env=with_all_cores(checkout.env))  # one training at a time
     outputs = [checkout.root / name for name in ("models/model.keras", "reports/history.csv")]
     checkout.run("dvc", "repro", "ingest")
     checkout.run("resnet", "train")

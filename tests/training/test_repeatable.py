@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 
 REPEATS = 4
 STEPS = f"""
@@ -37,13 +38,15 @@ for _ in range({REPEATS}):
 """
 
 
-def test_trainings_beside_each_other_make_the_same_steps_again_and_again() -> None:
+def test_trainings_beside_each_other_make_the_same_steps_again_and_again(
+    with_all_cores: Callable[[Mapping[str, str]], dict[str, str]],
+) -> None:
     """With params.yaml's own network; each of the two keeps the other from its threads.
 
     With Muon's polynomial as a sum of three terms, an earlier fault, it fails: five times of five,
     on two cores.
     """
-    env = {name: value for name, value in os.environ.items() if "_THREADS" not in name}
+    env = with_all_cores(os.environ)
     both = [
         subprocess.Popen([sys.executable, "-c", STEPS], env=env, stdout=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -74,6 +74,12 @@ class Prefect:
         logs = "\n".join(self.logs(run))
         raise AssertionError(f"{found['state']}, wanted {states}; its log:\n{logs}")
 
+    def runs(self, deployment: str, *states: str):
+        """All runs of a deployment whose state's type is one of `states`, where any are given."""
+        found = self.get(f"deployments/name/{deployment}")
+        chosen = {"flow_runs": {"state": {"type": {"any_": states}}}} if states else {}
+        return self.post("flow_runs/filter", deployments={"id": {"any_": [found["id"]]}}, **chosen)
+
     def logs(self, run: str) -> list[str]:
         found = self.post(
             "logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC"

@@ -240,13 +240,7 @@ def test_the_schedules_are_in_utc_and_the_server_plans_by_them(
     found = prefect.get(f"deployments/name/{deployment}")
     (schedule,) = found["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (cron, "UTC")
-    planned = wait_for(
-        lambda: prefect.post(
-            "flow_runs/filter",
-            deployments={"id": {"any_": [found["id"]]}},
-            flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
-        )
-    )
+    planned = wait_for(lambda: prefect.runs(deployment, "SCHEDULED"))
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in planned]
     assert all(
         {"weekday": time.weekday(), "hour": time.hour, "minute": time.minute}.items() >= at.items()

@@ -49,19 +49,9 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
     labels = np.arange(200, dtype=np.int32) % 10
     drawn = generate.draw(labels, np.random.RandomState(7)).transpose(0, 2, 3, 1)
     add(checkout, "night", np.ascontiguousarray(drawn), labels)
-    deployment = prefect.get("deployments/name/retrain/on-new-data")
 
     def started():
-        return prefect.post("flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}})
-
-    def looking():
-        """Runs of watch-data that have begun: one could tell of what the next test adds."""
-        found = prefect.get("deployments/name/watch-data/often")
-        return prefect.post(
-            "flow_runs/filter",
-            deployments={"id": {"any_": [found["id"]]}},
-            flow_runs={"state": {"type": {"any_": ["PENDING", "RUNNING"]}}},
-        )
+        return prefect.runs("retrain/on-new-data")
 
     at, _ = schedule
     prefect.patch(at, schedule={"interval": 20}, active=True)
@@ -70,7 +60,8 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
         prefect.wait(run["id"], "COMPLETED")
     finally:
         prefect.patch(at, active=False)
-    wait_for(lambda: not looking())
+    # A look that has begun could tell of what the next test adds.
+    wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
     assert len(started()) == 1  # the looks at it meanwhile told of nothing that is new
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
     return event
