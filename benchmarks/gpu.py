@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
@@ -80,16 +80,18 @@ def row(told: argparse.Namespace, chosen: Sequence[str]) -> dict[str, Any]:
     """A network on every seed; where one fails, why."""
     try:
         runs = [trained(told, [*chosen, f"train.seed={seed}"]) for seed in told.seeds]
-        roof = answer("roofline", Path(runs[0]["folder"]))
+        found = answers(run["folder"] for run in runs)
     except subprocess.CalledProcessError as error:
         if error.returncode == STOPPED:
             raise SystemExit("told to end: the same command, given again, goes on") from None
         return {"set": chosen, "failed": f"{error}: what it said stands above"}
-    return {"set": chosen, **summary(runs), **against(roof, runs), "runs": runs}
+    for run, accuracy in zip(runs, found["accuracies"], strict=True):
+        run["test_accuracy"] = accuracy
+    return {"set": chosen, **summary(runs), **against(found["roofline"], runs), "runs": runs}
 
 
 def trained(told: argparse.Namespace, overrides: Sequence[str]) -> dict[str, Any]:
-    """One `resnet train` and the test accuracy of what it published.
+    """One `resnet train`: its folder, and its times.
 
     What an earlier call has finished is not done again, and a training that it left is taken up.
     """
@@ -97,12 +99,9 @@ def trained(told: argparse.Namespace, overrides: Sequence[str]) -> dict[str, Any
     folder = told.work.absolute() / name
     chosen = prepared(folder, told.work.absolute() / "data", settings(told.preset, overrides))
     done = folder / "run.json"
-    found = files.read_json(done) if done.exists() else fitted(folder, chosen)
-    if "test_accuracy" not in found:
-        files.write_json(done, found)
-        found["test_accuracy"] = answer("score", folder)["accuracy"]
-        files.write_json(done, found)
-    return dict(found)
+    if not done.exists():
+        files.write_json(done, fitted(folder, chosen))
+    return dict(files.read_json(done))
 
 
 def fitted(folder: Path, chosen: params.Params) -> dict[str, Any]:
@@ -145,7 +144,7 @@ def prepared(folder: Path, data: Path, values: dict[str, Any]) -> params.Params:
     One that an earlier call has made is emptied if parameters, code or libraries are others now.
     """
     images = shared(data, values)
-    where = [f"paths.{name}={images / name}" for name in ("raw", "arrays")]
+    where = [f"paths.{name}={images / name}" for name in ("raw", "extra", "arrays")]
     where.append(f"paths.profile={images / 'profile.json'}")
     merged = params.merge(values, ROOT, None, where)
     chosen = params.check(merged)
@@ -156,6 +155,7 @@ def prepared(folder: Path, data: Path, values: dict[str, Any]) -> params.Params:
         shutil.copy(ROOT / "dvc.yaml", folder)  # by these two the command knows its root
         files.write_text(noted, key)
     if not (images / "profile.json").exists():
+        (images / "extra").mkdir(parents=True, exist_ok=True)  # no batches but CIFAR-10's own
         command(folder, "fetch")
         command(folder, "ingest")
     return chosen
@@ -167,15 +167,16 @@ def command(folder: Path, stage: str) -> None:
     )
 
 
-def answer(question: str, folder: Path) -> dict[str, Any]:
+def answers(folders: Iterable[str]) -> dict[str, Any]:
     """What on_device.py says in a process of its own, so that no two hold the GPU at once."""
-    words = [sys.executable, "-m", "benchmarks.on_device", question, str(folder)]
+    words = [sys.executable, "-m", "benchmarks.on_device", *folders]
     told = subprocess.run(words, env=environment(), check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(told.stdout.splitlines()[-1]))
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the GPU script asks of a device, in a process of its own: one JSON line.
 
-`score FOLDER` gives the test accuracy of what was published there; `roofline FOLDER` what the
-device can do at most, and what a training step of the network asks of it.
+Of FOLDER …, in each of which one network was trained, each on another seed: the test accuracies of
+what was published there, what the device can do at most, and what a training step asks of it.
 """
 
 import json
@@ -23,11 +23,14 @@ PASSES = 14  # over a convolution's maps in a step, see `least_bytes`
 
 
 def main() -> None:
-    question, folder = sys.argv[1:]
-    print(json.dumps({"score": score, "roofline": roofline}[question](Path(folder))))
+    from resnet import backend
+
+    folders = [Path(folder) for folder in sys.argv[1:]]
+    backend.select("jax", params.load(folders[0]).train.device)
+    print(json.dumps({"accuracies": [*map(accuracy, folders)], "roofline": roofline(folders[0])}))
 
 
-def score(folder: Path) -> dict[str, Any]:
+def accuracy(folder: Path) -> float:
     """The share of test images that the published model recognises."""
     chosen = entered(folder)
     from resnet import forward, model_file
@@ -36,7 +39,7 @@ def score(folder: Path) -> dict[str, Any]:
     test = arrays.load(chosen.paths.arrays, "test")
     call = forward.compiled(model_file.load(chosen.paths.model))
     predicted = forward.in_batches(call, np.asarray(test.images_nhwc), 500).argmax(axis=1)
-    return {"accuracy": float((predicted == test.labels_n).mean())}
+    return float((predicted == test.labels_n).mean())
 
 
 def roofline(folder: Path) -> dict[str, Any]:
@@ -44,10 +47,11 @@ def roofline(folder: Path) -> dict[str, Any]:
     chosen = entered(folder)
     import jax
 
-    from resnet import model_file
     from resnet.evaluation import cost
+    from resnet.nets.build import build
 
-    model = model_file.load(chosen.paths.model)
+    # Not what is published: that may look at several views of an image.
+    model = build(chosen.net, mean=[0.0] * 3, deviation=[1.0] * 3)
     gpu = jax.devices()[0].platform == "gpu"
     net, precision = chosen.net, chosen.train.precision
     return {
@@ -62,13 +66,9 @@ def roofline(folder: Path) -> dict[str, Any]:
 
 
 def entered(folder: Path) -> params.Params:
-    """The parameters of `folder`, now the working directory; JAX is ready."""
-    from resnet import backend
-
+    """The parameters of `folder`, an absolute path, which is now the working directory."""
     os.chdir(folder)
-    chosen = params.load(folder)
-    backend.select("jax", chosen.train.device)
-    return chosen
+    return params.load(folder)
 
 
 def matrix_peak(precision: str, sides: Sequence[int]) -> float:

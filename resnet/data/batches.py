@@ -23,6 +23,11 @@ class Draws(NamedTuple):
     left_kb: npt.NDArray[np.int32]  # and its first column
     flip_kb: npt.NDArray[np.bool_]  # whether it is mirrored
 
+    def part(self, steps: slice) -> "Draws":
+        """Those of some of the batches."""
+        index, top, left, flip = self
+        return Draws(index[steps], top[steps], left[steps], flip[steps])
+
 
 def draw(seed: int, epoch: int, batches: range, images: int, batch: int, augment: Augment) -> Draws:
     """The draws for `batches` of an epoch over `images` images, `batch` of them a step.

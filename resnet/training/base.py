@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from resnet.nets.build import build, whiten
 from resnet.params import Net, Train
 from resnet.training import optimizer
 from resnet.training.engine import Bytes, Floats, padded
+from resnet.training.quicker import quicker
 
 SCORED = 500  # images a call in `score`, or a few more where devices share them
 
@@ -37,13 +39,13 @@ class Base(ABC):
             model = build(net, mean, deviation, seed=train.seed)
         if net.stem == "whitening":
             whiten(model, images_nhwc)
-        self._model = self._quicker(model)
+        self._model = quicker(model, self._kind)
         self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
         self._prepare(images_nhwc, labels_n)
 
-    def _quicker(self, model: keras.Model) -> keras.Model:
-        """The model in layers that suit the backend better; weights and outputs stay."""
-        return model
+    @abstractmethod
+    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
+        """The class that trains soonest on this backend; weights and outputs are the layer's."""
 
     @abstractmethod
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:

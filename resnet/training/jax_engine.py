@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -20,18 +21,33 @@ from resnet.training import optimizer
 from resnet.training.augment import augment
 from resnet.training.base import SCORED, Base
 from resnet.training.engine import Bytes, Floats, padded
+from resnet.training.jax_layers import (
+    BlockMaxPooling2D,
+    OnePassBatchNormalization,
+    PackedConv2D,
+)
 from resnet.training.objective import correct, cross_entropy
 
 WHOLE = PartitionSpec()
 IMAGES = PartitionSpec("images")  # the axis of a batch's images is divided among the devices
 DRAWS = PartitionSpec(None, "images")
 DRAWN = np.int32, np.int32, np.int32, np.bool_  # of the arrays in Draws
+# On a GPU the whole loop becomes one CUDA graph, whose kernels run side by side where none needs
+# another's results: small maps do not fill the GPU, and launching takes as long as computing.
+COMMANDS = "FUSION", "CUBLAS", "CUBLASLT", "CUDNN", "CUSTOM_CALL", "CONVOLUTION"
+GRAPH = {
+    "xla_gpu_enable_command_buffer": ",".join([*COMMANDS, "WHILE", "CONDITIONAL"]),
+    "xla_gpu_command_buffer_scheduling_mode": "CONCURRENT",
+}
 
 
 class JaxEngine(Base):
     """See `resnet.training.engine.Engine`."""
 
     chunk = 512
+
+    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
+        return kind(layer)
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         shared_by = devices(self._params)
@@ -49,7 +65,9 @@ class JaxEngine(Base):
         whole = NamedSharding(self._mesh, WHOLE)
         steps = jax.jit(self._steps, donate_argnums=0, out_shardings=whole)
         # Compiled now, so that the time of the training loop is that of its steps.
-        self._train = steps.lower(self._state, self._data, self._drawn(), np.int32(0)).compile()
+        self._train = steps.lower(self._state, self._data, self._drawn(), np.int32(0)).compile(
+            compiler_options=GRAPH if on_gpu() else None
+        )
         self._score = jax.jit(self._scored, out_shardings=whole)
 
     def train(self, draws: Draws) -> Floats:
@@ -61,7 +79,7 @@ class JaxEngine(Base):
         return np.asarray(results)[:count]
 
     def weights(self) -> list[npt.NDArray[Any]]:
-        trained, moving, _ = self._state
+        trained, moving, _ = jax.device_get(self._state)
         values = {
             variable.path: value
             for variables, state in (
@@ -73,7 +91,7 @@ class JaxEngine(Base):
         return [np.array(values[variable.path]) for variable in self._model.weights]
 
     def state(self) -> list[npt.NDArray[Any]]:
-        return [np.array(value) for value in jax.tree.leaves(self._state)]
+        return [np.array(value) for value in jax.tree.leaves(jax.device_get(self._state))]
 
     def restore(self, state: list[npt.NDArray[Any]]) -> None:
         form = jax.tree.structure(self._state)
@@ -134,6 +152,21 @@ class JaxEngine(Base):
         trained, moving, _ = state
         logits, _ = self._model.stateless_call(trained, moving, images, training=False)
         return jnp.stack([cross_entropy(logits, labels), correct(logits, labels)]) @ counted
+
+
+def kind(layer: keras.layers.Layer) -> type[Any]:
+    """The class for a layer, see `resnet.training.jax_layers` for what each wins."""
+    if type(layer) is keras.layers.BatchNormalization:
+        return OnePassBatchNormalization
+    if BlockMaxPooling2D.can_do(layer):
+        return BlockMaxPooling2D
+    if PackedConv2D.pays_for(layer) and on_gpu():
+        return PackedConv2D
+    return type(layer)
+
+
+def on_gpu() -> bool:
+    return bool(jax.devices()[0].platform == "gpu")
 
 
 def devices(train: Train) -> list[Any]:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.data.arrays import Split
-from resnet.data.batches import draw
+from resnet.data.batches import Draws, draw
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Train
 from resnet.progress import Progress
+from resnet.training.ahead import Ahead
 from resnet.training.checkpoint import Arrays, Checkpoints, State
 from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener
@@ -109,16 +110,16 @@ class Trainer:
         self._resume()
         state, clock = self.state, time.perf_counter()
         self.listener.started(self.plan.steps, self.checkpoints.folder)
-        while not self._ended():
-            self._keep()
-            epoch = len(state.rows) + 1
-            batches = self.plan.batches(epoch)
-            if len(state.results) < len(batches):
-                self._make_steps(epoch, batches[len(state.results) :])
-            else:
-                self._end_epoch(epoch)
-            before, clock = clock, time.perf_counter()
-            state.seconds += clock - before
+        with Ahead(self._draw, last=self.plan.epochs) as draws:
+            while not self._ended():
+                self._keep()
+                epoch = len(state.rows) + 1
+                if len(state.results) < len(self.plan.batches(epoch)):
+                    self._make_steps(epoch, draws[epoch])
+                else:
+                    self._end_epoch(epoch)
+                before, clock = clock, time.perf_counter()
+                state.seconds += clock - before
         state.engine = self.engine.state()
         _check_state(state)
         speed = state.step * self.plan.batch / state.stepping
@@ -132,21 +133,25 @@ class Trainer:
             patience is not None and epochs - self.state.best_epoch >= patience
         )
 
-    def _make_steps(self, epoch: int, batches: range) -> None:
+    def _draw(self, epoch: int) -> Draws:
+        plan, batches = self.plan, self.plan.batches(epoch)
+        return draw(self.train.seed, epoch, batches, plan.images, plan.batch, self.train.augment)
+
+    def _make_steps(self, epoch: int, draws: Draws) -> None:
         """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
-        plan, state, clock = self.plan, self.state, time.perf_counter()
-        chunk = batches[: self.chunk]
-        draws = draw(self.train.seed, epoch, chunk, plan.images, plan.batch, self.train.augment)
-        results = self.engine.train(draws)
+        state, clock = self.state, time.perf_counter()
+        made = len(state.results)
+        results = self.engine.train(draws.part(slice(made, made + self.chunk)))
         _check(results[:, 0], state.step)
+        count = len(results)
         state.results = np.concatenate([state.results, results])
-        state.step += len(chunk)
+        state.step += count
         seconds = time.perf_counter() - clock
         state.stepping += seconds
-        self.chunk = min(max(1, int(len(chunk) * CHUNK_SECONDS / seconds)), self.engine.chunk)
-        speed = len(chunk) * plan.batch / seconds
+        self.chunk = min(max(1, int(count * CHUNK_SECONDS / seconds)), self.engine.chunk)
+        speed = count * self.plan.batch / seconds
         self.progress.advance(
-            len(chunk), f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
+            count, f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
         )
 
     def _end_epoch(self, epoch: int) -> None:

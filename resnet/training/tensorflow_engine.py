@@ -12,8 +12,9 @@ from resnet.training import optimizer
 from resnet.training.augment import augment
 from resnet.training.base import Base
 from resnet.training.engine import Bytes, Floats
+from resnet.training.fused import FusedBatchNormalization
 from resnet.training.objective import correct, cross_entropy
-from resnet.training.quicker import quicker
+from resnet.training.winograd import WinogradConv2D
 
 DRAWN = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
 
@@ -23,8 +24,8 @@ class TensorFlowEngine(Base):
 
     chunk = 16
 
-    def _quicker(self, model: keras.Model) -> keras.Model:
-        return quicker(model)
+    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
+        return kind(layer)
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         self._images = tf.constant(images_nhwc)
@@ -88,3 +89,12 @@ class TensorFlowEngine(Base):
         logits = self._model(images, training=False)
         each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
         return tf.linalg.matvec(each, counted)
+
+
+def kind(layer: keras.layers.Layer) -> type[Any]:
+    """The class for a layer, see the two modules for what each wins. On GPUs cuDNN convolves."""
+    if type(layer) is keras.layers.BatchNormalization:
+        return FusedBatchNormalization
+    if WinogradConv2D.pays_for(layer) and not tf.config.get_visible_devices("GPU"):
+        return WinogradConv2D
+    return type(layer)

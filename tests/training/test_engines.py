@@ -29,6 +29,7 @@ sys.path.insert(0, sys.argv[1])
 from test_engines import measured_on_jax
 print(json.dumps(measured_on_jax(params.check(json.loads(sys.argv[2])))))
 """
+RESNET_14 = {"block": "basic", "stem": "convolution", "depth": 14, "widths": (16, 32, 64)}
 STANDARD = [128.0] * 3, [60.0] * 3
 # Two devices, and little time for the compiler, as the network is tiny.
 FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
@@ -74,6 +75,8 @@ def diagnosed(p: Params) -> dict[str, float]:
 
 def measured_on_jax(p: Params) -> dict[str, Any]:
     """The same, and what only this engine can, in a process that has two devices."""
+    import jax_stock
+
     two, half = (changed(p, devices=2), changed(p, precision="bfloat16"))
     chosen = made(p)
     before = jax_leaves(chosen)
@@ -83,6 +86,8 @@ def measured_on_jax(p: Params) -> dict[str, Any]:
         "half": measured(half, made(half)),
         "donated": [leaf.is_deleted() for leaf in before],
         "diagnosed": diagnosed(p),
+        "differences": jax_stock.differences(),
+        "exchanged": jax_stock.exchanged(p.net.model_copy(update=RESNET_14)),
         "refused": [refusal(changed(p, devices=3)), refusal(changed(p, devices="all", batch=33))],
     }
 
@@ -138,6 +143,21 @@ def test_jax_and_tensorflow_diagnose_alike(
     settings_of_module: Settings, theirs: dict[str, Any]
 ) -> None:
     assert theirs["diagnosed"] == pytest.approx(diagnosed(settings_of_module()), rel=1e-4)
+
+
+def test_the_layers_that_jax_trains_sooner_give_what_keras_s_own_give(
+    theirs: dict[str, Any],
+) -> None:
+    assert len(theirs["differences"]) == 6
+    assert max(theirs["differences"].values()) < 2e-6
+
+
+def test_on_a_gpu_convolutions_of_few_channels_are_packed(theirs: dict[str, Any]) -> None:
+    found = theirs["exchanged"]
+    # The first group's four and the second's three of stride 1; not the stem's of 3 channels.
+    assert found["PackedConv2D"] == 7
+    assert found["Conv2D"] == 6
+    assert found["OnePassBatchNormalization"] == 13
 
 
 def test_two_devices_that_share_each_batch_make_the_steps_of_one(theirs: dict[str, Any]) -> None:
