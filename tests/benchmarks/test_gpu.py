@@ -1,9 +1,13 @@
 """`python -m benchmarks.gpu` keeps what is finished, and runs the speed record beside it."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from resnet import files
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +47,22 @@ def test_a_folder_is_kept_until_what_is_trained_in_it_is_another(tmp_path: Path)
         assert (folder / "params.yaml").exists()
         assert (folder / "dvc.yaml").exists()
         gpu.shutil.rmtree(folder)
+
+
+def test_a_network_is_trained_scored_and_reported(tmp_path: Path) -> None:
+    chosen = ["data.dataset=generated", "train.device=cpu", "train.epochs=null", "train.steps=2"]
+    told = ["--preset", "smoke", "--seeds", "0", "--work", str(tmp_path)]
+    told += [word for one in chosen for word in ("--set", one)]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *told],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},  # the user's own, which must be kept
+        check=True,
+    )
+    [row] = files.read_json(tmp_path / "report.json")["rows"]
+    assert row["runs"][0]["steps"] == 2
+    assert 0 <= row["test_accuracy"]["mean"] <= 1
+    assert 0 < row["share_of_arithmetic"] <= row["share_of_roofline"] < 1
 
 
 def test_the_speed_records_own_table_is_read(tmp_path: Path) -> None:
