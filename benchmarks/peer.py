@@ -1,9 +1,10 @@
-"""PyTorch in a process and an environment of its own, which works when it is told to."""
+"""Peers in processes of their own, which work when they are told to."""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,32 +14,49 @@ from resnet.errors import PipelineError
 
 MODES = ("eager", "compile")
 SOURCE = Path(__file__).with_name("torch_peer.py")
+OURS = "TF_ENABLE_ONEDNN_OPTS"  # what `backend.select` has set, and a user would not
+Commands = Mapping[str, Sequence[str]]
 
 
-@contextmanager
-def sides(python: Path, work: dict[str, Any]) -> Iterator[dict[str, Side]]:
-    """PyTorch doing `work` (see torch_peer.py) in each of its modes, as long as the block lasts.
+def in_torch(python: Path, work: Mapping[str, Any]) -> Commands:
+    """PyTorch doing `work` (see torch_peer.py) in each of its modes.
 
-    `python` is the interpreter of the peer's environment. A side raises PipelineError where the
-    peer ends instead of answering.
+    `python` is the interpreter of its environment. Raises PipelineError where there is none.
     """
     if not python.exists():
         raise PipelineError(f"{python} is not there: run 'make bench', which makes it")
-    cores = len(os.sched_getaffinity(0))
-    spec = [json.dumps({**work, "mode": mode, "threads": cores}) for mode in MODES]
-    peers = [
-        subprocess.Popen(
-            [str(python), str(SOURCE), one],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+    threads = len(os.sched_getaffinity(0))
+    return {
+        f"PyTorch {mode}": [
+            str(python), str(SOURCE), json.dumps({**work, "mode": mode, "threads": threads})
+        ]
+        for mode in MODES
+    }  # fmt: skip
+
+
+def in_keras(work: Mapping[str, Any]) -> Commands:
+    """`keras.Model.fit` doing `work`, see keras_peer.py."""
+    command = [sys.executable, "-m", "benchmarks.keras_peer", json.dumps(work)]
+    return {"keras.Model.fit": command}
+
+
+@contextmanager
+def sides(commands: Commands) -> Iterator[dict[str, Side]]:
+    """A process for each command, as long as the block lasts.
+
+    A side raises PipelineError where its process ends instead of answering.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != OURS}
+    peers = {
+        name: subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        for one in spec
-    ]
+        for name, command in commands.items()
+    }
     try:
-        yield {f"PyTorch {mode}": _side(peer) for mode, peer in zip(MODES, peers, strict=True)}
+        yield {name: _side(name, peer) for name, peer in peers.items()}
     finally:
-        for peer in peers:
+        for peer in peers.values():
             peer.communicate()  # closes its standard input, at which it ends
 
 
@@ -51,7 +69,7 @@ def version(python: Path) -> str:
         return f"none ({error})"
 
 
-def _side(peer: subprocess.Popen[str]) -> Side:
+def _side(name: str, peer: subprocess.Popen[str]) -> Side:
     def one_round() -> float:
         assert peer.stdin is not None
         assert peer.stdout is not None
@@ -60,6 +78,6 @@ def _side(peer: subprocess.Popen[str]) -> Side:
             peer.stdin.flush()
             return float(peer.stdout.readline())
         except (BrokenPipeError, ValueError):
-            raise PipelineError("PyTorch's process ended; what it said stands above") from None
+            raise PipelineError(f"{name}: its process ended; what it said stands above") from None
 
     return one_round

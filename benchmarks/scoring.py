@@ -20,7 +20,7 @@ def rows(python: Path) -> Iterator[Row | Missing]:
     work = f"score with ResNet-{DEPTH}, {BATCH} images a call"
     spec = {"work": "score", "depth": DEPTH, "widths": WIDTHS, "batch": BATCH, "batches": BATCHES}
     try:
-        with peer.sides(python, spec) as theirs:
+        with peer.sides(peer.in_torch(python, spec)) as theirs:
             speed = best_in_turn({"ours": ours()} | theirs)
             better = max(theirs, key=speed.__getitem__)
             goal = Goal("at least", 1.2)

@@ -39,24 +39,23 @@ def matrix_peak() -> float:
 def _of_one(name: str, python: Path) -> Iterator[Row | Missing]:
     depth, widths, batches = NETS[name]
     chosen = subjects.paper(depth, widths)
-    work = f"train {name}, batch {chosen.train.batch}"
-    sides = {"ours": ours(chosen, batches)}
+    batch = chosen.train.batch
+    work = f"train {name}, batch {batch}"
+    spec = {"depth": depth, "widths": widths, "batches": batches, "batch": batch}
     plain = name == "ResNet-20"
-    if plain:
-        sides["keras"] = keras_fit(chosen, batches)
-    spec = {"work": "train", "depth": depth, "widths": widths, "batches": batches}
+    commands = dict(peer.in_keras(spec)) if plain else {}
     try:
-        with peer.sides(python, spec | {"batch": chosen.train.batch}) as theirs:
-            speed = best_in_turn(sides | theirs)
-            better = max(theirs, key=speed.__getitem__)
-            yield quotient(work, UNIT, speed["ours"], better, speed[better], Goal("at least", 1.25))
+        commands |= peer.in_torch(python, spec | {"work": "train"})
     except PipelineError as error:
-        speed = best_in_turn(sides)
         yield Missing(f"{work}, against PyTorch", str(error))
+    with peer.sides(commands) as theirs:
+        speed = best_in_turn({"ours": ours(chosen, batches)} | theirs)
+    if torch := [one for one in speed if one.startswith("PyTorch")]:
+        better = max(torch, key=speed.__getitem__)
+        yield quotient(work, UNIT, speed["ours"], better, speed[better], Goal("at least", 1.25))
     if plain:
-        yield quotient(
-            work, UNIT, speed["ours"], "keras.Model.fit", speed["keras"], Goal("at least", 1.6)
-        )
+        fit = "keras.Model.fit"
+        yield quotient(work, UNIT, speed["ours"], fit, speed[fit], Goal("at least", 1.6))
         model = build(chosen.net, subjects.MEAN, subjects.DEVIATION)
         reached = 3 * cost.flops(model) * speed["ours"] / 1e9
         yield quotient(
@@ -79,25 +78,6 @@ def ours(chosen: Params, batches: int) -> Side:
         for start in range(0, batches, made.chunk):
             chunk = range(start, min(start + made.chunk, batches))
             made.train(draw(0, 1, chunk, len(labels), train.batch, train.augment))
-        return len(labels) / (time.perf_counter() - started)
-
-    return one_round
-
-
-def keras_fit(chosen: Params, batches: int) -> Side:
-    """`keras.Model.fit` as it comes, without augmentation and weight decay."""
-    import keras
-
-    images, labels = subjects.images(batches * chosen.train.batch)
-    model = build(chosen.net, subjects.MEAN, subjects.DEVIATION)
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-
-    def one_round() -> float:
-        started = time.perf_counter()
-        model.fit(images, labels, batch_size=chosen.train.batch, epochs=1, verbose=0)
         return len(labels) / (time.perf_counter() - started)
 
     return one_round
