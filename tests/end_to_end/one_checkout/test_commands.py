@@ -182,7 +182,7 @@ def interrupted(checkout, registry, wait_for):
             (int(path.name[:9]) for path in checkout.checkpoints("*.npz") - before), default=0
         )
 
-    longer = ["train.steps=1000", "runtime.checkpoint_seconds=0.2"]
+    longer = ["train.steps=400", "runtime.checkpoint_seconds=0.2"]
     values = params.merge(params.read(checkout.root), checkout.root, None, longer)
     try:
         files[0].write_text(params.dump(values))
@@ -212,8 +212,8 @@ def test_a_dvc_repro_goes_on_after_its_end_and_the_next_run_registers_what_it_ma
     assert "going on after step" in repro
     assert "train: skipped: its " in run
     made = registry.get_run(versions.resolve(registry, NAME, number).run_id)
-    assert made.data.params["train.steps"] == "1000"
-    assert registry.get_metric_history(made.info.run_id, "train_loss")[-1].step == 1000
+    assert made.data.params["train.steps"] == "400"
+    assert registry.get_metric_history(made.info.run_id, "train_loss")[-1].step == 400
 
 
 def test_ctrl_c_ends_a_run_and_its_own_server(checkout, first_run, wait_for):
