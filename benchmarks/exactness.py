@@ -23,7 +23,7 @@ from resnet.errors import PipelineError
 from resnet.params import Params
 
 WAYS = {"deterministic": True, "any operations": False}
-BATCHES = 32
+BATCHES = 12
 WRITTEN = 20
 
 

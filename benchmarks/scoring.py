@@ -11,7 +11,7 @@ from resnet import forward
 from resnet.errors import PipelineError
 from resnet.nets.build import build, published
 
-BATCH, BATCHES = 256, 12
+BATCH, BATCHES = 256, 4
 DEPTH, WIDTHS = 20, (16, 32, 64)
 
 

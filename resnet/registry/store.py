@@ -17,6 +17,7 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -78,11 +79,11 @@ class _Client:
         That takes four times as long with a SQLite file. A version made by hand may have no run.
         """
 
-        def download() -> Any:
-            place = self._opened.get_run(run_id or "").info.artifact_uri
-            return get_artifact_repository(place, self._uri).download_artifacts(path, into)
-
-        return str(self._answering(download)())
+        place = self.get_run(run_id or "").info.artifact_uri
+        try:
+            return str(get_artifact_repository(place, self._uri).download_artifacts(path, into))
+        except Exception as error:  # each kind of artifact store raises its own
+            raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
 
     def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*words: Any, **more: Any) -> Any:

@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 class Ahead(Generic[Made]):
     """`make(1)`, `make(2)`, … when they are asked for, the next made in a thread meanwhile.
 
-    On a GPU an epoch lasts a tenth of a second, and to draw its batches takes part of that.
+    On a GPU an epoch may last a fifth of a second, and to draw its batches takes part of that.
     """
 
     def __init__(self, make: Callable[[int], Made], last: int) -> None:

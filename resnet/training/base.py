@@ -39,12 +39,13 @@ class Base(ABC):
             model = build(net, mean, deviation, seed=train.seed)
         if net.stem == "whitening":
             whiten(model, images_nhwc)
-        self._model = quicker(model, self._kind)
+        self._model = quicker(model, self.kind)
         self._optimizer = optimizer.create(train.optimizer, rates, self._model.trainable_variables)
         self._prepare(images_nhwc, labels_n)
 
+    @staticmethod
     @abstractmethod
-    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
+    def kind(layer: keras.layers.Layer) -> type[Any]:
         """The class that trains soonest on this backend; weights and outputs are the layer's."""
 
     @abstractmethod

@@ -32,8 +32,8 @@ WHOLE = PartitionSpec()
 IMAGES = PartitionSpec("images")  # the axis of a batch's images is divided among the devices
 DRAWS = PartitionSpec(None, "images")
 DRAWN = np.int32, np.int32, np.int32, np.bool_  # of the arrays in Draws
-# On a GPU the whole loop becomes one CUDA graph, whose kernels run side by side where none needs
-# another's results: small maps do not fill the GPU, and launching takes as long as computing.
+# On a GPU all the steps of a call are one CUDA graph, whose kernels run side by side where none
+# needs another's results: small maps do not fill the GPU, and launching takes as long as computing.
 COMMANDS = "FUSION", "CUBLAS", "CUBLASLT", "CUDNN", "CUSTOM_CALL", "CONVOLUTION"
 GRAPH = {
     "xla_gpu_enable_command_buffer": ",".join([*COMMANDS, "WHILE", "CONDITIONAL"]),
@@ -46,8 +46,16 @@ class JaxEngine(Base):
 
     chunk = 512
 
-    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
-        return kind(layer)
+    @staticmethod
+    def kind(layer: keras.layers.Layer) -> type[Any]:
+        """See `resnet.training.jax_layers` for what each wins."""
+        if type(layer) is keras.layers.BatchNormalization:
+            return OnePassBatchNormalization
+        if BlockMaxPooling2D.can_do(layer):
+            return BlockMaxPooling2D
+        if PackedConv2D.pays_for(layer) and on_gpu():
+            return PackedConv2D
+        return type(layer)
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         shared_by = devices(self._params)
@@ -79,7 +87,7 @@ class JaxEngine(Base):
         return np.asarray(results)[:count]
 
     def weights(self) -> list[npt.NDArray[Any]]:
-        trained, moving, _ = jax.device_get(self._state)
+        trained, moving = jax.device_get(self._state[:2])
         values = {
             variable.path: value
             for variables, state in (
@@ -152,17 +160,6 @@ class JaxEngine(Base):
         trained, moving, _ = state
         logits, _ = self._model.stateless_call(trained, moving, images, training=False)
         return jnp.stack([cross_entropy(logits, labels), correct(logits, labels)]) @ counted
-
-
-def kind(layer: keras.layers.Layer) -> type[Any]:
-    """The class for a layer, see `resnet.training.jax_layers` for what each wins."""
-    if type(layer) is keras.layers.BatchNormalization:
-        return OnePassBatchNormalization
-    if BlockMaxPooling2D.can_do(layer):
-        return BlockMaxPooling2D
-    if PackedConv2D.pays_for(layer) and on_gpu():
-        return PackedConv2D
-    return type(layer)
 
 
 def on_gpu() -> bool:

@@ -115,7 +115,7 @@ class Trainer:
                 self._keep()
                 epoch = len(state.rows) + 1
                 if len(state.results) < len(self.plan.batches(epoch)):
-                    self._make_steps(epoch, draws[epoch])
+                    self._make_steps(epoch, draws)
                 else:
                     self._end_epoch(epoch)
                 before, clock = clock, time.perf_counter()
@@ -137,11 +137,11 @@ class Trainer:
         plan, batches = self.plan, self.plan.batches(epoch)
         return draw(self.train.seed, epoch, batches, plan.images, plan.batch, self.train.augment)
 
-    def _make_steps(self, epoch: int, draws: Draws) -> None:
+    def _make_steps(self, epoch: int, draws: Ahead[Draws]) -> None:
         """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
         state, clock = self.state, time.perf_counter()
         made = len(state.results)
-        results = self.engine.train(draws.part(slice(made, made + self.chunk)))
+        results = self.engine.train(draws[epoch].part(slice(made, made + self.chunk)))
         _check(results[:, 0], state.step)
         count = len(results)
         state.results = np.concatenate([state.results, results])

@@ -24,8 +24,14 @@ class TensorFlowEngine(Base):
 
     chunk = 16
 
-    def _kind(self, layer: keras.layers.Layer) -> type[Any]:
-        return kind(layer)
+    @staticmethod
+    def kind(layer: keras.layers.Layer) -> type[Any]:
+        """See `fused` and `winograd` for what each wins. On GPUs cuDNN convolves."""
+        if type(layer) is keras.layers.BatchNormalization:
+            return FusedBatchNormalization
+        if WinogradConv2D.pays_for(layer) and not tf.config.get_visible_devices("GPU"):
+            return WinogradConv2D
+        return type(layer)
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         self._images = tf.constant(images_nhwc)
@@ -89,12 +95,3 @@ class TensorFlowEngine(Base):
         logits = self._model(images, training=False)
         each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
         return tf.linalg.matvec(each, counted)
-
-
-def kind(layer: keras.layers.Layer) -> type[Any]:
-    """The class for a layer, see the two modules for what each wins. On GPUs cuDNN convolves."""
-    if type(layer) is keras.layers.BatchNormalization:
-        return FusedBatchNormalization
-    if WinogradConv2D.pays_for(layer) and not tf.config.get_visible_devices("GPU"):
-        return WinogradConv2D
-    return type(layer)

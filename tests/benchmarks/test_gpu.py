@@ -1,6 +1,5 @@
 """`python -m benchmarks.gpu` keeps what is finished, and runs the speed record beside it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,13 +55,21 @@ def test_a_network_is_trained_scored_and_reported(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", *told],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},  # the user's own, which must be kept
         check=True,
     )
     [row] = files.read_json(tmp_path / "report.json")["rows"]
     assert row["runs"][0]["steps"] == 2
     assert 0 <= row["test_accuracy"]["mean"] <= 1
     assert 0 < row["share_of_arithmetic"] <= row["share_of_roofline"] < 1
+
+
+def test_the_user_s_own_python_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import gpu
+
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    assert gpu.environment()["PYTHONPATH"] == f"{ROOT}:/somewhere"
+    monkeypatch.delenv("PYTHONPATH")
+    assert gpu.environment()["PYTHONPATH"] == str(ROOT)
 
 
 def test_the_speed_records_own_table_is_read(tmp_path: Path) -> None:

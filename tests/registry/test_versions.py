@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store, versions
 
 Register = Callable[..., int]
@@ -49,3 +51,20 @@ def test_a_profile_that_does_not_name_its_batches_is_told_of(
     version = describe(made_store, "unreadable", number, {"extra": extra})
     with pytest.raises(PipelineError, match=r"does not name the batches .* publish the model"):
         versions.added(store.client(made_store), version, tmp_path / "got")
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("no boto3"), MlflowException("404 Client Error", INTERNAL_ERROR)]
+)
+def test_an_artifact_that_its_store_does_not_give_is_told_of_and_not_asked_for_again(
+    error: Exception, made_store: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def download_artifacts(self, path: str, into: str) -> str:
+            raise error
+
+    version = versions.resolve(store.client(made_store), "broken", register("broken"))
+    monkeypatch.setattr(store, "get_artifact_repository", lambda place, uri: Broken())
+    with pytest.raises(PipelineError, match=f"model.keras cannot be read .*{error}") as caught:
+        versions.fetch(store.client(made_store), version, versions.MODEL_FILE, made_store)
+    assert not isinstance(caught.value, UnreachableError)

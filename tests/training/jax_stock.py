@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from resnet.nets.build import build
@@ -32,6 +33,44 @@ def differences() -> dict[str, float]:
     """By case the greatest difference in outputs, gradients and moved weights, as a share of the
     greatest value among them."""
     return {name: compared(*case) for name, case in CASES.items()}
+
+
+def of_a_great_mean() -> float:
+    """The greatest difference of normalised maps whose mean is a thousand deviations, as the moving
+    mean has it by then."""
+    random = np.random.default_rng(0)
+    maps = 1000 + random.standard_normal((4, 6, 6, 5), np.float32)
+    found = []
+    for kind in (jax_layers.OnePassBatchNormalization, keras.layers.BatchNormalization):
+        layer = kind(**NORMALIZATION)
+        layer.build(maps.shape)
+        layer.moving_mean.assign(np.full(5, 999.5, np.float32))
+        found.append(layer(maps, training=True))
+    return float(jnp.abs(found[0] - found[1]).max())
+
+
+def half() -> float:
+    """How far the gradient of a kernel packed in bfloat16 is from the stock layer's, as a share."""
+    random = np.random.default_rng(0)
+    maps = random.standard_normal((4, 8, 8, 16), np.float32)
+    kernel = random.standard_normal((3, 3, 16, 16), np.float32)
+    found = []
+    for kind in (jax_layers.PackedConv2D, keras.layers.Conv2D):
+        inputs = keras.Input(maps.shape[1:])
+        layer = kind(**CONVOLUTION, filters=16, dtype="mixed_bfloat16")
+        model = keras.Model(inputs, layer(inputs))
+
+        def loss(kernel: Any, model: Any = model) -> Any:
+            outputs, _ = model.stateless_call([kernel], [], maps)
+            return jnp.square(outputs.astype("float32")).sum()
+
+        found.append(jax.jit(jax.grad(loss))(kernel))
+    return float(jnp.linalg.norm(found[0] - found[1]) / jnp.linalg.norm(found[1]))
+
+
+def graphed() -> float:
+    """1 + 1, compiled with the options for a GPU: every JAX reads them."""
+    return float(jax.jit(lambda x: x + 1).lower(1.0).compile(jax_engine.GRAPH)(1.0))
 
 
 def compared(quick: Any, arguments: dict[str, Any], shape: tuple[int, ...]) -> float:
@@ -73,6 +112,6 @@ def exchanged(net: Net) -> dict[str, int]:
     before, jax_engine.on_gpu = jax_engine.on_gpu, lambda: True
     try:
         layers = build(net, [128.0] * 3, [60.0] * 3).layers
-        return dict(Counter(jax_engine.kind(layer).__name__ for layer in layers))
+        return dict(Counter(jax_engine.JaxEngine.kind(layer).__name__ for layer in layers))
     finally:
         jax_engine.on_gpu = before

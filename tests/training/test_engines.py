@@ -87,6 +87,9 @@ def measured_on_jax(p: Params) -> dict[str, Any]:
         "donated": [leaf.is_deleted() for leaf in before],
         "diagnosed": diagnosed(p),
         "differences": jax_stock.differences(),
+        "great mean": jax_stock.of_a_great_mean(),
+        "packed in bfloat16": jax_stock.half(),
+        "graphed": jax_stock.graphed(),
         "exchanged": jax_stock.exchanged(p.net.model_copy(update=RESNET_14)),
         "refused": [refusal(changed(p, devices=3)), refusal(changed(p, devices="all", batch=33))],
     }
@@ -150,6 +153,8 @@ def test_the_layers_that_jax_trains_sooner_give_what_keras_s_own_give(
 ) -> None:
     assert len(theirs["differences"]) == 6
     assert max(theirs["differences"].values()) < 2e-6
+    assert theirs["great mean"] < 1e-3
+    assert theirs["packed in bfloat16"] < 1e-5
 
 
 def test_on_a_gpu_convolutions_of_few_channels_are_packed(theirs: dict[str, Any]) -> None:
@@ -158,6 +163,7 @@ def test_on_a_gpu_convolutions_of_few_channels_are_packed(theirs: dict[str, Any]
     assert found["PackedConv2D"] == 7
     assert found["Conv2D"] == 6
     assert found["OnePassBatchNormalization"] == 13
+    assert theirs["graphed"] == 2
 
 
 def test_two_devices_that_share_each_batch_make_the_steps_of_one(theirs: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from resnet.training import winograd
 from resnet.training.quicker import quicker
-from resnet.training.tensorflow_engine import kind
+from resnet.training.tensorflow_engine import TensorFlowEngine
 from resnet.training.winograd import WinogradConv2D
 
 
@@ -48,7 +48,9 @@ def network(filters: int) -> Any:
 
 
 def test_a_wide_layer_is_exchanged_and_a_narrow_one_stays() -> None:
-    kinds = [type(quicker(network(filters), kind).layers[1]) for filters in (64, 8)]
+    kinds = [
+        type(quicker(network(filters), TensorFlowEngine.kind).layers[1]) for filters in (64, 8)
+    ]
     assert kinds == [WinogradConv2D, keras.layers.Conv2D]
 
 
@@ -56,7 +58,9 @@ def test_a_wide_layer_is_exchanged_and_a_narrow_one_stays() -> None:
 def test_a_network_of_quicker_layers_gives_what_the_stock_one_gives(training: bool) -> None:
     stock, maps = network(64), normal(2, 16, 16, 64)
     np.testing.assert_allclose(
-        quicker(stock, kind)(maps, training=training), stock(maps, training=training), atol=1e-4
+        quicker(stock, TensorFlowEngine.kind)(maps, training=training),
+        stock(maps, training=training),
+        atol=1e-4,
     )
 
 
