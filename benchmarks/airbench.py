@@ -1,8 +1,8 @@
 """The speed record beside ours: airbench94's own script in PyTorch's environment, and its report.
 
-The script is the user's to bring (github.com/KellerJordan/cifar10-airbench, legacy/airbench94.py). It
-trains many times over and prints a table; the line of each run's end says "eval", the accuracy with
-six views and the seconds of training and evaluation, data and start not included.
+The script is the user's to bring: legacy/airbench94.py of github.com/KellerJordan/cifar10-airbench.
+It trains many times over and prints a table; the line of each run's end says "eval", the accuracy
+with six views and the seconds of training and evaluation, data and start not included.
 """
 
 import subprocess
