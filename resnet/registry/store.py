@@ -76,7 +76,7 @@ class _Client:
     def download_artifacts(self, run_id: str | None, path: str, into: str) -> str:
         """MLflow's, from the run's own artifacts: it would look for logged models at `path` too.
 
-        That takes four times as long with a SQLite file. A version made by hand may have no run.
+        That takes twice as long with a SQLite file. A version made by hand may have no run.
         """
 
         place = self.get_run(run_id or "").info.artifact_uri
