@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from resnet.training.quicker import is_plain
+
 FEW = 16, 32
 PACKED = 64  # channels that fill a GPU's matrix units
 
@@ -94,13 +96,8 @@ class PackedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     def pays_for(layer: Any) -> bool:
         """Whether it can do a layer's work, and sooner."""
         return (
-            type(layer) is keras.layers.Conv2D
-            and layer.kernel_size == (3, 3)
-            and layer.strides == layer.dilation_rate == (1, 1)
+            is_plain(layer)
             and layer.padding == "same"
-            and layer.groups == 1
-            and not layer.use_bias
-            and layer.activation is keras.activations.linear
             and layer.filters in FEW
             and layer.input.shape[2] % (PACKED // layer.filters) == 0
             and layer.input.shape[3] >= layer.filters

@@ -14,7 +14,7 @@ from resnet.data.batches import Draws, draw
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Train
 from resnet.progress import Progress
-from resnet.training.ahead import Ahead
+from resnet.training.ahead import ahead
 from resnet.training.checkpoint import Arrays, Checkpoints, State
 from resnet.training.engine import Engine, Floats
 from resnet.training.listener import Listener
@@ -110,12 +110,12 @@ class Trainer:
         self._resume()
         state, clock = self.state, time.perf_counter()
         self.listener.started(self.plan.steps, self.checkpoints.folder)
-        with Ahead(self._draw, last=self.plan.epochs) as draws:
+        with ahead(self._draw, last=self.plan.epochs) as drawn:
             while not self._ended():
                 self._keep()
                 epoch = len(state.rows) + 1
                 if len(state.results) < len(self.plan.batches(epoch)):
-                    self._make_steps(epoch, draws)
+                    self._make_steps(epoch, drawn)
                 else:
                     self._end_epoch(epoch)
                 before, clock = clock, time.perf_counter()
@@ -137,11 +137,11 @@ class Trainer:
         plan, batches = self.plan, self.plan.batches(epoch)
         return draw(self.train.seed, epoch, batches, plan.images, plan.batch, self.train.augment)
 
-    def _make_steps(self, epoch: int, draws: Ahead[Draws]) -> None:
+    def _make_steps(self, epoch: int, drawn: Callable[[int], Draws]) -> None:
         """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
         state, clock = self.state, time.perf_counter()
         made = len(state.results)
-        results = self.engine.train(draws[epoch].part(slice(made, made + self.chunk)))
+        results = self.engine.train(drawn(epoch).part(slice(made, made + self.chunk)))
         _check(results[:, 0], state.step)
         count = len(results)
         state.results = np.concatenate([state.results, results])

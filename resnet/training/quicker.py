@@ -8,6 +8,18 @@ import keras
 Kind = Callable[[keras.layers.Layer], type[Any]]
 
 
+def is_plain(layer: keras.layers.Layer) -> bool:
+    """Whether it is Keras's own convolution of 3 × 3, stride 1, without anything added to it."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.kernel_size == (3, 3)
+        and layer.strides == layer.dilation_rate == (1, 1)
+        and layer.groups == 1
+        and not layer.use_bias
+        and layer.activation is keras.activations.linear
+    )
+
+
 def quicker(model: keras.Model, kind: Kind) -> keras.Model:
     """`model` anew, with its values, each layer of the class that `kind` chooses for it."""
 

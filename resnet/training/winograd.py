@@ -18,6 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from resnet.training.quicker import is_plain
+
 TILE, WINDOW = 4, 6
 # Below these the transforms and the many small operations cost more than the products save.
 LEAST_CHANNELS = 64
@@ -59,11 +61,7 @@ class WinogradConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     def pays_for(layer: Any) -> bool:
         """Whether it can do a layer's work, and sooner."""
         return (
-            type(layer) is keras.layers.Conv2D
-            and layer.kernel_size == (3, 3)
-            and layer.strides == layer.dilation_rate == (1, 1)
-            and layer.groups == 1
-            and not layer.use_bias
+            is_plain(layer)
             and layer.compute_dtype == "float32"
             and _is_large(layer.input.shape[1:], layer.filters)
         )

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from resnet.training.ahead import Ahead
+from resnet.training.ahead import ahead
 
 
 def test_each_epoch_is_made_once_and_the_next_one_meanwhile() -> None:
@@ -17,23 +17,23 @@ def test_each_epoch_is_made_once_and_the_next_one_meanwhile() -> None:
             second.set()
         return 10 * epoch
 
-    with Ahead(make, last=3) as ahead:
-        assert ahead[1] == 10
+    with ahead(make, last=3) as given:
+        assert given(1) == 10
         assert second.wait(10)  # nobody has asked for it
-        assert [ahead[epoch] for epoch in (1, 2, 2, 3)] == [10, 20, 20, 30]
+        assert [given(epoch) for epoch in (1, 2, 2, 3)] == [10, 20, 20, 30]
     assert made == [1, 2, 3]
 
 
 def test_the_first_may_be_any_epoch() -> None:
-    with Ahead(lambda epoch: epoch, last=9) as ahead:
-        assert ahead[7] == 7
+    with ahead(lambda epoch: epoch, last=9) as given:
+        assert given(7) == 7
 
 
 def test_what_making_raises_is_raised_when_it_is_asked_for() -> None:
     def make(epoch: int) -> float:
         return 1 / (2 - epoch)
 
-    with Ahead(make, last=2) as ahead:
-        assert ahead[1] == 1
+    with ahead(make, last=2) as given:
+        assert given(1) == 1
         with pytest.raises(ZeroDivisionError):
-            ahead[2]
+            given(2)
