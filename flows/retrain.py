@@ -17,6 +17,8 @@ from resnet import arrivals, files, params
 from resnet.arrivals import Sources
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import approval, gate, promotion, publish, store, versions
+from resnet.registry.check import must_be_whole, must_work
+from resnet.registry.move import Check
 from resnet.registry.promotion import Decision
 from resnet.registry.versions import Version
 from resnet.stages import Outcome
@@ -94,7 +96,9 @@ def _register(
     known = before.version is not None
     returned = known and cause is not None and remote(is_former, "compare data")(tree, version)
     if promote != "never" and (returned or not found.decided):
-        decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name))
+        # What publish has just made was loaded and asked by it.
+        check = must_work if known else must_be_whole
+        decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name), check)
     request = decision.request if decision else found.request
     waiting = request if request and request.waits else None
     if decision:
@@ -123,28 +127,40 @@ def _register(
 
 
 def _decide(
-    tree: Path, chosen: params.Params, version: Version, promote: Promote, reason: str
+    tree: Path,
+    chosen: params.Params,
+    version: Version,
+    promote: Promote,
+    reason: str,
+    check: Check,
 ) -> Decision:
     """Ask the gate and do as it says; ask again where production moved in between."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return _decide_once(tree, chosen, version, promote, reason)
+            return _decide_once(tree, chosen, version, promote, reason, check)
         except MovedError as error:
             get_run_logger().warning("%s", error)
-    return _decide_once(tree, chosen, version, promote, reason)
+    return _decide_once(tree, chosen, version, promote, reason, check)
 
 
 def _decide_once(
-    tree: Path, chosen: params.Params, version: Version, promote: Promote, reason: str
+    tree: Path,
+    chosen: params.Params,
+    version: Version,
+    promote: Promote,
+    reason: str,
+    check: Check,
 ) -> Decision:
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
     run_id = str(flow_run.id)
     if promote == "ask":
         until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
         return remote(approval.ask, "ask")(
-            tree, verdict, until=until, reason=reason, flow_run=run_id
+            tree, verdict, until=until, reason=reason, flow_run=run_id, check=check
         )
-    return remote(promotion.promote, "promote")(tree, verdict, reason=reason, flow_run=run_id)
+    return remote(promotion.promote, "promote")(
+        tree, verdict, reason=reason, flow_run=run_id, check=check
+    )
 
 
 def pull(tree: Path, chosen: params.Params, absent: list[Path]) -> None:

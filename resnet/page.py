@@ -1,6 +1,7 @@
 """A page for a browser from Markdown: one file, no script, nothing loaded from elsewhere."""
 
 import base64
+from collections.abc import Mapping
 from html import escape
 
 # What a page may load: what is in it.
@@ -41,15 +42,24 @@ img { display: block; zoom: .62; max-width: 100%; height: auto; margin: 2.8rem 0
 """
 
 
-def html(title: str, text: str) -> str:
+def html(title: str, text: str, pictures: Mapping[str, bytes] | None = None) -> str:
     """`text`, Markdown with tables, as an HTML document; HTML in it is shown as it is typed.
 
     A table whose heading is empty has its names in the first column. What is bold in a table is
-    what is wrong, and stands out. Pictures are shown smaller than they are, so sharp on any screen.
+    what is wrong, and stands out. `pictures` are PNG files by the names that `picture` gave them in
+    `text`; they come into the page itself, and are shown smaller than they are, so sharp on any
+    screen.
     """
     from markdown_it import MarkdownIt
 
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(text)
+    # Only now: as addresses in the text, they would be read letter by letter, for seconds.
+    for part in (part for token in tokens for part in token.children or ()):
+        png = (pictures or {}).get(str(part.attrs.get("src")))
+        if part.type == "image" and png is not None:
+            part.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    body = reader.renderer.render(tokens, reader.options, {})
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -59,6 +69,6 @@ def html(title: str, text: str) -> str:
     )
 
 
-def picture(png: bytes, says: str) -> str:
-    """A PNG picture as Markdown, inside the page itself; `says` is what it shows, in words."""
-    return f"![{says}](data:image/png;base64,{base64.b64encode(png).decode()})"
+def picture(name: str, says: str) -> str:
+    """The place of a picture as Markdown; `says` is what it shows, in words."""
+    return f"![{says}]({name})"

@@ -21,11 +21,15 @@ from resnet.errors import PipelineError, StoppedError
 from resnet.training.stop import SIGNALS, Stop
 
 STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
+# New objects between two searches for garbage. By itself Python makes one after 700, and so a
+# thousand while it imports TensorFlow, which takes an eighth of that time.
+SEARCHED_AFTER = 10_000
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     parent = os.getppid()  # now: what is loaded later takes seconds, in which it may end
+    gc.set_threshold(SEARCHED_AFTER)
     try:
         with ExitStack() as ended:
             with _held_back():

@@ -115,12 +115,23 @@ def mistakes(
     shown = wrong[np.argsort(-predictions.confidence_n[wrong], kind="stable")][:count]
     columns = max(1, int(np.ceil(np.sqrt(count))))
     rows = max(1, -(-len(shown) // columns))
-    figure = Figure(figsize=(1.9 * columns, 2.3 * rows + 0.5), layout="constrained")
+    width, height = 1.9 * columns, 2.3 * rows + 0.5  # inches
+    # A layout that looks for itself where two dozen pictures fit takes three times as long.
+    figure = Figure(figsize=(width, height))
     figure.suptitle(
         f"The {len(shown)} most confident of {len(wrong):,} mistakes"
         if len(wrong)
         else "No mistakes",
+        y=1 - 0.1 / height,
         **{"color": INK, "weight": "bold"},
+    )
+    figure.subplots_adjust(
+        left=0.1 / width,
+        right=1 - 0.1 / width,
+        bottom=0.1 / height,
+        top=1 - 0.9 / height,
+        wspace=0.12,
+        hspace=0.4,
     )
     grid = figure.subplots(rows, columns, squeeze=False)
     for ax in grid.flat:

@@ -368,7 +368,7 @@ def _limits(about: About) -> Iterator[str]:
 
 def _picture(about: About, name: str) -> Iterator[str]:
     if name in about.pictures:
-        yield page.picture(about.pictures[name], PICTURES[name])
+        yield page.picture(name, PICTURES[name])
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> str:

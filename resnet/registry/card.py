@@ -62,7 +62,7 @@ def renew(client: Any, version: Version) -> Card:
     the same page. Raises PipelineError where the registry cannot be read.
     """
     about = read(client, version)
-    html = page.html(about.title, about.page())
+    html = page.html(about.title, about.page(), about.pictures)
     client.log_text(version.run_id, html, CARD_FILE)
     client.set_tag(version.run_id, MARK, _mark(version, about.outcome))
     artifacts = client.get_run(version.run_id).info.artifact_uri

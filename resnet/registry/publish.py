@@ -132,11 +132,14 @@ def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | Non
 
 
 def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
-    """The model in MLflow's form, logged unless it is there. Its weights are checked first."""
+    """The model in MLflow's form, logged unless it is there.
+
+    Its file is loaded in any case: who promotes it at once need not do so again.
+    """
     from resnet.registry import package
 
-    found = package.find(client, run_id)
-    return found or package.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
+    model, found = outputs.model, package.find(client, run_id)
+    return found or package.log(client, run_id, model, outputs.images_nhwc[:1])
 
 
 def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:

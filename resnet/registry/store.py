@@ -68,6 +68,7 @@ class _Client:
 
     def __init__(self, opened: MlflowClient, uri: str) -> None:
         self._opened, self._uri = opened, uri
+        self._places: dict[str | None, str] = {}  # a run's artifacts never move
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._opened, name)
@@ -78,10 +79,11 @@ class _Client:
 
         That takes twice as long with a SQLite file. A version made by hand may have no run.
         """
-
-        place = self.get_run(run_id or "").info.artifact_uri
+        if run_id not in self._places:
+            self._places[run_id] = self.get_run(run_id or "").info.artifact_uri
         try:
-            return str(get_artifact_repository(place, self._uri).download_artifacts(path, into))
+            found = get_artifact_repository(self._places[run_id], self._uri)
+            return str(found.download_artifacts(path, into))
         except Exception as error:  # each kind of artifact store raises its own
             raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
 

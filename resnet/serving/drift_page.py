@@ -10,6 +10,10 @@ from resnet.registry.versions import Version
 from resnet.serving.drift import NAMES, Comparison, Drift
 
 HEADING = ("feature", "known", "found", "distance", "p", "drifted")
+SHOWS = {
+    "features": "Each feature, as known and as found",
+    "distances": "The distances of each batch",
+}  # pictures
 MEANS = {"confidence": "{:.1%}", "brightness": "{:.1f}", "contrast": "{:.1f}"}
 
 
@@ -42,18 +46,19 @@ def html(version: Version, found: Drift, rules: params.Monitor) -> str:
     title = f"{version.name} version {version.number}: {found.verdict.lower()}"
     together, *each = _tables(found) or [""]
     pictures = _pictures(found, rules)
+    shown = [page.picture(name, SHOWS[name]) for name in pictures]
     parts = [
         f"# {title}",
         headline(version, found) + ".",
         together,
-        *pictures[:1],
+        *shown[:1],
         *(["## Batch by batch"] if each else []),
-        *pictures[1:],
+        *shown[1:],
         *each,
         "## How to read this",
         _explained(found, rules),
     ]
-    return page.html(title, "\n\n".join(filter(None, parts)))
+    return page.html(title, "\n\n".join(filter(None, parts)), pictures)
 
 
 def _batches(found: Drift) -> str:
@@ -157,13 +162,13 @@ def _explained(found: Drift, rules: params.Monitor) -> str:
     )
 
 
-def _pictures(found: Drift, rules: params.Monitor) -> list[str]:
-    """The features of all batches; then, where there are several, the distances of each."""
+def _pictures(found: Drift, rules: params.Monitor) -> dict[str, bytes]:
+    """The features of all batches; then, where there are several, the distances of each. As PNG."""
     if found.found is None or found.together is None:
-        return []
+        return {}
     from resnet.serving import drift_pictures
 
-    figures = {drift_pictures.features(found): "Each feature, as known and as found"}
+    figures = {"features": drift_pictures.features(found)}
     if len(found.batches) > 1:
-        figures[drift_pictures.distances(found, rules.distance)] = "The distances of each batch"
-    return [page.picture(drift_pictures.png(figure), says) for figure, says in figures.items()]
+        figures["distances"] = drift_pictures.distances(found, rules.distance)
+    return {name: drift_pictures.png(figure) for name, figure in figures.items()}

@@ -120,13 +120,13 @@ def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predicti
     return Predictions(labels_n, probabilities_nk)
 
 
-@pytest.fixture
-def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
+@pytest.fixture(scope="module")
+def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
     """Register a version in `made_store` the way publish does, with any file as its model.
 
     It has `correct` of its test images right, from the image `first` on.
     """
-    client = store.client(made_store)
+    client, room = store.client(made_store), tmp_path_factory.mktemp("registered")
 
     def one(
         name: str,
@@ -140,14 +140,14 @@ def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
         scored = _evaluation(f"{name}-{len(existing)}", correct, test_hash, images)
         run = client.create_run(store.experiment(client, name)).info.run_id
         if model is None:
-            model = tmp_path / versions.MODEL_FILE
+            model = room / versions.MODEL_FILE
             model.write_text(scored.model_hash)
         client.log_artifact(run, str(model))
         at = params.load(REPOSITORY).paths
-        scored.write(at.model_copy(update={"metrics": tmp_path / "metrics.json"}))
-        _predictions(correct, images, first).write(tmp_path / "predictions.parquet")
+        scored.write(at.model_copy(update={"metrics": room / "metrics.json"}))
+        _predictions(correct, images, first).write(room / "predictions.parquet")
         for artifact in ("metrics.json", "predictions.parquet"):
-            client.log_artifact(run, str(tmp_path / artifact), "evaluation")
+            client.log_artifact(run, str(room / artifact), "evaluation")
         client.log_dict(run, {"classes": CLASSES}, "data/profile.json")
         if not existing:
             client.create_registered_model(name)
@@ -163,7 +163,7 @@ def register(made_store: Path, tmp_path: Path) -> Callable[..., int]:
     return one
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def check() -> Callable[..., None]:
     """The check before a move without its larger part, which needs TensorFlow: see test_check."""
 

@@ -30,6 +30,7 @@ def test_a_published_version_works_until_its_answers_are_others(
     version = publish(chosen, local)
     client = store.client(local)
     check.must_work(local, client, version)
+    check.must_be_whole(local, client, version)
 
     path = versions.fetch(client, version, check.PROBE_FILE, local / "got")
     asked = Probe.read(path)
@@ -39,14 +40,17 @@ def test_a_published_version_works_until_its_answers_are_others(
         PipelineError, match=r"version 1 does not work: .* differ by up to .*take an"
     ):
         check.must_work(local, client, version)
+    check.must_be_whole(local, client, version)  # which asks nothing
 
     attached = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
     (attached / check.PROBE_FILE).unlink()
-    with pytest.raises(PipelineError, match="cannot be checked.*resnet publish"):
-        check.must_work(local, client, version)
+    for must in (check.must_work, check.must_be_whole):
+        with pytest.raises(PipelineError, match="cannot be checked.*resnet publish"):
+            must(local, client, version)
     (attached / versions.MODEL_FILE).write_bytes(b"no model")
-    with pytest.raises(PipelineError, match="artifact is damaged"):
-        check.must_work(local, client, version)
+    for must in (check.must_work, check.must_be_whole):
+        with pytest.raises(PipelineError, match="artifact is damaged"):
+            must(local, client, version)
 
 
 def test_a_model_is_asked_for_its_hash_and_its_answers(

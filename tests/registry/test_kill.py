@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,12 @@ class Mover:
 
 @dataclass(frozen=True)
 class Case:
-    """Something that is killed, where 2 was promoted after 1; 3 is as good, and 4 is bad."""
+    """Something that is killed."""
 
     act: Callable[[Mover, Path], object]
     ends: tuple[Aliases, ...]  # where the aliases may be afterwards
     before: Callable[[Mover, Path], object] = lambda mover, root: None
-    promoted: tuple[int, ...] = (1, 2)
+    serves: bool = True  # else nothing was ever promoted
 
 
 def at(production: int, candidate: int) -> Aliases:
@@ -94,7 +94,7 @@ def at(production: int, candidate: int) -> Aliases:
 
 CASES = {
     "promote": Case(lambda m, root: m.promote(root, 3), (at(2, 2), at(3, 3))),
-    "first": Case(lambda m, root: m.promote(root, 3), ({}, at(3, 3)), promoted=()),
+    "first": Case(lambda m, root: m.promote(root, 3), ({}, at(3, 3)), serves=False),
     "force": Case(lambda m, root: m.promote(root, 4, force=True), (at(2, 2), at(4, 2))),
     "refuse": Case(lambda m, root: m.promote(root, 4), (at(2, 2),)),
     "rollback": Case(lambda m, root: m.rollback(root), (at(2, 2), at(1, 2))),
@@ -130,42 +130,97 @@ CASES = {
 }
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A store as it was at one moment, and who moves its model."""
+
+    database: Path
+    copy: Path
+    mover: Mover
+
+    def put_back(self) -> None:
+        """Give the database, which is in use, the contents that it had then."""
+        source, target = sqlite3.connect(self.copy), sqlite3.connect(self.database)
+        with closing(source), closing(target):
+            source.backup(target)
+
+
+Save = Callable[[Mover], Saved]
+
+
+@pytest.fixture(scope="module")
+def save(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Save:
+    """A function that saves `made_store` as it is."""
+
+    def now(mover: Mover) -> Saved:
+        database = made_store / ".state" / "mlflow" / "mlflow.db"
+        copy = tmp_path_factory.mktemp("saved") / database.name
+        shutil.copy(database, copy)
+        return Saved(database, copy, mover)
+
+    return now
+
+
+@pytest.fixture(scope="module")
+def registered(register: Register, check: Check, save: Save) -> Saved:
+    """Four versions of which none was promoted; 3 is as good as 1 and 2, and 4 is bad."""
+    mover = Mover("mortal", check)
+    for number, correct in enumerate((400, 400, 400, 100), 1):
+        assert register(mover.name, correct, images=500) == number
+    return save(mover)
+
+
+@pytest.fixture(scope="module")
+def served(made_store: Path, registered: Saved, save: Save) -> Saved:
+    """2 was promoted after 1."""
+    mover = Mover(registered.mover.name, registered.mover.check)
+    for number in (1, 2):
+        mover.promote(made_store, number, "the state before")
+    for number in (3, 4):
+        mover.judge(made_store, number)
+    return save(mover)
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
-    kind: str, made_store: Path, register: Register, check: Check, tmp_path: Path, killed: Killed
+    kind: str,
+    made_store: Path,
+    registered: Saved,
+    served: Saved,
+    save: Save,
+    check: Check,
+    killed: Killed,
 ) -> None:
-    case, mover = CASES[kind], Mover(f"mortal-{kind}", check)
-    for correct in (400, 400, 400, 100):
-        register(mover.name, correct, images=500)
-    for number in case.promoted:
-        mover.promote(made_store, number, "the state before")
+    case = CASES[kind]
+    begun = served if case.serves else registered
+    begun.put_back()
+    mover, client = (
+        replace(begun.mover, verdicts={**begun.mover.verdicts}),
+        store.client(made_store),
+    )
     case.before(mover, made_store)
-    client = store.client(made_store)
     for number in (3, 4):
         mover.judge(made_store, number)
     past = ledger.events(client, mover.name)
-    database = made_store / ".state" / "mlflow" / "mlflow.db"
-    shutil.copy(database, saved := tmp_path / "saved.db")
+    saved = save(mover)
 
     more: set[int] = set()  # events than before
     for writes in itertools.count():
-        put_back(saved, database)
+        saved.put_back()
         died = killed(lambda: case.act(mover, made_store), writes)
         serving = versions.with_alias(client, mover.name, "production")
-        if serving or case.promoted:
+        if serving or case.serves:
             check(made_store, client, serving)
 
         mover.reconcile(made_store)
         events, problems = history.read(made_store, mover.name)
-        assert problems == []
-        assert ledger.unfinished(client, mover.name) == []
+        assert problems == []  # nothing is unfinished either
         assert events[: len(past)] == past
         assert {event.reason for event in events[len(past) :]} <= {"doomed"}
-        assert mover.aliases(made_store) in case.ends
+        assert (aliases := mover.aliases(made_store)) in case.ends
         if kind not in ("restore", "found"):  # what serves is not moved to tidy up
-            stays = serving.number if serving else None
-            assert mover.aliases(made_store).get("production") == stays
-        assert all(verdict_is_kept(client, event) for event in events)
+            assert aliases.get("production") == (serving.number if serving else None)
+        assert all(verdict_is_kept(client, event) for event in events[len(past) :])
         more.add(len(events) - len(past))
         if not died:
             break
@@ -173,12 +228,6 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
     assert max(more) == (0 if kind == "undo" else 1)
     mover.verdicts.clear()
     assert mover.promote(made_store, 1, "life goes on").promoted
-
-
-def put_back(saved: Path, database: Path) -> None:
-    """Give a database in use the contents that it had before."""
-    with closing(sqlite3.connect(saved)) as source, closing(sqlite3.connect(database)) as target:
-        source.backup(target)
 
 
 def verdict_is_kept(client: Any, event: Event) -> bool:

@@ -1,0 +1,20 @@
+"""Pictures come into a page as they are, and nothing else that the text names."""
+
+import base64
+import os
+
+from resnet import page
+
+
+def test_a_picture_is_in_the_page_itself() -> None:
+    png = os.urandom(100)
+    place = page.picture("curves", 'How it "learned"')
+    html = page.html("A page", f"Before {place} after.", {"curves": png, "unused": b"x"})
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    assert f'Before <img src="{source}" alt="How it &quot;learned&quot;" /> after.' in html
+    assert html.count("data:image") == 1
+
+
+def test_a_name_that_no_picture_has_stays_one() -> None:
+    html = page.html("", page.picture("other", "nothing"), {"curves": b"x"})
+    assert '<img src="other" alt="nothing" />' in html
