@@ -334,12 +334,12 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
         if len(verdicts) == 1:
             quicker = gate.judge(made_store, name, other, GATE)
             real(made_store, quicker, reason="quicker", check=check)
-        return real(root, verdict, check=check, **words)
+        return real(root, verdict, **words)
 
     monkeypatch.setattr(promotion, "promote", interrupted)
     monkeypatch.setattr(retrain, "remote", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
-    assert retrain._decide(made_store, chosen, version, "if-better", "a test").promoted
+    assert retrain._decide(made_store, chosen, version, "if-better", "a test", check).promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine

@@ -1,0 +1,33 @@
+"""What the main flow decides by itself; all of it runs end to end elsewhere."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from flows import report, retrain
+from resnet import params
+from resnet.registry import publish
+from resnet.registry.check import must_be_whole, must_work
+from resnet.registry.publish import Status
+from resnet.registry.versions import Version
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_only_a_version_that_this_run_has_published_is_not_loaded_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: bool
+) -> None:
+    version = Version("net", 1, "", "", "", "", "", ())
+    made = Status(version, evaluated=True, decided=False)
+    looks = iter([made] if known else [Status(None, evaluated=False, decided=False), made])
+    checks: list[object] = []
+    monkeypatch.setattr(retrain, "remote", lambda function, name: function)
+    monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
+    monkeypatch.setattr(publish, "status", lambda chosen, tree: next(looks))
+    monkeypatch.setattr(retrain, "data_change", lambda tree, chosen: None)
+    monkeypatch.setattr(retrain, "run_publish", lambda tree, cause: None)
+    monkeypatch.setattr(retrain, "_decide", lambda *words: checks.append(words[-1]))
+    monkeypatch.setattr(report, "show", lambda *words: None)
+    chosen = params.load(Path(__file__).parents[2])
+    retrain._register(tmp_path, chosen, "if-better", None, [])
+    assert checks == [must_work if known else must_be_whole]
