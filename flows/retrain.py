@@ -96,7 +96,7 @@ def _register(
     known = before.version is not None
     returned = known and cause is not None and remote(is_former, "compare data")(tree, version)
     if promote != "never" and (returned or not found.decided):
-        # What publish has just made was loaded and asked by it.
+        # What was published a moment ago was loaded and asked there.
         check = must_work if known else must_be_whole
         decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name), check)
     request = decision.request if decision else found.request

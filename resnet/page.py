@@ -42,7 +42,7 @@ img { display: block; zoom: .62; max-width: 100%; height: auto; margin: 2.8rem 0
 """
 
 
-def html(title: str, text: str, pictures: Mapping[str, bytes] | None = None) -> str:
+def html(title: str, text: str, pictures: Mapping[str, bytes]) -> str:
     """`text`, Markdown with tables, as an HTML document; HTML in it is shown as it is typed.
 
     A table whose heading is empty has its names in the first column. What is bold in a table is
@@ -56,7 +56,7 @@ def html(title: str, text: str, pictures: Mapping[str, bytes] | None = None) -> 
     tokens = reader.parse(text)
     # Only now: as addresses in the text, they would be read letter by letter, for seconds.
     for part in (part for token in tokens for part in token.children or ()):
-        png = (pictures or {}).get(str(part.attrs.get("src")))
+        png = pictures.get(str(part.attrs.get("src")))
         if part.type == "image" and png is not None:
             part.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     body = reader.renderer.render(tokens, reader.options, {})
@@ -70,5 +70,8 @@ def html(title: str, text: str, pictures: Mapping[str, bytes] | None = None) -> 
 
 
 def picture(name: str, says: str) -> str:
-    """The place of a picture as Markdown; `says` is what it shows, in words."""
+    """The place of a picture as Markdown; `says` is what it shows, in words.
+
+    The name has letters, digits and underscores only.
+    """
     return f"![{says}]({name})"

@@ -1,13 +1,12 @@
 """Pictures come into a page as they are, and nothing else that the text names."""
 
 import base64
-import os
 
 from resnet import page
 
 
 def test_a_picture_is_in_the_page_itself() -> None:
-    png = os.urandom(100)
+    png = bytes(range(256))
     place = page.picture("curves", 'How it "learned"')
     html = page.html("A page", f"Before {place} after.", {"curves": png, "unused": b"x"})
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -21,8 +21,8 @@ from resnet.errors import PipelineError, StoppedError
 from resnet.training.stop import SIGNALS, Stop
 
 STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
-# New objects between two searches for garbage. By itself Python makes one after 700, and so a
-# thousand while it imports TensorFlow, which takes an eighth of that time.
+# New objects between two searches for garbage. By itself Python makes one after 700 (from 3.13 on,
+# 2,000), and so hundreds while it imports TensorFlow, where there is none to find.
 SEARCHED_AFTER = 10_000
 
 

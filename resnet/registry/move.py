@@ -24,7 +24,7 @@ from resnet.registry.verdict import Verdict
 from resnet.registry.versions import PRODUCTION, Version
 
 Check = Callable[[Path, Any, Version], None]
-"""Raises PipelineError where a version (of a checkout's root, by a client) does not work."""
+"""(root, client, version) → nothing; raises PipelineError where no alias may come to name it."""
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@
 is missing, does not.
 """
 
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.registry import audit, card, gate, ledger, live, past, record, store, versions
+from resnet.probe import Probe
+from resnet.registry import audit, card, check, gate, ledger, live, past, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
 from resnet.registry.versions import Version
@@ -104,6 +106,10 @@ def _run(client: Any, outputs: Outputs) -> str:
 
 def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
     name, scores = outputs.chosen.model_name, outputs.scores
+    # Also where its parts were logged before: who promotes it at once does not ask it again.
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(client.download_artifacts(run_id, check.PROBE_FILE, folder))
+        Probe.read(probe).check(outputs.model)
     model_id = _logged_model(client, run_id, outputs)
     client.set_terminated(run_id)
     try:
@@ -132,14 +138,11 @@ def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | Non
 
 
 def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
-    """The model in MLflow's form, logged unless it is there.
-
-    Its file is loaded in any case: who promotes it at once need not do so again.
-    """
+    """The model in MLflow's form, logged unless it is there."""
     from resnet.registry import package
 
-    model, found = outputs.model, package.find(client, run_id)
-    return found or package.log(client, run_id, model, outputs.images_nhwc[:1])
+    found = package.find(client, run_id)
+    return found or package.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
 def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:

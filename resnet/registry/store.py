@@ -68,7 +68,7 @@ class _Client:
 
     def __init__(self, opened: MlflowClient, uri: str) -> None:
         self._opened, self._uri = opened, uri
-        self._places: dict[str | None, str] = {}  # a run's artifacts never move
+        self._places: dict[str | None, str] = {}  # of runs' artifacts, which stay
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._opened, name)
@@ -85,6 +85,7 @@ class _Client:
             found = get_artifact_repository(self._places[run_id], self._uri)
             return str(found.download_artifacts(path, into))
         except Exception as error:  # each kind of artifact store raises its own
+            self.get_run(run_id or "")  # a store that went away says so itself
             raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
 
     def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:

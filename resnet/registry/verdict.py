@@ -99,7 +99,7 @@ class Verdict:
         stem = f"gate/{self.uses:04}-{event[:8]}"
         client.log_dict(run_id, {"event": event, **self.as_dict()}, f"{stem}.json")
         title = f"The gate about {self.name} version {self.version}"
-        html = page.html(title, f"# {markdown.text(title)}\n\n{self.page()}")
+        html = page.html(title, f"# {markdown.text(title)}\n\n{self.page()}", {})
         client.log_text(run_id, html, f"{stem}.html")
 
 

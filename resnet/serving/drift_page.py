@@ -10,10 +10,10 @@ from resnet.registry.versions import Version
 from resnet.serving.drift import NAMES, Comparison, Drift
 
 HEADING = ("feature", "known", "found", "distance", "p", "drifted")
-SHOWS = {
+PICTURES = {  # what they show, by name
     "features": "Each feature, as known and as found",
     "distances": "The distances of each batch",
-}  # pictures
+}
 MEANS = {"confidence": "{:.1%}", "brightness": "{:.1f}", "contrast": "{:.1f}"}
 
 
@@ -46,7 +46,7 @@ def html(version: Version, found: Drift, rules: params.Monitor) -> str:
     title = f"{version.name} version {version.number}: {found.verdict.lower()}"
     together, *each = _tables(found) or [""]
     pictures = _pictures(found, rules)
-    shown = [page.picture(name, SHOWS[name]) for name in pictures]
+    shown = [page.picture(name, PICTURES[name]) for name in pictures]
     parts = [
         f"# {title}",
         headline(version, found) + ".",

@@ -87,7 +87,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing(
     tmp_path: Path, browse: Browse
 ) -> None:
     text = "![a picture](https://example.org/picture.png)\n\n<script>document.title='run'</script>"
-    (tmp_path / "page.html").write_text(page.html("A <title>", text))
+    (tmp_path / "page.html").write_text(page.html("A <title>", text, {}))
     seen = browse(tmp_path / "page.html")
     assert seen.title == "A <title>"
     assert "<script>" in seen.text
@@ -113,6 +113,7 @@ def test_the_same_registry_gives_the_same_card(published: tuple[Path, Version]) 
     root, version = published
     first, second = (card.make(root, version.name, "latest") for _ in range(2))
     assert first == second
+    assert first.html.count("data:image/png") == len(PICTURES)
 
 
 def test_a_card_says_how_to_rebuild_the_version_from_its_commit(about: About) -> None:
@@ -143,7 +144,7 @@ def test_what_people_typed_is_no_markup_on_a_card(about: About) -> None:
         profile=about.profile.model_copy(update={"extra": extra}),
         outcome=event,
     )
-    html = page.html("", told.page())
+    html = page.html("", told.page(), {})
     assert html.count("better ## The gate: passed [proof](https://example.org)") == 2
     assert "<td>*new*_2</td>" in html
     assert "<h2>The gate: passed" not in html

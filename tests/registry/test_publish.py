@@ -12,7 +12,9 @@ import pytest
 from resnet import files, model_file, params
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
+from resnet.probe import Probe
 from resnet.registry import gate, promotion, store, versions
+from resnet.registry.check import PROBE_FILE
 from resnet.registry.live import LiveRun
 from resnet.registry.publish import Status, publish, status
 
@@ -163,6 +165,29 @@ def test_a_publish_that_broke_off_is_completed_by_the_next(
     (run,) = runs_of(client, chosen)
     assert run.info.status == "FINISHED"
     assert len(client.get_metric_history(version.run_id, "train_loss")) == 2
+
+
+def test_a_version_is_asked_before_it_is_made_whoever_logged_its_parts(
+    local: Path,
+    chosen: params.Params,
+    write_outputs: WriteOutputs,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    write_outputs(local, chosen)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "as_default", lambda client: 1 / 0)  # when all parts are there
+        with pytest.raises(ZeroDivisionError):
+            publish(chosen, local)
+    client = store.client(local)
+    (run,) = runs_of(client, chosen)
+    asked = Probe.read(Path(client.download_artifacts(run.info.run_id, PROBE_FILE, str(tmp_path))))
+    other = tmp_path / Path(PROBE_FILE).name
+    Probe(asked.images_nhwc, asked.probabilities_nk[::-1]).write(other)
+    client.log_artifact(run.info.run_id, str(other), "probe")
+    with pytest.raises(PipelineError, match="differ by up to"):
+        publish(chosen, local)
+    assert status(chosen, local).version is None
 
 
 def test_publishing_completes_the_run_that_training_opened(

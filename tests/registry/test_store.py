@@ -1,13 +1,17 @@
 """Where MLflow's records are kept."""
 
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store
 
 OPEN = """
@@ -33,6 +37,22 @@ def test_a_moved_checkout_is_noticed(empty_store: Path, made_store: Path) -> Non
     assert store.moved_experiments(empty_store) == []
     elsewhere = store.local_artifacts(empty_store) / "0"  # `made_store` is a copy of that store
     assert store.moved_experiments(made_store) == [elsewhere]
+
+
+def test_a_store_that_goes_away_between_two_downloads_says_so(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    client = store.client(tmp_path)
+    run = client.create_run(store.experiment(client, "short-lived")).info.run_id
+    client.log_text(run, "here", "note.txt")
+    assert Path(client.download_artifacts(run, "note.txt", str(tmp_path))).read_text() == "here"
+    with pytest.raises(MlflowException, match="other.txt"):
+        client.download_artifacts(run, "other.txt", str(tmp_path))
+    with closing(sqlite3.connect(tmp_path / ".state" / "mlflow" / "mlflow.db")) as database:
+        database.execute("ALTER TABLE runs RENAME TO away")
+    with pytest.raises(UnreachableError, match="does not answer"):
+        client.download_artifacts(run, "other.txt", str(tmp_path))
 
 
 def test_a_server_that_does_not_answer_is_named_soon(

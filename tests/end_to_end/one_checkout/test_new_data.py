@@ -61,13 +61,13 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
     prefect.patch(at, schedule={"interval": 20}, active=True)
     try:
         (run, *_) = wait_for(started, seconds=240)
-        wait_for(lambda: looked_after(run["created"]))  # and once more, while the training goes on
+        wait_for(lambda: looked_after(run["created"]))
     finally:
         prefect.patch(at, active=False)
     prefect.wait(run["id"], "COMPLETED")
     # A look that has begun could tell of what the next test adds.
     wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
-    assert len(started()) == 1  # the look meanwhile told of nothing that is new
+    assert len(started()) == 1  # the second look told of nothing that is new
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
     return event
 
