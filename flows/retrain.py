@@ -1,8 +1,9 @@
 """The main flow: fetch → ingest → train → evaluate → publish → decide → promote."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,7 +99,8 @@ def _register(
     if promote != "never" and (returned or not found.decided):
         # What was published a moment ago was loaded and asked there.
         check = must_work if known else must_be_whole
-        decision = _decide(tree, chosen, version, promote, cause or str(flow_run.name), check)
+        reason = cause or str(flow_run.name)
+        decision = _until_settled(partial(_decide, tree, chosen, version, promote, reason, check))
     request = decision.request if decision else found.request
     waiting = request if request and request.waits else None
     if decision:
@@ -126,6 +128,16 @@ def _register(
     return state
 
 
+def _until_settled(decide: Callable[[], Decision]) -> Decision:
+    """What `decide` gives; it is asked again where production moved in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return decide()
+        except MovedError as error:
+            get_run_logger().warning("%s", error)
+    return decide()
+
+
 def _decide(
     tree: Path,
     chosen: params.Params,
@@ -134,23 +146,7 @@ def _decide(
     reason: str,
     check: Check,
 ) -> Decision:
-    """Ask the gate and do as it says; ask again where production moved in between."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return _decide_once(tree, chosen, version, promote, reason, check)
-        except MovedError as error:
-            get_run_logger().warning("%s", error)
-    return _decide_once(tree, chosen, version, promote, reason, check)
-
-
-def _decide_once(
-    tree: Path,
-    chosen: params.Params,
-    version: Version,
-    promote: Promote,
-    reason: str,
-    check: Check,
-) -> Decision:
+    """Ask the gate and do as it says. Raises MovedError where others move production."""
     verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
     run_id = str(flow_run.id)
     if promote == "ask":

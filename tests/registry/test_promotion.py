@@ -340,6 +340,7 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
     monkeypatch.setattr(retrain, "remote", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
-    assert retrain._decide(made_store, chosen, version, "if-better", "a test", check).promoted
+    words = made_store, chosen, version, "if-better", "a test", check
+    assert retrain._until_settled(partial(retrain._decide, *words)).promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine
