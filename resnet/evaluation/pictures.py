@@ -116,7 +116,7 @@ def mistakes(
     columns = max(1, int(np.ceil(np.sqrt(count))))
     rows = max(1, -(-len(shown) // columns))
     width, height = 1.9 * columns, 2.3 * rows + 0.5  # inches
-    # Constrained layout would measure two dozen titles, twice.
+    # A layout that looks for itself where two dozen pictures fit takes three times as long.
     figure = Figure(figsize=(width, height))
     figure.suptitle(
         f"The {len(shown)} most confident of {len(wrong):,} mistakes"

@@ -4,7 +4,6 @@
 is missing, does not.
 """
 
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from resnet import files, params, provenance
-from resnet.probe import Probe
-from resnet.registry import audit, card, check, gate, ledger, live, past, record, store, versions
+from resnet.registry import audit, card, gate, ledger, live, past, record, store, versions
 from resnet.registry.record import Outputs, Scores
 from resnet.registry.request import Request, newest
 from resnet.registry.versions import Version
@@ -106,10 +104,8 @@ def _run(client: Any, outputs: Outputs) -> str:
 
 def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
     name, scores = outputs.chosen.model_name, outputs.scores
-    # Also where its parts were logged before: who promotes it at once does not ask it again.
-    with tempfile.TemporaryDirectory() as folder:
-        probe = Path(client.download_artifacts(run_id, check.PROBE_FILE, folder))
-        Probe.read(probe).check(outputs.model)
+    # Also where a killed publish had: who promotes the version at once does not ask it again.
+    record.keep_probe(client, run_id, outputs)
     model_id = _logged_model(client, run_id, outputs)
     client.set_terminated(run_id)
     try:

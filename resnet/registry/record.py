@@ -15,6 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from resnet import files, packages, params, probe, processes, provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
+from resnet.probe import Probe
 from resnet.registry import check, curves, versions
 
 TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
@@ -109,6 +110,11 @@ class Outputs:
 
         return arrays.load(self.scores.paths.arrays, "test").images_nhwc[: probe.IMAGES]
 
+    @cached_property
+    def probe(self) -> Probe:
+        """What the model answers to these images. Needs TensorFlow. Raises as `model` does."""
+        return Probe.of(self.model, self.images_nhwc)
+
 
 def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
     """A new run with the parameters already in it; its id."""
@@ -128,7 +134,7 @@ def complete(client: Any, run_id: str, outputs: Outputs) -> None:
     tags = client.get_run(run_id).data.tags
     for name, log in PARTS.items():
         mark = outputs.scores.evaluation.hash if name == "evaluation" else "done"
-        if tags.get(f"logged.{name}") != mark:
+        if tags.get(f"logged.{name}") != mark or _is_lost(client, run_id, name):
             log(client, run_id, outputs)
             client.set_tag(run_id, f"logged.{name}", mark)
 
@@ -187,12 +193,12 @@ def _model(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_artifact(run_id, str(path))
 
 
-def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
+def keep_probe(client: Any, run_id: str, outputs: Outputs) -> None:
     """What the model answers to a few test images: whoever moves an alias asks it again."""
     folder, _, name = check.PROBE_FILE.rpartition("/")
     with tempfile.TemporaryDirectory() as room:
         path = Path(room) / name
-        probe.Probe.of(outputs.model, outputs.images_nhwc).write(path)
+        outputs.probe.write(path)
         client.log_artifact(run_id, str(path), folder)
 
 
@@ -217,9 +223,21 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
     "data": _data,
     "training": _training,
     "model": _model,
-    "probe": _probe,
+    "probe": keep_probe,
     "evaluation": _evaluation,
 }
+
+
+NEEDED = {"model": versions.MODEL_FILE, "probe": check.PROBE_FILE}  # before an alias moves
+
+
+def _is_lost(client: Any, run_id: str, part: str) -> bool:
+    """Whether an artifact that the check before a move needs is not there."""
+    path = NEEDED.get(part)
+    if path is None:
+        return False
+    folder = path.rpartition("/")[0] or None
+    return path not in {one.path for one in client.list_artifacts(run_id, folder)}
 
 
 def _reports(paths: params.Paths) -> tuple[Path, ...]:

@@ -122,8 +122,8 @@ def download(client: Any, version: Version, into: Path) -> Path:
     if found != version.file_hash:
         raise PipelineError(
             f"{version}: its {MODEL_FILE} has sha256 {found[:12]}…, {version.file_hash[:12]}… was "
-            "published: the registry's artifact is damaged; publish the model again from DVC's "
-            "cache, or take another version"
+            "published: the registry's artifact is damaged; put the file back, which DVC's cache "
+            "may still have, or take another version"
         )
     return path
 

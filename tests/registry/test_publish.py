@@ -14,7 +14,7 @@ from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
 from resnet.probe import Probe
 from resnet.registry import gate, promotion, store, versions
-from resnet.registry.check import PROBE_FILE
+from resnet.registry.check import PROBE_FILE, must_be_whole
 from resnet.registry.live import LiveRun
 from resnet.registry.publish import Status, publish, status
 
@@ -181,13 +181,31 @@ def test_a_version_is_asked_before_it_is_made_whoever_logged_its_parts(
             publish(chosen, local)
     client = store.client(local)
     (run,) = runs_of(client, chosen)
-    asked = Probe.read(Path(client.download_artifacts(run.info.run_id, PROBE_FILE, str(tmp_path))))
-    other = tmp_path / Path(PROBE_FILE).name
-    Probe(asked.images_nhwc, asked.probabilities_nk[::-1]).write(other)
-    client.log_artifact(run.info.run_id, str(other), "probe")
-    with pytest.raises(PipelineError, match="differ by up to"):
-        publish(chosen, local)
+    damaged = tmp_path / Path(PROBE_FILE).name
+    damaged.write_bytes(b"cut off")
+    client.log_artifact(run.info.run_id, str(damaged), "probe")
+    model = local / chosen.paths.model
+    with monkeypatch.context() as broken:
+        broken.setattr(model_file, "model_hash", lambda model: "0" * 64)
+        with pytest.raises(PipelineError, match="holds model 000000000000…, but"):
+            publish(chosen, local)
     assert status(chosen, local).version is None
+
+    version = publish(chosen, local)
+    asked = Probe.read(versions.fetch(client, version, PROBE_FILE, tmp_path / "asked"))
+    asked.check(model_file.load(model))
+
+
+def test_publishing_again_brings_back_what_the_check_before_a_move_needs(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, tmp_path: Path
+) -> None:
+    write_outputs(local, chosen)
+    version, client = publish(chosen, local), store.client(local)
+    artifacts = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
+    for name in (PROBE_FILE, versions.MODEL_FILE):
+        (artifacts / name).unlink()
+    assert publish(chosen, local) == version
+    must_be_whole(local, client, version)
 
 
 def test_publishing_completes_the_run_that_training_opened(
