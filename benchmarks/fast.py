@@ -3,7 +3,7 @@
     python -m benchmarks.fast                  # presets/fast.yaml, seeds 0, 1 and 2
     python -m benchmarks.fast --preset quick --seeds 0 1
 
-It is no part of `make bench`: a seed of `fast` takes nearly half an hour on two CPU cores. The raw
+It is no part of `make bench`: a seed of `fast` takes 25 to 50 minutes on two CPU cores. The raw
 images must be there (`resnet fetch`); everything else is written to a temporary folder.
 """
 
