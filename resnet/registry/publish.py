@@ -72,7 +72,9 @@ def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Vers
     with store.one_at_a_time(root, "publish"):
         version = versions.find(client, name, scores.model_hash)
         run_id = version.run_id if version else _run(client, outputs)
-        record.complete(client, run_id, outputs)
+        # Who promotes a new version at once does not ask it again, so it is asked now, also where a
+        # killed publish had.
+        record.complete(client, run_id, outputs, anew=() if version else ["probe"])
         if version is None:
             _create_version(client, run_id, outputs, cause)
             version = versions.latest(client, name)
@@ -104,8 +106,6 @@ def _run(client: Any, outputs: Outputs) -> str:
 
 def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
     name, scores = outputs.chosen.model_name, outputs.scores
-    # Also where a killed publish had: who promotes the version at once does not ask it again.
-    record.keep_probe(client, run_id, outputs)
     model_id = _logged_model(client, run_id, outputs)
     client.set_terminated(run_id)
     try:

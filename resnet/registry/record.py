@@ -4,7 +4,7 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from resnet import files, packages, params, probe, processes, provenance
+from resnet import files, packages, params, processes, provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
-from resnet.probe import Probe
+from resnet.probe import IMAGES, Probe
 from resnet.registry import check, curves, versions
 
 TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
@@ -108,12 +108,7 @@ class Outputs:
         """A few test images, uint8 (n, 32, 32, 3): the first."""
         from resnet.data import arrays
 
-        return arrays.load(self.scores.paths.arrays, "test").images_nhwc[: probe.IMAGES]
-
-    @cached_property
-    def probe(self) -> Probe:
-        """What the model answers to these images. Needs TensorFlow. Raises as `model` does."""
-        return Probe.of(self.model, self.images_nhwc)
+        return arrays.load(self.scores.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
 def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
@@ -125,8 +120,8 @@ def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[
     return str(run.info.run_id)
 
 
-def complete(client: Any, run_id: str, outputs: Outputs) -> None:
-    """Log the parts that the run lacks.
+def complete(client: Any, run_id: str, outputs: Outputs, anew: Collection[str] = ()) -> None:
+    """Log the parts that the run lacks, and those named in `anew` in any case.
 
     A part's tag is set when all of it is there, and a part can be logged twice without harm: so
     this can be killed anywhere and called again.
@@ -134,7 +129,8 @@ def complete(client: Any, run_id: str, outputs: Outputs) -> None:
     tags = client.get_run(run_id).data.tags
     for name, log in PARTS.items():
         mark = outputs.scores.evaluation.hash if name == "evaluation" else "done"
-        if tags.get(f"logged.{name}") != mark or _is_lost(client, run_id, name):
+        done = tags.get(f"logged.{name}") == mark and not _is_lost(client, run_id, name)
+        if name in anew or not done:
             log(client, run_id, outputs)
             client.set_tag(run_id, f"logged.{name}", mark)
 
@@ -193,12 +189,12 @@ def _model(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_artifact(run_id, str(path))
 
 
-def keep_probe(client: Any, run_id: str, outputs: Outputs) -> None:
+def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
     """What the model answers to a few test images: whoever moves an alias asks it again."""
     folder, _, name = check.PROBE_FILE.rpartition("/")
     with tempfile.TemporaryDirectory() as room:
         path = Path(room) / name
-        outputs.probe.write(path)
+        Probe.of(outputs.model, outputs.images_nhwc).write(path)
         client.log_artifact(run_id, str(path), folder)
 
 
@@ -223,11 +219,9 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
     "data": _data,
     "training": _training,
     "model": _model,
-    "probe": keep_probe,
+    "probe": _probe,
     "evaluation": _evaluation,
 }
-
-
 NEEDED = {"model": versions.MODEL_FILE, "probe": check.PROBE_FILE}  # before an alias moves
 
 

@@ -194,10 +194,8 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
     case = CASES[kind]
     begun = served if case.serves else registered
     begun.put_back()
-    mover, client = (
-        replace(begun.mover, verdicts={**begun.mover.verdicts}),
-        store.client(made_store),
-    )
+    mover = replace(begun.mover, verdicts={**begun.mover.verdicts})
+    client = store.client(made_store)
     case.before(mover, made_store)
     for number in (3, 4):
         mover.judge(made_store, number)
