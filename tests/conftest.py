@@ -60,6 +60,13 @@ def pytest_xdist_make_scheduler(config, log):
     return ByCheckout(config, log)
 
 
+def pytest_configure(config):
+    """Programs that many processes of JAX run are compiled once."""
+    if hasattr(config, "cache"):  # it can be switched off
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=40, help="how many trainings `make soak` ends")
     parser.addoption("--seed", type=int, default=0, help="decides which and when")

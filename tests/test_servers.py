@@ -11,16 +11,6 @@ from resnet import processes, servers
 from resnet.errors import PipelineError
 from resnet.registry import store
 
-
-def test_the_mlflow_server_shows_the_checkouts_own_store(tmp_path):
-    store.experiment(store.client(tmp_path), "made-before")
-    with servers.mlflow_server(tmp_path, servers.free_port()) as address:
-        from mlflow import MlflowClient
-
-        assert MlflowClient(address).get_experiment_by_name("made-before") is not None
-    assert not servers.answers(f"{address}/health")
-
-
 UI = """
 import sys
 from pathlib import Path

@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -39,12 +38,12 @@ def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with servers.mlflow_server(tmp_path_factory.mktemp("server"), port) as address:
+def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server on loopback, over a store with one experiment."""
+    root = tmp_path_factory.mktemp("server")
+    shutil.copytree(empty_store / ".state", root / ".state")
+    store.experiment(store.client(root), "made-before")
+    with servers.mlflow_server(root, servers.free_port()) as address:
         yield address
 
 

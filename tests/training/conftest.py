@@ -54,8 +54,8 @@ def prepared(folder: Path) -> Callable[..., Params]:
         }
         small = [
             *(f"paths.{name}={folder / file}" for name, file in paths.items()),
-            "net.widths=[4, 8]",
-            "net.depth=6",
+            "net.widths=[4]",
+            "net.depth=4",
             "train.device=cpu",
             "train.batch=32",
             "train.steps=20",

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +128,47 @@ def worker(checkout, prefect):
         yield running
 
 
+CALLED = """
+import importlib, json, sys
+for line in sys.stdin:
+    name, parameters = json.loads(line)
+    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    state = flow(**parameters, return_state=True)
+    print(state.state_details.flow_run_id, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
+    """A function that calls a flow, as Python code can, and gives the flow run.
+
+    All calls are made in one process: a run that a worker executes takes ten seconds until its
+    flow's first line, so that only what a worker adds is tested with one.
+    """
+    log = checkout.root / ".state" / "called.log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", CALLED],
+            cwd=checkout.root,
+            env=checkout.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+
+        def one(name: str, **parameters) -> dict:
+            print(json.dumps([name, parameters]), file=process.stdin, flush=True)
+            run = process.stdout.readline().strip()
+            assert run, log.read_text()
+            return prefect.get(f"flow_runs/{run}")
+
+        yield one
+        process.stdin.close()
+
+
 @pytest.fixture(scope="session")
 def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
     """`resnet run` in the new checkout, recorded by the server. Version 1 is in production."""
@@ -136,3 +179,25 @@ def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
 def registry(checkout, first_run):
     """A client of the checkout's store, once version 1 is in it."""
     return store.client(checkout.root)
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """A run of other parameters than params.yaml's that was told to end at its first step."""
+
+    override: str
+    mlflow_run: str
+    checkpoints: Path  # the folder of its training's
+    files: tuple[str, object]  # what git and the report said of the checkout before it
+
+
+@pytest.fixture(scope="session")
+def terminated(checkout, registry, wait_for) -> Terminated:
+    override = "train.steps=300"
+    files = checkout.git("status", "--porcelain"), checkout.report("training")
+    before = checkout.checkpoints("*")
+    with checkout.start("resnet", "run", "--set", override, "--promote", "never") as run:
+        (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)
+        run.terminate()
+        run.wait(timeout=60)
+    return Terminated(override, note.read_text(), note.parent, files)

@@ -24,23 +24,26 @@ class Asked:
     message: str
     page: str  # its artifact
     version: int  # which is asked about
+    mlflow_run: str  # its own
     production: int
 
 
 @pytest.fixture(scope="module")
-def asked(checkout, prefect, worker, registry) -> Asked:
-    """One that trains with other parameters, and whose version passes the gate."""
+def asked(checkout, prefect, worker, registry, terminated) -> Asked:
+    """One that goes on with a training that was ended, and whose version passes the gate."""
     production = versions.resolve(registry, NAME, "production").number
-    parameters = {"preset": "quick", "overrides": ["train.steps=50"], "promote": "ask"}
+    parameters = {"preset": "quick", "overrides": [terminated.override], "promote": "ask"}
     run = prefect.start("retrain/weekly", **parameters)
     state = prefect.wait(run, "COMPLETED")["state"]
     assert state["name"] == "Awaiting approval"
     page = prefect.artifacts(run)["result"]
-    version = versions.latest(registry, NAME).number
-    return Asked(run, parameters, state["message"], page, version, production)
+    version = versions.latest(registry, NAME)
+    return Asked(
+        run, parameters, state["message"], page, version.number, version.run_id, production
+    )
 
 
-def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, registry, asked, wait_for):
+def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, asked, wait_for):
     stages = {"fetch", "ingest", "annotate", "train", "evaluate"}
     assert set(prefect.tasks(asked.run)) == {
         "status",
@@ -59,20 +62,35 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, registry, 
         lambda: (lines := prefect.logs(asked.run)) and any(told in line for line in lines) and lines
     )
     assert "> exec python -m resnet train" in log
-    assert any(line.startswith("train: 100 % (50 of 50 steps)") for line in log)
-    assert any(line.startswith("train: ran in") and "train.steps 60 → 50" in line for line in log)
+    assert any(line.startswith("train: 100 % (300 of 300 steps)") for line in log)
+    assert any(line.startswith("train: ran in") and "train.steps 60 → 300" in line for line in log)
 
-    version = versions.resolve(registry, NAME, asked.version)
-    assert registry.get_run(version.run_id).data.params["train.steps"] == "50"
     assert prefect.artifacts(asked.run)["train-progress"] == 100
     assert f"# {NAME} version {asked.version}" in asked.page
     assert "## The gate: passed" in asked.page
     assert "| accuracy | " in asked.page
-    assert f"/runs/{version.run_id})" in asked.page
+    assert f"/runs/{asked.mlflow_run})" in asked.page
+
+
+def test_a_training_that_was_ended_goes_on_in_its_own_mlflow_run(
+    checkout, prefect, registry, asked, terminated
+):
+    assert any(line.startswith("going on after step") for line in prefect.logs(asked.run))
+    assert not terminated.checkpoints.exists()
+    assert asked.mlflow_run == terminated.mlflow_run
+    run = registry.get_run(asked.mlflow_run)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.steps"] == "300"
+    assert run.data.metrics["steps"] == 300
+    curve = registry.get_metric_history(asked.mlflow_run, "train_loss")
+    assert [point.step for point in curve] == sorted({point.step for point in curve})
+    assert curve[-1].step == 300
+    assert registry.get_model_version(NAME, str(asked.version)).tags["git_dirty"] == "false"
+    assert not (checkout.root / ".state" / "runs" / asked.run).exists()
 
 
 def test_what_passes_the_gate_waits_for_a_person(checkout, registry, asked):
-    for text in (asked.message, asked.page, checkout.run("resnet", "history").stdout):
+    for text in (asked.message, asked.page, checkout.call("history").stdout):
         assert f"{NAME} version {asked.version} is awaiting approval since" in text
         assert f"resnet approve {asked.version} --model {NAME} --reason" in text
     assert "prefect deployment run promote/by-hand --params" in asked.page
@@ -81,11 +99,11 @@ def test_what_passes_the_gate_waits_for_a_person(checkout, registry, asked):
 
 
 def test_a_run_with_nothing_to_do_tells_of_the_request_and_of_an_alias_that_was_moved_by_hand(
-    checkout, prefect, registry, asked, wait_for
+    checkout, prefect, call, registry, asked, wait_for
 ):
     registry.set_registered_model_alias(NAME, "production", str(asked.version))
-    run = prefect.start("retrain/weekly", **asked.parameters)
-    state = prefect.wait(run, "COMPLETED")["state"]
+    again = call("retrain", **asked.parameters)
+    run, state = again["id"], again["state"]
     told = (
         f"production names version {asked.version}, the ledger's last event says "
         f"{asked.production}: moved behind"
@@ -96,10 +114,12 @@ def test_a_run_with_nothing_to_do_tells_of_the_request_and_of_an_alias_that_was_
     assert f"**Warning**: {told}" in prefect.artifacts(run)["result"]
     wait_for(lambda: any(line.startswith(told) for line in prefect.logs(run)))
     restored = f"restored: restore {asked.production}"
-    assert checkout.run("resnet", "reconcile").stdout.startswith(restored)
+    assert checkout.call("reconcile").stdout.startswith(restored)
 
 
-def test_a_person_answers_by_the_form_and_another_rolls_back(checkout, prefect, registry, asked):
+def test_a_person_answers_by_the_form_and_another_rolls_back(
+    checkout, prefect, call, registry, asked
+):
     form = prefect.get("deployments/name/promote/by-hand")["parameter_openapi_schema"]
     assert form["properties"]["action"]["enum"] == ["promote", "approve", "reject"]
     assert all(field["description"] for field in form["properties"].values())
@@ -108,16 +128,14 @@ def test_a_person_answers_by_the_form_and_another_rolls_back(checkout, prefect, 
     prefect.wait(run, "COMPLETED")
     assert versions.resolve(registry, NAME, "production").number == asked.version
     assert "## The gate: passed" in prefect.artifacts(run)["result"]
-    words = ["resnet", "reject", str(asked.version), "--reason", "too late"]
-    done = checkout.run(*words, check=False)
+    done = checkout.call("reject", str(asked.version), "--reason", "too late", check=False)
     assert done.returncode == 1
     assert "was approved on" in done.stderr
 
     back = str(asked.production)
-    run = prefect.start("rollback/by-hand", reason="again", to=back, author="bob")
-    prefect.wait(run, "COMPLETED")
+    run = call("rollback", reason="again", to=back, author="bob")["id"]
     assert versions.resolve(registry, NAME, "production").number == asked.production
-    history = checkout.run("resnet", "history").stdout
+    history = checkout.call("history").stdout
     assert "request (approved)" in history
     assert "ann (through " in history
     (told,) = (line for line in history.splitlines() if f"flow run {run}" in line)
@@ -125,22 +143,22 @@ def test_a_person_answers_by_the_form_and_another_rolls_back(checkout, prefect, 
     assert "bob (through " in told
 
 
-def test_what_the_gate_refuses_fails_unless_it_is_forced(checkout, prefect, registry, asked):
+def test_what_the_gate_refuses_fails_unless_it_is_forced(checkout, prefect, call, registry, asked):
     before = versions.resolve(registry, NAME, "production").number
     wanted = {"version": str(asked.version), "reason": "a try"}
     with checkout.parameters("gate.size_bytes=1"):
-        run = prefect.start("promote/by-hand", **wanted)
-        found = prefect.wait(run, "FAILED")
+        found = call("promote", **wanted)
+        assert found["state"]["type"] == "FAILED"
         refused = f"{NAME} version {asked.version} is refused by the gate"
         assert found["state"]["message"].startswith(refused)
-        assert "## The gate: refused" in prefect.artifacts(run)["result"]
+        assert "## The gate: refused" in prefect.artifacts(found["id"])["result"]
         assert versions.resolve(registry, NAME, "production").number == before
 
-        prefect.wait(prefect.start("promote/by-hand", **wanted, force=True), "COMPLETED")
+        assert call("promote", **wanted, force=True)["state"]["type"] == "COMPLETED"
     assert versions.resolve(registry, NAME, "production").number == asked.version
 
 
-def test_a_request_is_rejected_by_the_form(checkout, prefect, registry, asked):
+def test_a_request_is_rejected(checkout, call, registry, asked):
     before = versions.resolve(registry, NAME, "production").number
     about = next(number for number in (asked.version, asked.production) if number != before)
     rules = params.load(checkout.root).gate.model_copy(update={"floor": 0.0})
@@ -150,8 +168,8 @@ def test_a_request_is_rejected_by_the_form(checkout, prefect, registry, asked):
     assert decision.request.waits
 
     answer = {"version": about, "action": "reject", "reason": "no", "author": "bob"}
-    run = prefect.start("promote/by-hand", **answer)
-    state = prefect.wait(run, "COMPLETED")["state"]
+    state = call("promote", **answer)["state"]
+    assert state["type"] == "COMPLETED"
     assert state["message"].startswith(f"reject {about}, by bob (through ")
     assert versions.resolve(registry, NAME, "production").number == before
 
@@ -181,7 +199,7 @@ def test_one_trains_the_others_wait_and_a_cancelled_one_leaves_nothing(
 
 
 def test_a_drifted_batch_leads_to_an_event_and_a_report(
-    checkout, prefect, worker, registry, tmp_path, wait_for
+    checkout, prefect, worker, call, registry, tmp_path, wait_for
 ):
     version = versions.resolve(registry, NAME, "production")
     images = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:300] // 2
@@ -192,7 +210,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
         named = {"event": {"name": ["resnet.drift"]}}
         return prefect.post("events/filter", filter=named)["events"]
 
-    few = prefect.wait(prefect.start("monitor/daily", batches=1), "COMPLETED")
+    few = call("monitor", batches=1)
     assert few["state"]["name"] == "Too few images"
     assert events() == []
 
@@ -216,12 +234,12 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert "data:image/png;base64" in Path(html).read_text()
     assert registry.get_run(report).data.tags["announced"] == event["id"]
 
-    again = prefect.wait(prefect.start("monitor/daily", batches=1), "COMPLETED")
+    again = call("monitor", batches=1)
     assert again["state"]["name"] == "Drifted"
     assert len(events()) == 1  # there is nothing new to tell of
 
-    words = ["resnet", "monitor", "--batches", "1", "--out", str(tmp_path / "report.html")]
-    done = checkout.run(*words, check=False)
+    words = ["monitor", "--batches", "1", "--out", str(tmp_path / "report.html")]
+    done = checkout.call(*words, check=False)
     assert done.returncode == 1
     assert f"report: {told['report']}" in done.stdout
     assert (tmp_path / "report.html").read_text() == Path(html).read_text()

@@ -40,7 +40,7 @@ def serving(registry):
 
 
 @pytest.fixture(scope="module")
-def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
+def night(checkout, prefect, worker, call, registry, serving, schedule, wait_for):
     """200 images are added while watch-data looks every 20 s; nobody types anything.
 
     What became of the version that was trained on them: the ledger's event.
@@ -53,21 +53,19 @@ def night(checkout, prefect, worker, registry, serving, schedule, wait_for):
     def started():
         return prefect.runs("retrain/on-new-data")
 
-    def looked_after(time):
-        looks = prefect.runs("watch-data/often", "COMPLETED")
-        return [look for look in looks if look["start_time"] > time]
-
     at, _ = schedule
     prefect.patch(at, schedule={"interval": 20}, active=True)
     try:
         (run, *_) = wait_for(started, seconds=240)
-        wait_for(lambda: looked_after(run["created"]))
     finally:
         prefect.patch(at, active=False)
+    look = call("watch_data")
+    assert look["state"]["name"] == "Unchanged"
+    assert "an event told so before" in look["state"]["message"]
     prefect.wait(run["id"], "COMPLETED")
     # A look that has begun could tell of what the next test adds.
     wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
-    assert len(started()) == 1  # the second look told of nothing that is new
+    assert len(started()) == 1
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
     return event
 
@@ -92,28 +90,31 @@ def test_added_images_lead_to_a_gated_version_that_says_why(
     ]
 
 
-def test_added_images_that_are_test_images_are_refused(checkout, prefect, worker, registry, night):
+def test_added_images_that_are_test_images_are_refused(
+    checkout, prefect, call, registry, night, wait_for
+):
     """With other parameters, for a change: the images are brought into a tree of the run's own."""
     test = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:1]
     add(checkout, "leak", test, [0])
     checkout.run("dvc", "add", "data/extra/leak")
-    run = prefect.start("retrain/weekly", overrides=["train.steps=40"])
-    found = prefect.wait(run, "FAILED")
+    found = call("retrain", overrides=["train.steps=40"])
+    run = found["id"]
     assert prefect.tasks(run)["pull"] == "Completed"
     assert "leak: 1 of its images are images of the test split" in found["state"]["message"]
-    assert not any("Traceback" in line for line in prefect.logs(run))
+    log = wait_for(lambda: "Finished in" in (told := "".join(prefect.logs(run))) and told)
+    assert "Traceback" not in log
     assert versions.latest(registry, NAME).number == night.version
 
 
 def test_images_that_are_taken_away_lead_back_to_the_version_of_before(
-    checkout, prefect, worker, registry, night
+    checkout, call, registry, night
 ):
     extra = checkout.root / "data" / "extra"
     for path in [path for path in extra.iterdir() if path.name[0] != "."]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run = prefect.start("retrain/on-new-data", cause="night was taken away")
-    prefect.wait(run, "COMPLETED")
+    run = call("retrain", cause="night was taken away")
+    assert run["state"]["type"] == "COMPLETED"
     event = ledger.events(registry, NAME)[-1]
-    assert (event.version, event.reason, event.flow_run) == (1, "night was taken away", run)
+    assert (event.version, event.reason, event.flow_run) == (1, "night was taken away", run["id"])
     assert event.action == "promote"
     assert versions.latest(registry, NAME).number == night.version
