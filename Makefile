@@ -21,8 +21,9 @@ run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
 test: .venv/installed  ## the tests
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 20
 
-soak: .venv/installed  ## kill trainings at random, KILLS times; each must end with the same bits
-	@$(BIN)/pytest tests/end_to_end/soak.py --kills $(KILLS) --seed $(SEED)
+soak: .venv/installed  ## kill trainings at random, KILLS times, and each move of an alias at every write
+	@$(BIN)/pytest tests/end_to_end/soak.py tests/registry/test_kill.py \
+		--kills $(KILLS) --seed $(SEED) --every-write
 
 check: .venv/installed  ## formatting, lint, types, who may import whom
 	@$(BIN)/ruff format --check .

@@ -70,6 +70,9 @@ def pytest_configure(config):
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=40, help="how many trainings `make soak` ends")
     parser.addoption("--seed", type=int, default=0, help="decides which and when")
+    parser.addoption(
+        "--every-write", action="store_true", help="kill before each write, not before each second"
+    )
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
