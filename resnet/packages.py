@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName, default_environment
 from packaging.utils import canonicalize_name
@@ -23,10 +24,12 @@ Pins = Mapping[str, frozenset[str]]
 """The versions of each package; a lock may have several, for several Pythons."""
 
 
+@cache
 def listed() -> str:
     """Every installed distribution, as lines of a requirements file."""
-    found = importlib.metadata.distributions()
-    return "\n".join(sorted({f"{one.name}=={one.version}" for one in found})) + "\n"
+    # Each look at a distribution's metadata parses the whole of it.
+    found = (one.metadata for one in importlib.metadata.distributions())
+    return "\n".join(sorted({f"{one['Name']}=={one['Version']}" for one in found})) + "\n"
 
 
 def pins(text: str, where: Mapping[str, str] | None = None) -> Pins:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from resnet import files
 from resnet.errors import PipelineError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -234,7 +235,7 @@ def merge(
                 f"override '{override}': want section.key=value, such as train.epochs=3"
             )
         try:
-            value = yaml.safe_load(text)
+            value = files.parse_yaml(text)
         except yaml.YAMLError as error:
             raise PipelineError(f"override '{override}': '{text}' is not YAML: {error}") from None
         for part in reversed(key.split(".")):
@@ -272,7 +273,7 @@ def dump(values: Mapping[str, Any]) -> str:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_bytes())
+        values = files.parse_yaml(path.read_bytes())
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,5 +1,5 @@
 """What all tests share: an environment without the user's own servers, folders and deafness, which
-worker a test goes to, and a browser to look at pages with."""
+worker a test goes to and when, and a browser to look at pages with."""
 
 import os
 import shutil
@@ -53,6 +53,16 @@ class ByCheckout(LoadFileScheduling):
         file = super()._split_scope(nodeid)
         folder = file.rpartition("/")[0]
         return folder if folder.endswith("/one_checkout") else file
+
+
+LONGEST = ("end_to_end", "training", "registry")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest goes first, so that the workers end together."""
+    folders = {name: place for place, name in enumerate(LONGEST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: folders.get(item.path.relative_to(tests).parts[0], len(folders)))
 
 
 @pytest.hookimpl(optionalhook=True)  # where xdist is switched off, nobody asks
