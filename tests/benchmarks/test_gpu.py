@@ -50,6 +50,7 @@ def test_a_folder_is_kept_until_what_is_trained_in_it_is_another(tmp_path: Path)
 
 def test_a_network_is_trained_scored_and_reported(tmp_path: Path) -> None:
     chosen = ["data.dataset=generated", "train.device=cpu", "train.epochs=null", "train.steps=2"]
+    chosen += ["net.depth=4", "net.widths=[8]"]
     told = ["--preset", "smoke", "--seeds", "0", "--work", str(tmp_path)]
     told += [word for one in chosen for word in ("--set", one)]
     subprocess.run(

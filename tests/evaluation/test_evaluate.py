@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -178,6 +177,8 @@ def test_the_compiled_pass_is_the_model_whatever_the_batch() -> None:
 
 def test_the_compiled_pass_is_the_model_on_jax_too() -> None:
     code = """
+from resnet import backend
+backend.select("jax", "cpu")
 import keras, numpy as np
 from resnet.forward import compiled
 layers = keras.layers
@@ -196,7 +197,6 @@ print(keras.backend.backend(), abs(compiled(model)(images) - expected).max() < 1
 """
     said = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
         check=True,

@@ -1,6 +1,7 @@
 """The page that a version has in its artifacts, and how a browser shows it."""
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet import page, params, processes
-from resnet.errors import PipelineError
+from resnet import cli, page, params
 from resnet.registry import approval, card, gate, ledger, promotion, store, versions
 from resnet.registry.about import PICTURES, About, Batch, ClassScore
 from resnet.registry.event import Event
@@ -168,18 +168,24 @@ def test_a_mark_says_that_the_card_is_there_whenever_its_writer_is_killed(
 
 
 def test_the_command_writes_the_card_to_a_file_and_says_where_it_is_kept(
-    published: tuple[Path, Version], tmp_path: Path
+    published: tuple[Path, Version],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, version = published
     (root / "dvc.yaml").touch()
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
+    monkeypatch.chdir(root)
     out = tmp_path / "card.html"
-    first, second = processes.resnet(["card", "1", "--out", str(out)], root, lambda line: None)
+    assert cli.main(["card", "1", "--out", str(out)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("cifar10-resnet version 1: file:///")
     assert first.endswith("/artifacts/model-card.html")
     assert second == str(out)
     assert out.read_bytes() == kept(root, version, tmp_path / "got").read_bytes()
-    with pytest.raises(PipelineError, match="is a folder: name a file"):
-        processes.resnet(["card", "1", "--out", str(tmp_path)], root, lambda line: None)
+    assert cli.main(["card", "1", "--out", str(tmp_path)]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err
 
 
 def test_drawing_a_card_loads_neither_tensorflow_nor_matplotlib() -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as parquet
 import pytest
 import yaml
 
-from resnet import backend, cache, files, packages, params, rebuild
+from resnet import backend, cache, cli, files, packages, params, rebuild
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Predictions
 from resnet.registry import claims, store
@@ -435,22 +435,19 @@ def test_a_commit_without_a_lock_says_nothing_about_packages(published: Publishe
     assert (result.state, result.text) == ("UNKNOWN", "the commit has no requirements.lock")
 
 
-def test_a_damaged_model_file_fails_and_the_command_ends_with_1(published: Published) -> None:
+def test_a_damaged_model_file_fails_and_the_command_ends_with_1(
+    published: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
+    monkeypatch.chdir(published.root)
     model = published.artifact("model.keras")
-    words = ["verify", "1", "--model", published.name]
     with published.written(model, model.read_bytes() + b"\0"):
-        done = subprocess.run(
-            [sys.executable, "-m", "resnet", *words],
-            cwd=published.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1, done.stderr
-    assert "FAIL     model        " in done.stdout
-    assert "the registry's artifact is damaged" in done.stdout
-    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in done.stdout
-    assert "verify: evaluation" in done.stderr
+        assert cli.main(["verify", "1", "--model", published.name]) == 1
+    told = capsys.readouterr()
+    assert "FAIL     model        " in told.out
+    assert "the registry's artifact is damaged" in told.out
+    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in told.out
+    assert "verify: evaluation" in told.err
 
 
 def test_an_interrupted_verification_leaves_nothing_behind(

@@ -10,7 +10,7 @@ from resnet.params import Params
 from resnet.training.diagnostics import Diagnostics, block
 
 STANDARD = [128.0] * 3, [60.0] * 3
-HE = ["net.block=basic", "net.stem=convolution"]
+HE = ["net.block=basic", "net.stem=convolution", "net.depth=6", "net.widths=[4, 8]"]
 
 
 @pytest.fixture(scope="module")

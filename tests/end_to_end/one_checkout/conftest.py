@@ -73,7 +73,7 @@ class Prefect:
             if found["state_type"] in ("FAILED", "CRASHED", "CANCELLED", "COMPLETED"):
                 break
             time.sleep(0.5)
-        logs = "\n".join(self.logs(run))
+        logs = "\n".join(line["message"] for line in self._logs(run))
         raise AssertionError(f"{found['state']}, wanted {states}; its log:\n{logs}")
 
     def runs(self, deployment: str, *states: str):
@@ -82,11 +82,19 @@ class Prefect:
         chosen = {"flow_runs": {"state": {"type": {"any_": states}}}} if states else {}
         return self.post("flow_runs/filter", deployments={"id": {"any_": [found["id"]]}}, **chosen)
 
-    def logs(self, run: str) -> list[str]:
-        found = self.post(
-            "logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC"
-        )
-        return [entry["message"] for entry in found]
+    def logs(self, run: str, seconds: float = 60) -> list[str]:
+        """What a run that has ended told, once its last line is there: they come in portions."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            lines = self._logs(run)
+            own = [line["message"] for line in lines if line["task_run_id"] is None]
+            if any(message.startswith("Finished in state") for message in own):
+                return [line["message"] for line in lines]
+            time.sleep(0.5)
+        raise AssertionError(f"the last line has not come; what has: {lines}")
+
+    def _logs(self, run: str) -> list[dict]:
+        return self.post("logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
 
     def tasks(self, run: str) -> dict[str, str]:
         """{a task's name: the state it ended in}"""

@@ -145,10 +145,10 @@ def test_a_terminated_run_leaves_its_checkpoint_behind_and_no_training(
 
 
 @pytest.fixture(scope="module")
-def interrupted(checkout, registry, wait_for):
+def interrupted(checkout, prefect, call, registry, wait_for):
     """A version whose training was a `dvc repro` in a shell, ended twice and begun again.
 
-    Its number, and what the last `dvc repro` printed, and the run that registered it.
+    Its number, and what the last `dvc repro` and the run that registered it said.
     """
     files = [checkout.root / name for name in ("params.yaml", "dvc.lock")]
     saved = [path.read_bytes() for path in files]
@@ -175,8 +175,8 @@ def interrupted(checkout, registry, wait_for):
             dvc.kill()  # its stage lives on for a moment
             dvc.wait()
             done = checkout.run("dvc", "repro")
-        run = checkout.run("resnet", "run", "--promote", "never")
-        return versions.latest(registry, NAME).number, done.stdout, run.stderr
+        run = call("retrain", promote="never")["id"]
+        return versions.latest(registry, NAME).number, done.stdout, prefect.logs(run)
     finally:
         for path, content in zip(files, saved, strict=True):
             path.write_bytes(content)
@@ -186,9 +186,9 @@ def interrupted(checkout, registry, wait_for):
 def test_a_dvc_repro_goes_on_after_its_end_and_the_next_run_registers_what_it_made(
     checkout, registry, interrupted
 ):
-    number, repro, run = interrupted
+    number, repro, log = interrupted
     assert "going on after step" in repro
-    assert "train: skipped: its " in run
+    assert any(line.startswith("train: skipped: its ") for line in log)
     made = registry.get_run(versions.resolve(registry, NAME, number).run_id)
     assert made.data.params["train.steps"] == "400"
     assert registry.get_metric_history(made.info.run_id, "train_loss")[-1].step == 400
@@ -242,13 +242,6 @@ def test_data_and_models_travel_through_the_default_remote(checkout, first_run, 
     new_clone.run("dvc", "pull")
     for name in ("models/model.keras", "reports/metrics.json", "data/arrays/test_images.npy"):
         assert (new_clone.root / name).read_bytes() == (checkout.root / name).read_bytes()
-
-
-def test_a_new_clone_verifies_a_version_and_without_its_data_does_not_know(checkout, new_clone):
-    done = new_clone.call("verify", "production")
-    unknown = {name for name, state in states(done.stdout).items() if state != "PASS"}
-    assert unknown == {"data", "score"}, done.stdout
-    assert set(states(done.stdout).values()) == {"PASS", "UNKNOWN"}
 
 
 def test_a_new_clone_trains_the_interrupted_version_again_to_the_same_bits_from_the_remotes_data(
