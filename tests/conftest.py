@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import Engine, event
 from xdist.scheduler import LoadFileScheduling
 
+from resnet import backend
+
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
 
@@ -28,6 +30,11 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # Many processes share the machine's cores: threads for all of them in each would wait in turn.
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 os.environ.update(dict.fromkeys(THREADS, "1"))
+
+# Keras without what it imports for nothing: each worker of the whole suite needs it, a few tests
+# may not.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    backend.select("tensorflow", "cpu")
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

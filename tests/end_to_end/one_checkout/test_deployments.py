@@ -210,8 +210,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert few["state"]["name"] == "Too few images"
     assert events() == []
 
-    run = prefect.start("score/by-hand", source=str(source), out=str(out))
-    state = prefect.wait(run, "COMPLETED")["state"]
+    state = call("score", source=str(source), out=str(out))["state"]
     assert f"ecorded in {NAME}-batches" in state["message"]
     assert list(pd.read_parquet(out)["version"]) == [version.number] * len(images)
 
