@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-# libyaml's, an eighth of the time, where PyYAML was built with it.
+# libyaml's, in an eighth of the time, where PyYAML was built with it.
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -47,9 +47,13 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def parse_yaml(text: str | bytes) -> Any:
-    """What YAML says, in plain values. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=YAML_LOADER)  # noqa: S506  (both loaders are safe)
+def read_yaml(path: Path) -> Any:
+    """What a file says, in plain values. Raises yaml.YAMLError, which shows the wrong line."""
+    content = path.read_bytes()
+    try:
+        return yaml.load(content, Loader=YAML_LOADER)  # noqa: S506  (both loaders are safe)
+    except yaml.YAMLError:
+        return yaml.safe_load(content)  # libyaml names the line only
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

@@ -4,7 +4,6 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Mapping
-from functools import cache
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName, default_environment
 from packaging.utils import canonicalize_name
@@ -24,7 +23,6 @@ Pins = Mapping[str, frozenset[str]]
 """The versions of each package; a lock may have several, for several Pythons."""
 
 
-@cache
 def listed() -> str:
     """Every installed distribution, as lines of a requirements file."""
     # Each look at a distribution's metadata parses the whole of it.

@@ -235,7 +235,7 @@ def merge(
                 f"override '{override}': want section.key=value, such as train.epochs=3"
             )
         try:
-            value = files.parse_yaml(text)
+            value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise PipelineError(f"override '{override}': '{text}' is not YAML: {error}") from None
         for part in reversed(key.split(".")):
@@ -273,7 +273,7 @@ def dump(values: Mapping[str, Any]) -> str:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        values = files.parse_yaml(path.read_bytes())
+        values = files.read_yaml(path)
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

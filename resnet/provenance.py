@@ -72,7 +72,7 @@ class Lock:
         path = root / "dvc.lock"
         mend = "restore it with git, or remove it and run 'dvc repro'"
         try:
-            values = files.parse_yaml(path.read_bytes()) or {}
+            values = files.read_yaml(path) or {}
             _Form.model_validate(values)
         except FileNotFoundError:
             raise PipelineError(f"{path} is not there: run 'dvc repro' first") from None

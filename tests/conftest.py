@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Engine, event
@@ -30,11 +31,6 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # Many processes share the machine's cores: threads for all of them in each would wait in turn.
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 os.environ.update(dict.fromkeys(THREADS, "1"))
-
-# Keras without what it imports for nothing: each worker of the whole suite needs it, a few tests
-# may not.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    backend.select("tensorflow", "cpu")
 
 # A shell starts its background jobs deaf to Ctrl-C, and all that they start inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,14 +58,12 @@ class ByCheckout(LoadFileScheduling):
         return folder if folder.endswith("/one_checkout") else file
 
 
-LONGEST = ("end_to_end", "training", "registry")
+LONGEST_FIRST = [Path(__file__).parent / name for name in ("end_to_end", "training", "registry")]
 
 
 def pytest_collection_modifyitems(items):
     """What takes longest goes first, so that the workers end together."""
-    folders = {name: place for place, name in enumerate(LONGEST)}
-    tests = Path(__file__).parent
-    items.sort(key=lambda item: folders.get(item.path.relative_to(tests).parts[0], len(folders)))
+    items.sort(key=lambda item: [folder not in item.path.parents for folder in LONGEST_FIRST])
 
 
 @pytest.hookimpl(optionalhook=True)  # where xdist is switched off, nobody asks
@@ -78,10 +72,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure(config):
-    """Programs that many processes of JAX run are compiled once."""
-    if hasattr(config, "cache"):  # it can be switched off
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    """A worker of the whole suite imports Keras as our programs do: for TensorFlow alone."""
+    if hasattr(config, "workerinput"):
+        with patch.dict(os.environ):  # the tests' own processes choose for themselves
+            backend.select("tensorflow", "cpu")
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,7 @@
 """A file is written whole or not at all."""
 
 import pytest
+import yaml
 
 from resnet import files
 
@@ -37,3 +38,12 @@ def test_nan_never_gets_into_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "x.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_yaml_is_shown_with_its_place(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("data: {dataset: cifar10}\ntrain: [1\n")
+    with pytest.raises(yaml.YAMLError, match=r"train: \[1\n +\^"):
+        files.read_yaml(path)
+    path.write_text("data: {dataset: cifar10}\n")
+    assert files.read_yaml(path) == {"data": {"dataset": "cifar10"}}

@@ -24,7 +24,6 @@ def test_the_ui_prints_both_addresses_serves_a_named_sqlite_file_and_ends_by_ctr
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/mlflow.db")
-    store.experiment(store.client(tmp_path), "made-before")
     ports = [servers.free_port() for _ in range(2)]
     command = [sys.executable, "-c", UI, str(tmp_path), *map(str, ports)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
@@ -35,13 +34,14 @@ def test_the_ui_prints_both_addresses_serves_a_named_sqlite_file_and_ends_by_ctr
             assert servers.is_prefect(f"{prefect}/api")
             from mlflow import MlflowClient
 
-            assert MlflowClient(mlflow).get_experiment_by_name("made-before") is not None
+            MlflowClient(mlflow).create_experiment("made-by-the-server")
             ui.send_signal(signal.SIGINT)
             assert ui.wait(60) == 0
             assert not any(map(servers.answers, (f"{prefect}/api/health", f"{mlflow}/health")))
         finally:
             processes.end(ui.pid)
     assert not (tmp_path / ".state" / "mlflow").exists()
+    assert store.client(tmp_path).get_experiment_by_name("made-by-the-server") is not None
 
 
 def test_what_is_neither_a_file_nor_a_server_is_not_served(tmp_path, monkeypatch):

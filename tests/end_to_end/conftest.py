@@ -1,10 +1,11 @@
-"""Clones of the repository, in which tests type what a user types."""
+"""Clones of the repository, in which tests type what a user types, or call it."""
 
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
@@ -42,18 +43,19 @@ class Checkout:
         return done
 
     def call(self, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-        """A `resnet` command in this process, which has imported what would take it seconds."""
+        """A `resnet` command in this process, which has imported what would take it seconds.
+
+        Its own code is this repository's; what it starts is the clone's.
+        """
         out, err = io.StringIO(), io.StringIO()
         with (
             patch.dict(os.environ, {**self.env, **env}, clear=True),
+            patch.object(tempfile, "tempdir", None),  # TMPDIR decides anew
             chdir(self.root),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            try:
-                code = cli.main(words)
-            except SystemExit as wrong_usage:
-                code = wrong_usage.code
+            code = cli.main(words)
         done = subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
         if check:
             assert done.returncode == 0, done.stdout + done.stderr

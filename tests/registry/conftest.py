@@ -39,10 +39,9 @@ def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server on loopback, over a store with one experiment."""
+    """The address of a real MLflow server on loopback, over a store that was there before."""
     root = tmp_path_factory.mktemp("server")
     shutil.copytree(empty_store / ".state", root / ".state")
-    store.experiment(store.client(root), "made-before")
     with servers.mlflow_server(root, servers.free_port()) as address:
         yield address
 

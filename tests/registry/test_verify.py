@@ -1,5 +1,6 @@
 """A version that was really made is verified; and each part of its record, damaged, is found."""
 
+import functools
 import json
 import os
 import platform
@@ -84,6 +85,15 @@ class Published:
                     self.client.set_model_version_tag(self.name, "1", name, before[name])
                 else:
                     self.client.delete_model_version_tag(self.name, "1", name)
+
+
+LISTED = functools.cache(packages.listed)  # which reads the metadata of hundreds of packages
+
+
+@pytest.fixture(autouse=True)
+def listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each verification asks what is installed, and no test installs anything."""
+    monkeypatch.setattr(packages, "listed", LISTED)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from resnet.training.diagnostics import Diagnostics
 Settings = Callable[..., Params]
 
 STEPS = 10
+TWO_GROUPS = "net.depth=6", "net.widths=[4, 8]"
 JAX = """
 import json, sys
 from resnet import backend, params
@@ -113,14 +114,14 @@ def refusal(p: Params) -> str:
 
 @pytest.fixture(scope="module")
 def ours(settings_of_module: Settings) -> dict[str, Any]:
-    p = settings_of_module()
+    p = settings_of_module(*TWO_GROUPS)
     return measured(p, made(p))
 
 
 @pytest.fixture(scope="module")
 def theirs(settings_of_module: Settings) -> dict[str, Any]:
     """What a process that runs on JAX, with two CPU devices, has measured."""
-    p = settings_of_module("train.backend=jax").model_dump_json()
+    p = settings_of_module("train.backend=jax", *TWO_GROUPS).model_dump_json()
     told = subprocess.run(
         [sys.executable, "-c", JAX, str(Path(__file__).parent), p],
         env={**os.environ, "XLA_FLAGS": FLAGS},
@@ -145,7 +146,9 @@ def test_jax_and_tensorflow_make_the_same_steps_from_the_same_weights(
 def test_jax_and_tensorflow_diagnose_alike(
     settings_of_module: Settings, theirs: dict[str, Any]
 ) -> None:
-    assert theirs["diagnosed"] == pytest.approx(diagnosed(settings_of_module()), rel=1e-4)
+    assert theirs["diagnosed"] == pytest.approx(
+        diagnosed(settings_of_module(*TWO_GROUPS)), rel=1e-4
+    )
 
 
 def test_the_layers_that_jax_trains_sooner_give_what_keras_s_own_give(

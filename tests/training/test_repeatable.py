@@ -42,8 +42,8 @@ def test_trainings_beside_each_other_make_the_same_steps_again_and_again(
 ) -> None:
     """With params.yaml's own network; each of the two keeps the other from its threads.
 
-    With Muon's polynomial as a sum of three terms, an earlier fault, it fails: five times of five,
-    on two cores.
+    With Muon's polynomial as a sum of three terms, an earlier fault, it fails: six times of six, on
+    two cores.
     """
     env = with_all_cores(os.environ)
     both = [

@@ -29,8 +29,7 @@ def start(settings: Callable[..., Params], tmp_path: Path) -> Callable[..., Proc
         folder = tmp_path / name
         files = {"model": "model.keras", "history": "history.csv", "training": "training.json"}
         outputs = [f"paths.{what}={folder / file}" for what, file in files.items()]
-        small = "net.widths=[4]", "net.depth=4", "train.backend=jax"
-        p = settings(*small, *outputs, *overrides)
+        p = settings("train.backend=jax", *outputs, *overrides)
         folder.mkdir()
         (folder / "params.yaml").write_text(params.dump(p.model_dump(mode="json")))
         shutil.copy(ROOT / "dvc.yaml", folder)

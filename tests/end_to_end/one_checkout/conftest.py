@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet import servers
+from resnet import processes, servers
 from resnet.registry import store
 
 
@@ -94,7 +94,11 @@ class Prefect:
         raise AssertionError(f"the last line has not come; what has: {lines}")
 
     def _logs(self, run: str) -> list[dict]:
-        return self.post("logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
+        wanted, found, page = {"flow_run_id": {"any_": [run]}}, [], None
+        while page is None or page:
+            page = self.post("logs/filter", logs=wanted, sort="TIMESTAMP_ASC", offset=len(found))
+            found += page
+        return found
 
     def tasks(self, run: str) -> dict[str, str]:
         """{a task's name: the state it ended in}"""
@@ -138,25 +142,25 @@ def worker(checkout, prefect):
 
 CALLED = """
 import importlib, json, sys
+told, sys.stdout = sys.stdout, sys.stderr
 for line in sys.stdin:
     name, parameters = json.loads(line)
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
     state = flow(**parameters, return_state=True)
-    print(state.state_details.flow_run_id, flush=True)
+    print(state.state_details.flow_run_id, file=told, flush=True)
 """
 
 
 @pytest.fixture(scope="session")
 def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
-    """A function that calls a flow, as Python code can, and gives the flow run.
+    """A function that calls a flow, as Python code can, and gives the flow run once it has ended.
 
     All calls are made in one process: a run that a worker executes takes ten seconds until its
-    flow's first line, so that only what a worker adds is tested with one.
+    flow's first line. It is for what a worker adds nothing to.
     """
     log = checkout.root / ".state" / "called.log"
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
+    with log.open("w") as errors:
+        process = subprocess.Popen(
             [sys.executable, "-c", CALLED],
             cwd=checkout.root,
             env=checkout.env,
@@ -164,17 +168,22 @@ def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-        ) as process,
-    ):
+        )
 
-        def one(name: str, **parameters) -> dict:
-            print(json.dumps([name, parameters]), file=process.stdin, flush=True)
-            run = process.stdout.readline().strip()
-            assert run, log.read_text()
-            return prefect.get(f"flow_runs/{run}")
+    def one(name: str, ends: str = "COMPLETED", **parameters) -> dict:
+        assert process.poll() is None, log.read_text()
+        print(json.dumps([name, parameters]), file=process.stdin, flush=True)
+        run = process.stdout.readline().strip()
+        assert run, log.read_text()
+        found = prefect.get(f"flow_runs/{run}")
+        assert found["state_type"] == ends, (found["state"], log.read_text())
+        return found
 
+    try:
         yield one
-        process.stdin.close()
+    finally:
+        processes.end(process.pid)
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +204,7 @@ class Terminated:
 
     override: str
     mlflow_run: str
-    checkpoints: Path  # the folder of its training's
+    checkpoints: Path  # its training's folder of them
     files: tuple[str, object]  # what git and the report said of the checkout before it
 
 

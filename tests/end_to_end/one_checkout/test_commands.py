@@ -1,4 +1,4 @@
-"""The main job, typed in a shell: real stages, a real DVC repository, a real MLflow store."""
+"""The main job by its commands: real stages, a real DVC repository, a real MLflow store."""
 
 import itertools
 import json
