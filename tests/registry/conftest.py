@@ -37,6 +37,17 @@ def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card, "follow", lambda client, event: None)
 
 
+@pytest.fixture
+def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Work in a checkout, to call a command; what that adds to the variables goes with the test."""
+
+    def into(root: Path) -> None:
+        monkeypatch.setattr(os, "environ", os.environ.copy())
+        monkeypatch.chdir(root)
+
+    return into
+
+
 @pytest.fixture(scope="session")
 def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real MLflow server on loopback, over a store that was there before."""

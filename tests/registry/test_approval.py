@@ -1,6 +1,5 @@
 """Ask, approve and reject in a real SQLite store."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -471,7 +470,7 @@ def test_the_commands_answer_and_say_why_they_cannot(
     asked: Callable[..., list[int]],
     register: Register,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = "typed"
@@ -480,8 +479,7 @@ def test_the_commands_answer_and_say_why_they_cannot(
     shutil.copytree(made_store / ".state", tmp_path / ".state")
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path)
     words = ["2", "--model", name, "--reason", "no"]
     assert cli.main(["history", "--model", name]) == 0
     assert f'  resnet reject 2 --model {name} --reason "…"' in capsys.readouterr().out

@@ -1,7 +1,6 @@
 """The page that a version has in its artifacts, and how a browser shows it."""
 
 import itertools
-import os
 import shutil
 import subprocess
 import sys
@@ -170,13 +169,12 @@ def test_a_mark_says_that_the_card_is_there_whenever_its_writer_is_killed(
 def test_the_command_writes_the_card_to_a_file_and_says_where_it_is_kept(
     published: tuple[Path, Version],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, version = published
     (root / "dvc.yaml").touch()
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
-    monkeypatch.chdir(root)
+    enter(root)
     out = tmp_path / "card.html"
     assert cli.main(["card", "1", "--out", str(out)]) == 0
     first, second = capsys.readouterr().out.splitlines()

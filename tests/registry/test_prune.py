@@ -432,13 +432,12 @@ def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[...,
 def test_the_command_only_lists_until_it_is_told_to_delete(
     checkout: Path,
     version: Callable[..., int],
-    monkeypatch: pytest.MonkeyPatch,
+    enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, checkout / name)
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
-    monkeypatch.chdir(checkout)
+    enter(checkout)
     version()
     before = in_cache(checkout)
     assert cli.main(["prune", "--days", "0"]) == 0

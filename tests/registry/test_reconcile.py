@@ -1,6 +1,5 @@
 """What a crash left, and what a hand in MLflow's page did, is found and put right."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -340,13 +339,12 @@ def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
 def test_the_commands_say_what_is_wrong_and_what_they_did(
     empty_store: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path)
     assert doctor.ledgers(tmp_path)[0].text == "nothing was registered yet"
     shutil.copytree(empty_store / ".state", tmp_path / ".state")
     client = store.client(tmp_path)

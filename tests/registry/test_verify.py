@@ -446,10 +446,9 @@ def test_a_commit_without_a_lock_says_nothing_about_packages(published: Publishe
 
 
 def test_a_damaged_model_file_fails_and_the_command_ends_with_1(
-    published: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    published: Published, enter: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a command adds to it
-    monkeypatch.chdir(published.root)
+    enter(published.root)
     model = published.artifact("model.keras")
     with published.written(model, model.read_bytes() + b"\0"):
         assert cli.main(["verify", "1", "--model", published.name]) == 1
