@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
-from resnet import servers, stand_in
+from resnet import params, servers, stand_in
 
 
 def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in: bool) -> None:
     """Run the flow in this process and print its result. Raises what the flow raised.
 
     With `or_stand_in`, the generated data set takes the place of CIFAR-10 where that cannot be had,
-    and the first line and the last say so.
+    and the first line and the last say so. Raises PipelineError for parameters that are wrong,
+    before anything is started.
     """
-    notice = stand_in.notice(root, preset, overrides) if or_stand_in else None
+    chosen = params.check(params.merge(params.read(root), root, preset, overrides))
+    notice = stand_in.notice(root, chosen) if or_stand_in else None
     if notice:
         print(notice)
         overrides = [*overrides, stand_in.OVERRIDE]

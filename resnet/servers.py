@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -28,14 +29,18 @@ def serve(root: Path) -> None:
     where a port is taken, or MLflow's variable names what cannot be served.
     """
     with ExitStack() as stack:
+
+        @cache
+        def mlflow() -> str:
+            return _named("MLFLOW_TRACKING_URI") or stack.enter_context(
+                mlflow_server(root, MLFLOW_PORT)
+            )
+
         prefect = _named("PREFECT_API_URL") or stack.enter_context(
-            prefect_server(root, PREFECT_PORT)
-        )
-        mlflow = _named("MLFLOW_TRACKING_URI") or stack.enter_context(
-            mlflow_server(root, MLFLOW_PORT)
+            prefect_server(root, PREFECT_PORT, meanwhile=lambda api: mlflow())
         )
         print(f"Prefect: {prefect.removesuffix('/api')}")
-        print(f"MLflow:  {mlflow}")
+        print(f"MLflow:  {mlflow()}")
         print("Ctrl-C stops both.", flush=True)
         try:
             while True:

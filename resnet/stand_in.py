@@ -8,9 +8,8 @@ from resnet.data import sources
 OVERRIDE = "data.dataset=generated"  # puts it there
 
 
-def notice(root: Path, preset: str, overrides: list[str]) -> str | None:
+def notice(root: Path, chosen: params.Params) -> str | None:
     """Why CIFAR-10 cannot be had, as a line for the user; None where it can, or is not wanted."""
-    chosen = params.check(params.merge(params.read(root), root, preset, overrides))
     if chosen.data.dataset != "cifar10":
         return None
     why = sources.why_not(chosen.data, chosen.paths)

@@ -1,21 +1,39 @@
 """A command's lines come one by one, and nothing of it outlives its caller."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from resnet import processes
 
+REPOSITORY = Path(__file__).parents[1]
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import signal, time; "
     "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)
+"""
+
+COMMAND = """
+import os, sys
+from pathlib import Path
+from resnet import cli, processes
+from resnet.cli import pipeline
+
+def work(root, arguments):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    say = lambda line: print(line, flush=True)
+    processes.stream([sys.executable, "-c", code], root, os.environ, say)
+
+pipeline._doctor = work
+sys.exit(cli.main(["doctor"]))
 """
 
 
@@ -63,6 +81,18 @@ def test_the_error_is_the_last_one_with_all_its_lines():
         "the parameters:\n  a\n  b"
     )
     assert processes.error(["fine"]) is None
+
+
+def test_a_command_of_ours_that_is_terminated_ends_what_it_has_started(tmp_path):
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    words = [sys.executable, "-c", COMMAND]
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as ours:
+        child = int(ours.stdout.readline())
+        ours.terminate()
+        assert ours.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not lives(child)
 
 
 def test_a_command_and_its_deaf_child_end_with_their_caller(tmp_path, monkeypatch):

@@ -176,7 +176,7 @@ def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.5)
+        time.sleep(0.2)
     return value
 
 

@@ -4,9 +4,11 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,31 @@ def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         return int(made.version)
 
     return one
+
+
+@pytest.fixture(scope="module")
+def save(
+    made_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Callable[[], None]]:
+    """Save `made_store`, which is in use, as it is; what that gives puts it back."""
+    database = made_store / ".state" / "mlflow" / "mlflow.db"
+    artifacts = store.local_artifacts(made_store)
+
+    def now() -> Callable[[], None]:
+        saved = tmp_path_factory.mktemp("saved")
+        shutil.copy(database, saved / "database")
+        shutil.copytree(artifacts, saved / "artifacts")
+
+        def put_back() -> None:
+            source, target = sqlite3.connect(saved / "database"), sqlite3.connect(database)
+            with closing(source), closing(target):
+                source.backup(target)
+            shutil.rmtree(artifacts)
+            shutil.copytree(saved / "artifacts", artifacts)
+
+        return put_back
+
+    return now
 
 
 @pytest.fixture(scope="session")

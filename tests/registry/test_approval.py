@@ -26,9 +26,10 @@ NOTHING_PASSES = GATE.model_copy(update={"floor": 1.0})  # whoever asks this gat
 Register = Callable[..., int]
 Act = Callable[..., Decision]
 Evaluate = Callable[..., Evaluation]
+Asked = Callable[..., list[Any]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ask(check: Callable[..., None]) -> Act:
     def do(root: Path, name: str, version: int, hours: float = 72, **words: Any) -> Decision:
         verdict = gate.judge(root, name, version, words.pop("rules", GATE))
@@ -45,7 +46,7 @@ def approve(check: Callable[..., None]) -> Act:
     return partial(approval.approve, check=check)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def promote(check: Callable[..., None]) -> Act:
     def do(root: Path, name: str, version: int, **words: Any) -> Decision:
         verdict = gate.judge(root, name, version, GATE)
@@ -54,16 +55,32 @@ def promote(check: Callable[..., None]) -> Act:
     return do
 
 
-@pytest.fixture
-def asked(made_store: Path, register: Register, promote: Act, ask: Act) -> Callable[..., list[int]]:
-    """Register versions of a name, promote the first, and request approval of the others."""
+@pytest.fixture(scope="module")
+def asked(
+    made_store: Path,
+    register: Register,
+    promote: Act,
+    ask: Act,
+    save: Callable[[], Callable[[], None]],
+) -> Asked:
+    """The name and the versions of a model of which the first is in production.
 
-    def one(name: str, *correct: int) -> list[int]:
-        numbers = [register(name, count) for count in correct or (8000, 8050)]
-        promote(made_store, name, numbers[0], reason="the first")
+    Approval of the others was requested. Each test has that again, whatever others have made of it.
+    """
+    made: dict[tuple[int, ...], Callable[[], None]] = {}
+
+    def one(*correct: int) -> list[Any]:
+        correct = correct or (8000, 8050)
+        name, numbers = "-".join(map(str, ("asked", *correct))), range(1, 1 + len(correct))
+        if correct in made:
+            made[correct]()
+            return [name, *numbers]
+        assert [register(name, count) for count in correct] == [*numbers]
+        promote(made_store, name, 1, reason="the first")
         for number in numbers[1:]:
             assert ask(made_store, name, number).request is not None
-        return numbers
+        made[correct] = save()
+        return [name, *numbers]
 
     return one
 
@@ -115,11 +132,8 @@ def test_a_request_keeps_the_verdict_and_moves_the_candidate_alone(
     assert timedelta(hours=71.9) < waits <= timedelta(hours=72)
 
 
-def test_asking_again_makes_no_second_request(
-    made_store: Path, asked: Callable[..., list[int]], ask: Act
-) -> None:
-    name = "again"
-    _, second = asked(name)
+def test_asking_again_makes_no_second_request(made_store: Path, asked: Asked, ask: Act) -> None:
+    name, _, second = asked()
     past = events(made_store, name)
     again = ask(made_store, name, second)
     assert again.event is None
@@ -132,10 +146,9 @@ def test_asking_again_makes_no_second_request(
 
 
 def test_asking_by_other_rules_takes_the_place_of_the_open_request(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act, ask: Act
+    made_store: Path, asked: Asked, approve: Act, ask: Act
 ) -> None:
-    name = "rules"
-    _, second = asked(name)
+    name, _, second = asked()
     other = GATE.model_copy(update={"floor": 0.6})
     ask(made_store, name, second, rules=other)
     assert [one.state for one in standing(made_store, name)] == ["replaced", "open"]
@@ -178,10 +191,9 @@ def test_a_verdict_that_production_has_left_behind_makes_no_request(
 
 
 def test_an_approval_promotes_by_the_verdict_of_the_request(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act
+    made_store: Path, asked: Asked, approve: Act
 ) -> None:
-    name = "approved"
-    first, second = asked(name)
+    name, first, second = asked()
     done = approve(
         made_store, name, "candidate", NOTHING_PASSES, reason="looked at it", who="ann@host"
     )
@@ -209,10 +221,9 @@ def test_a_version_that_does_not_work_is_not_asked_about(
 
 
 def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the_request(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act, evaluation: Evaluate
+    made_store: Path, asked: Asked, approve: Act, evaluation: Evaluate
 ) -> None:
-    name = "evaluated-again"
-    _, second = asked(name)
+    name, _, second = asked()
     client = store.client(made_store)
     version = versions.resolve(client, name, second)
     renewed = evaluation(version.model_hash, 8050)
@@ -227,10 +238,9 @@ def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the
 
 
 def test_a_version_that_does_not_work_is_not_approved_and_its_request_waits_on(
-    made_store: Path, asked: Callable[..., list[int]]
+    made_store: Path, asked: Asked
 ) -> None:
-    name = "broken"
-    first, second = asked(name)
+    name, first, second = asked()
 
     def fails(root: Path, client: Any, version: versions.Version) -> None:
         raise PipelineError(f"{version} does not work")
@@ -242,10 +252,9 @@ def test_a_version_that_does_not_work_is_not_approved_and_its_request_waits_on(
 
 
 def test_the_gate_is_asked_again_where_production_has_moved_and_may_pass(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act
+    made_store: Path, asked: Asked, approve: Act
 ) -> None:
-    name = "moved"
-    _, second, third = asked(name, 8000, 8050, 8060)
+    name, _, second, third = asked(8000, 8050, 8060)
     assert approve(made_store, name, second, GATE, reason="good").promoted
     assert approve(made_store, name, third, GATE, reason="better").promoted
     event = events(made_store, name)[-1]
@@ -255,10 +264,9 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_may_pass(
 
 
 def test_the_gate_is_asked_again_where_production_has_moved_and_may_refuse(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act
+    made_store: Path, asked: Asked, approve: Act
 ) -> None:
-    name = "outdone"
-    _, much_better, second = asked(name, 8000, 9000, 8050)
+    name, _, much_better, second = asked(8000, 9000, 8050)
     approve(made_store, name, much_better, GATE, reason="good")
     done = approve(made_store, name, second, GATE, reason="I like it", who="ann@host")
     assert not done.promoted
@@ -270,10 +278,9 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_may_refuse(
 
 
 def test_the_gate_is_asked_again_where_production_has_moved_and_come_back(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act, check: Callable[..., None]
+    made_store: Path, asked: Asked, approve: Act, check: Callable[..., None]
 ) -> None:
-    name = "there-and-back"
-    first, other, second = asked(name, 8000, 8050, 8050)
+    name, first, other, second = asked(8000, 8050, 8050)
     approve(made_store, name, other, GATE, reason="good")
     promotion.rollback(made_store, name, reason="not so good", to=first, check=check)
     assert not approve(made_store, name, second, NOTHING_PASSES, reason="good").promoted
@@ -282,14 +289,13 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_come_back(
 @pytest.mark.parametrize("act", ["promote", "ask"])
 def test_what_the_gate_refuses_to_others_leaves_the_request_to_the_person_who_was_asked(
     made_store: Path,
-    asked: Callable[..., list[int]],
+    asked: Asked,
     approve: Act,
     ask: Act,
     check: Callable[..., None],
     act: str,
 ) -> None:
-    name = f"others-{act}"
-    first, second = asked(name)
+    name, first, second = asked()
     if act == "ask":
         assert ask(made_store, name, second, rules=NOTHING_PASSES).event is not None
     else:  # as a retraining does at night by rules that are new
@@ -303,21 +309,17 @@ def test_what_the_gate_refuses_to_others_leaves_the_request_to_the_person_who_wa
 
 
 def test_an_approval_by_the_verdict_of_its_request_uses_the_test_images_no_more(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act, promote: Act
+    made_store: Path, asked: Asked, approve: Act, promote: Act
 ) -> None:
-    name = "used"
-    _, second, third = asked(name, 8000, 8050, 8060)
+    name, _, second, third = asked(8000, 8050, 8060)
     assert [one.verdict.uses for one in standing(made_store, name)] == [2, 3]
     done = approve(made_store, name, second, GATE, reason="good")
     assert (done.verdict.uses, done.event.evidence["uses"]) == (2, 2)
     assert approve(made_store, name, third, GATE, reason="good").verdict.uses == 4
 
 
-def test_a_rejection_is_an_event_that_moves_nothing(
-    made_store: Path, asked: Callable[..., list[int]]
-) -> None:
-    name = "rejected"
-    first, second = asked(name)
+def test_a_rejection_is_an_event_that_moves_nothing(made_store: Path, asked: Asked) -> None:
+    name, first, second = asked()
     before = aliases(made_store, name)
     event = approval.reject(made_store, name, second, reason="not in winter", who="bob@host")
     assert str(event) == f"reject {second}, by bob@host: not in winter"
@@ -327,10 +329,9 @@ def test_a_rejection_is_an_event_that_moves_nothing(
 
 
 def test_what_was_answered_or_has_expired_is_answered_no_more(
-    made_store: Path, asked: Callable[..., list[int]], register: Register, approve: Act, ask: Act
+    made_store: Path, asked: Asked, register: Register, approve: Act, ask: Act
 ) -> None:
-    name = "closed"
-    first, rejected = asked(name)
+    name, first, rejected = asked()
     expired = register(name, 8060)
     ask(made_store, name, expired, hours=-1)
     approval.reject(made_store, name, rejected, reason="no", who="bob@host")
@@ -338,7 +339,7 @@ def test_what_was_answered_or_has_expired_is_answered_no_more(
     for version, told in (
         (rejected, r"was rejected on .* UTC: reject 2, by bob@host: no: there is nothing to ans"),
         (expired, "version 3 expired on .* counts as rejected: there is nothing to answer"),
-        (first, r"nobody has asked for closed version 1 \(production\) to be approved"),
+        (first, rf"nobody has asked for {name} version 1 \(production\) to be approved"),
     ):
         with pytest.raises(PipelineError, match=f"{told}.*'resnet promote {version} --reason"):
             approve(made_store, name, version, GATE, reason="yes")
@@ -348,11 +349,8 @@ def test_what_was_answered_or_has_expired_is_answered_no_more(
     assert aliases(made_store, name)["production"] == first
 
 
-def test_an_answer_needs_a_reason(
-    made_store: Path, asked: Callable[..., list[int]], approve: Act
-) -> None:
-    name = "unreasoned"
-    _, second = asked(name)
+def test_an_answer_needs_a_reason(made_store: Path, asked: Asked, approve: Act) -> None:
+    name, _, second = asked()
     with pytest.raises(PipelineError, match="reason is empty"):
         approve(made_store, name, second, GATE, reason=" ")
     with pytest.raises(PipelineError, match="reason is empty"):
@@ -361,10 +359,9 @@ def test_an_answer_needs_a_reason(
 
 
 def test_promoting_a_version_answers_the_request_about_it(
-    made_store: Path, asked: Callable[..., list[int]], promote: Act
+    made_store: Path, asked: Asked, promote: Act
 ) -> None:
-    name = "promoted"
-    _, second = asked(name)
+    name, _, second = asked()
     promote(made_store, name, second, reason="now")
     request, event = events(made_store, name)[-2:]
     assert (event.action, event.request) == ("promote", request.id)
@@ -372,10 +369,9 @@ def test_promoting_a_version_answers_the_request_about_it(
 
 
 def test_an_answer_given_while_another_was_on_its_way_is_refused(
-    made_store: Path, asked: Callable[..., list[int]], check: Callable[..., None]
+    made_store: Path, asked: Asked, check: Callable[..., None]
 ) -> None:
-    name = "outrun"
-    first, second = asked(name)
+    name, first, second = asked()
     found = standing(made_store, name)[0]
     wanted = Event("approve", name, second, {}, "ann@host", "good", request=found.event.id)
     approval.reject(made_store, name, second, reason="no", who="bob@host")
@@ -386,14 +382,13 @@ def test_an_answer_given_while_another_was_on_its_way_is_refused(
 
 def test_of_two_answers_at_once_one_wins_and_the_other_is_told_whose(
     made_store: Path,
-    asked: Callable[..., list[int]],
+    asked: Asked,
     approve: Act,
     tmp_path: Path,
     fork: Callable[[Callable[[], object]], int],
     wait: Callable[[int], int],
 ) -> None:
-    name = "both"
-    first, second = asked(name)
+    name, first, second = asked()
 
     def answer(who: str, act: Callable[..., object]) -> None:
         try:
@@ -467,14 +462,13 @@ def test_a_version_that_somebody_was_asked_about_is_decided_whatever_the_answer(
 
 def test_the_commands_answer_and_say_why_they_cannot(
     made_store: Path,
-    asked: Callable[..., list[int]],
+    asked: Asked,
     register: Register,
     tmp_path: Path,
     enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    name = "typed"
-    asked(name)
+    name, *_ = asked()
     register(name, 5000)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
     for file in ("params.yaml", "dvc.yaml"):
@@ -484,8 +478,10 @@ def test_the_commands_answer_and_say_why_they_cannot(
     assert cli.main(["history", "--model", name]) == 0
     assert f'  resnet reject 2 --model {name} --reason "…"' in capsys.readouterr().out
     assert cli.main(["promote", "3", "--model", name, "--reason", "a try"]) == 1
-    assert capsys.readouterr().out.startswith("typed version 3 is refused by the gate\nFAIL  floor")
+    assert capsys.readouterr().out.startswith(
+        f"{name} version 3 is refused by the gate\nFAIL  floor"
+    )
     assert cli.main(["reject", *words]) == 0
     assert capsys.readouterr().out.startswith("reject 2, by ")
     assert cli.main(["approve", *words]) == 1
-    assert "error: the request to approve typed version 2 was rejected" in capsys.readouterr().err
+    assert f"error: the request to approve {name} version 2 was rejected" in capsys.readouterr().err

@@ -5,10 +5,7 @@ and the approval.
 """
 
 import itertools
-import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +22,7 @@ from resnet.registry.verdict import Verdict
 GATE = params.load(Path(__file__).parents[2]).gate
 Register = Callable[..., int]
 Check = Callable[..., None]
+Save = Callable[[], Callable[[], None]]
 Killed = Callable[[Callable[[], object], int], bool]
 Aliases = dict[str, int]
 
@@ -138,31 +136,8 @@ CASES = {
 class Saved:
     """A store as it was at one moment, and who moves its model."""
 
-    database: Path
-    copy: Path
+    put_back: Callable[[], None]
     mover: Mover
-
-    def put_back(self) -> None:
-        """Give the database, which is in use, the contents that it had then."""
-        source, target = sqlite3.connect(self.copy), sqlite3.connect(self.database)
-        with closing(source), closing(target):
-            source.backup(target)
-
-
-Save = Callable[[Mover], Saved]
-
-
-@pytest.fixture(scope="module")
-def save(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Save:
-    """A function that saves `made_store` as it is."""
-
-    def now(mover: Mover) -> Saved:
-        database = made_store / ".state" / "mlflow" / "mlflow.db"
-        copy = tmp_path_factory.mktemp("saved") / database.name
-        shutil.copy(database, copy)
-        return Saved(database, copy, mover)
-
-    return now
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +146,7 @@ def registered(register: Register, check: Check, save: Save) -> Saved:
     mover = Mover("mortal", check)
     for number, correct in enumerate((400, 400, 400, 100), 1):
         assert register(mover.name, correct, images=500) == number
-    return save(mover)
+    return Saved(save(), mover)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +157,7 @@ def served(made_store: Path, registered: Saved, save: Save) -> Saved:
         mover.promote(made_store, number, "the state before")
     for number in (3, 4):
         mover.judge(made_store, number)
-    return save(mover)
+    return Saved(save(), mover)
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -205,12 +180,12 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
     for number in (3, 4):
         mover.judge(made_store, number)
     past = ledger.events(client, mover.name)
-    saved = save(mover)
+    put_back = save()
 
     more: set[int] = set()  # events than before
     every = pytestconfig.getoption("--every-write") or kind in ("promote", "approve")
     for writes in itertools.count(0, 1 if every else 2):
-        saved.put_back()
+        put_back()
         died = killed(lambda: case.act(mover, made_store), writes)
         serving = versions.with_alias(client, mover.name, "production")
         if serving or case.serves:

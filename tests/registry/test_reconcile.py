@@ -17,20 +17,25 @@ Check = Callable[..., None]
 Register = Callable[..., int]
 REPOSITORY = Path(__file__).parents[2]
 GATE = params.load(REPOSITORY).gate
+NAME = "promoted"
+
+
+@pytest.fixture(scope="module")
+def history_of_two(
+    made_store: Path, register: Register, check: Check, save: Callable[[], Callable[[], None]]
+) -> Callable[[], None]:
+    """Three versions, of which the first two were promoted; call it to have that again."""
+    for number in [register(NAME) for _ in range(3)][:2]:
+        verdict = gate.judge(made_store, NAME, number, GATE)
+        promotion.promote(made_store, verdict, reason=f"number {number}", check=check)
+    return save()
 
 
 @pytest.fixture
-def promoted(made_store: Path, register: Register, check: Check) -> Callable[[str], list[int]]:
-    """Register three versions of a name and promote the first two."""
-
-    def one(name: str) -> list[int]:
-        numbers = [register(name) for _ in range(3)]
-        for number in numbers[:2]:
-            verdict = gate.judge(made_store, name, number, GATE)
-            promotion.promote(made_store, verdict, reason=f"number {number}", check=check)
-        return numbers
-
-    return one
+def promoted(history_of_two: Callable[[], None]) -> str:
+    """The name of a model with that history, whatever other tests have made of it."""
+    history_of_two()
+    return NAME
 
 
 def names(client: Any, name: str, alias: str = "production") -> int | None:
@@ -48,28 +53,27 @@ def intent(client: Any, name: str, checked: bool = True) -> Event:
 
 
 def test_a_move_that_only_lacks_its_end_is_finished(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+    made_store: Path, promoted: str, check: Check
 ) -> None:
-    promoted("lacks-end")
+    name = promoted
     client = store.client(made_store)
-    intent(client, "lacks-end")
+    intent(client, name)
     for alias in ("candidate", "production"):
-        client.set_registered_model_alias("lacks-end", alias, "3")
-    (problem,) = history.read(made_store, "lacks-end")[1]
+        client.set_registered_model_alias(name, alias, "3")
+    (problem,) = history.read(made_store, name)[1]
     assert problem.startswith("begun and not finished: promote 3, candidate 2 → 3, production 2 →")
-    assert reconcile(made_store, "lacks-end", check=check) == [
+    assert reconcile(made_store, name, check=check) == [
         "finished: promote 3, candidate 2 → 3, production 2 → 3, by ann@host: doomed"
     ]
-    assert ledger.events(client, "lacks-end")[-1].version_to == 3
-    assert reconcile(made_store, "lacks-end", check=check) == []
+    assert ledger.events(client, name)[-1].version_to == 3
+    assert reconcile(made_store, name, check=check) == []
 
 
 @pytest.mark.parametrize("aliases", [["production"], ["candidate", "production"]])
 def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check, aliases: list[str]
+    made_store: Path, promoted: str, check: Check, aliases: list[str]
 ) -> None:
-    name = f"by-hand-{len(aliases)}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     intent(client, name, checked=False)  # its process was killed during the check
     for alias in aliases:
@@ -83,22 +87,21 @@ def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
 
 
 def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+    made_store: Path, promoted: str, check: Check
 ) -> None:
-    promoted("mixed")
+    name = promoted
     client = store.client(made_store)
-    intent(client, "mixed")
-    client.set_registered_model_alias("mixed", "production", "3")
-    lines = reconcile(made_store, "mixed", accept=True, reason="it serves", check=check)
+    intent(client, name)
+    client.set_registered_model_alias(name, "production", "3")
+    lines = reconcile(made_store, name, accept=True, reason="it serves", check=check)
     assert [line.partition(":")[0] for line in lines] == ["undone", "recorded"]
-    assert (names(client, "mixed"), names(client, "mixed", "candidate")) == (3, 2)
+    assert (names(client, name), names(client, name, "candidate")) == (3, 2)
 
 
 def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+    made_store: Path, promoted: str, check: Check
 ) -> None:
-    name = "sleepy"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
 
     def sleeps(root: Path, client: Any, version: versions.Version) -> None:
@@ -108,7 +111,7 @@ def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
         assert reconcile(made_store, name, check=check)[0].startswith("undone: promote 3")
 
     verdict = gate.judge(made_store, name, 3, GATE)
-    with pytest.raises(PipelineError, match="the lock sleepy.lock, .* is not there any more"):
+    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* is not there any more"):
         promotion.promote(made_store, verdict, reason="slow", check=sleeps)
     assert history.read(made_store, name)[1] == []
     assert names(client, name) == 2
@@ -116,12 +119,11 @@ def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
 
 def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
     made_store: Path,
-    promoted: Callable[[str], list[int]],
+    promoted: str,
     check: Check,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name = "late"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     check_off = ledger.check_off
 
@@ -135,7 +137,7 @@ def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
     strict = GATE.model_copy(update={"floor": 1.0})
     verdict = gate.judge(made_store, name, 3, strict)
     monkeypatch.setattr(ledger, "check_off", sleeps)
-    with pytest.raises(PipelineError, match="the lock late.lock, .* is not there any more"):
+    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* is not there any more"):
         promotion.promote(made_store, verdict, reason="slow", check=check)
     events, problems = history.read(made_store, name)
     assert ([event.action for event in events[2:]], problems) == (["refuse"], [])
@@ -144,30 +146,28 @@ def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
 
 def test_the_next_mover_settles_what_was_left_and_tells_it(
     made_store: Path,
-    promoted: Callable[[str], list[int]],
+    promoted: str,
     check: Check,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    name = "inherited"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     intent(client, name)
     client.set_registered_model_alias(name, "candidate", "3")
     assert promotion.rollback(made_store, name, reason="on", check=check).version_to == 1
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.message.startswith("inherited: what a killed process left is undone: promote 3")
+    assert record.message.startswith(f"{name}: what a killed process left is undone: promote 3")
 
 
 @pytest.mark.parametrize("candidate_was_moved", [False, True])
 def test_a_move_that_has_not_reached_production_is_undone(
     made_store: Path,
-    promoted: Callable[[str], list[int]],
+    promoted: str,
     check: Check,
     candidate_was_moved: bool,
 ) -> None:
-    name = f"half-moved-{candidate_was_moved}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     begun = intent(client, name)
     if candidate_was_moved:
@@ -181,10 +181,9 @@ def test_a_move_that_has_not_reached_production_is_undone(
 
 
 def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check
+    made_store: Path, promoted: str, check: Check
 ) -> None:
-    name = "behind"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
     told = "production names version 3, the ledger's last event says 2: moved behind the ledger's"
@@ -202,10 +201,9 @@ def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
 
 @pytest.mark.parametrize("stray", [3, None])
 def test_what_the_ledger_says_is_put_back(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check, stray: int | None
+    made_store: Path, promoted: str, check: Check, stray: int | None
 ) -> None:
-    name = f"put-back-{stray}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     move.point(client, name, "production", stray)
     told = f"names version {stray}" if stray else "is gone"
@@ -219,10 +217,9 @@ def test_what_the_ledger_says_is_put_back(
 
 @pytest.mark.parametrize("stray", [3, None])
 def test_what_was_found_is_accepted_with_a_reason(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check, stray: int | None
+    made_store: Path, promoted: str, check: Check, stray: int | None
 ) -> None:
-    name = f"accepted-{stray}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     move.point(client, name, "production", stray)
     with pytest.raises(PipelineError, match="reason is empty"):
@@ -245,13 +242,12 @@ def test_what_was_found_is_accepted_with_a_reason(
 @pytest.mark.parametrize(("stray", "accept"), [(3, False), (1, True), (None, True)])
 def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
     made_store: Path,
-    promoted: Callable[[str], list[int]],
+    promoted: str,
     check: Check,
     stray: int | None,
     accept: bool,
 ) -> None:
-    name = f"stray-candidate-{stray}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     move.point(client, name, "candidate", stray)
     (problem,) = history.read(made_store, name)[1]
@@ -268,10 +264,9 @@ def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
 
 @pytest.mark.parametrize("accept", [False, True])
 def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
-    made_store: Path, promoted: Callable[[str], list[int]], accept: bool
+    made_store: Path, promoted: str, accept: bool
 ) -> None:
-    name = f"worn-out-{accept}"
-    promoted(name)
+    name = promoted
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
     intent(client, name, checked=False)
@@ -298,11 +293,8 @@ def test_a_version_that_came_into_production_without_any_ledger_can_only_be_acce
     assert "production none → 1" in line
 
 
-def test_a_broken_ledger_stops_every_move(
-    made_store: Path, promoted: Callable[[str], list[int]], check: Check
-) -> None:
-    name = "torn"
-    promoted(name)
+def test_a_broken_ledger_stops_every_move(made_store: Path, promoted: str, check: Check) -> None:
+    name = promoted
     client = store.client(made_store)
     client.set_tag(ledger.events(client, name)[0].id, "reason", "none of your business")
     verdict = gate.judge(made_store, name, 3, GATE)
@@ -321,16 +313,16 @@ def test_a_broken_ledger_stops_every_move(
 
 
 def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
-    made_store: Path, promoted: Callable[[str], list[int]]
+    made_store: Path, promoted: str
 ) -> None:
-    promoted("under-way")
+    name = promoted
     client = store.client(made_store)
-    with lock.holding(client, "under-way", "bob@host"):
-        client.set_registered_model_alias("under-way", "candidate", "1")
+    with lock.holding(client, name, "bob@host"):
+        client.set_registered_model_alias(name, "candidate", "1")
         moves = {"production": (2, 3)}
-        ledger.begin(client, Event("rollback", "under-way", 3, moves, "bob@host", "why"))
-        client.set_registered_model_alias("under-way", "production", "3")
-        problems = history.read(made_store, "under-way")[1]
+        ledger.begin(client, Event("rollback", name, 3, moves, "bob@host", "why"))
+        client.set_registered_model_alias(name, "production", "3")
+        problems = history.read(made_store, name)[1]
     assert problems[0].startswith("a move is under way, by bob@host (process ")
     assert problems[1].startswith("candidate names version 1, the ledger's last event says 2: mov")
     assert len(problems) == 2

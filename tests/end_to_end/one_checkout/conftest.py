@@ -1,6 +1,8 @@
 """One checkout for all tests of this folder, with real servers over it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from resnet import processes, servers
-from resnet.registry import store
+from resnet.registry import store, versions
+
+NAME = "generated-resnet"
 
 
 def _answer(request: urllib.request.Request):
@@ -120,7 +125,9 @@ def checkout(new_checkout):
     alone as well; test_commands.py finds a fresh checkout, so that it is the first by its name.
     """
     gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
-    return new_checkout("smoke", ["data.dataset=generated", "runtime.settle_seconds=2", *gate])
+    # Long enough to be ended under way.
+    training = ["data.dataset=generated", "train.steps=300", "runtime.checkpoint_seconds=0.2"]
+    return new_checkout("smoke", [*training, "runtime.settle_seconds=2", *gate])
 
 
 @pytest.fixture(scope="session")
@@ -187,8 +194,31 @@ def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
 
 
 @pytest.fixture(scope="session")
-def first_run(checkout, prefect) -> subprocess.CompletedProcess[str]:
-    """`resnet run` in the new checkout, recorded by the server. Version 1 is in production."""
+def reproduced(checkout, wait_for) -> subprocess.CompletedProcess[str]:
+    """`dvc repro` in the new checkout's shell, the third: the first two were ended while they
+    trained.
+    """
+    log = checkout.root / ".state" / "started.log"
+
+    def step():
+        return max((int(path.name[:9]) for path in checkout.checkpoints("*.npz")), default=0)
+
+    with checkout.start("dvc", "repro") as dvc:
+        wait_for(step)
+        os.killpg(dvc.pid, signal.SIGINT)  # Ctrl-C
+        assert dvc.wait(timeout=60) == 255
+    assert log.read_text().count("exited with 75") == 1
+    last = step()
+    with checkout.start("dvc", "repro") as dvc:
+        wait_for(lambda: step() > last)
+        dvc.kill()  # its stage lives on for a moment
+        dvc.wait()
+        return checkout.run("dvc", "repro")
+
+
+@pytest.fixture(scope="session")
+def first_run(checkout, prefect, reproduced) -> subprocess.CompletedProcess[str]:
+    """`resnet run` after it, recorded by the server. Version 1 is in production."""
     return checkout.run("resnet", "run")
 
 
@@ -199,22 +229,85 @@ def registry(checkout, first_run):
 
 
 @dataclass(frozen=True)
-class Terminated:
-    """A run of other parameters than params.yaml's that was told to end at its first step."""
+class Interrupted:
+    """A run of other parameters than params.yaml's that Ctrl-C ended at its first step."""
 
     override: str
+    code: int  # its exit's
+    alive: list[psutil.Process]  # of it and what it had started, its own server too
     mlflow_run: str
     checkpoints: Path  # its training's folder of them
     files: tuple[str, object]  # what git and the report said of the checkout before it
 
 
 @pytest.fixture(scope="session")
-def terminated(checkout, registry, wait_for) -> Terminated:
-    override = "train.steps=300"
+def interrupted(checkout, registry, wait_for) -> Interrupted:
+    override = "train.seed=2"
     files = checkout.git("status", "--porcelain"), checkout.report("training")
     before = checkout.checkpoints("*")
-    with checkout.start("resnet", "run", "--set", override, "--promote", "never") as run:
+    words = ["resnet", "run", "--set", override, "--promote", "never"]
+    with checkout.start(*words, PREFECT_API_URL="") as run:
         (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)
-        run.terminate()
+        family = [run, *run.children(recursive=True)]
+        os.killpg(run.pid, signal.SIGINT)
         run.wait(timeout=60)
-    return Terminated(override, note.read_text(), note.parent, files)
+    alive = [one for one in family if one.is_running() and one.status() != "zombie"]
+    return Interrupted(override, run.returncode, alive, note.read_text(), note.parent, files)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """A run of `retrain` that was cancelled at its first step."""
+
+    next: str  # the state's type of the run after it, until then
+    trains: bool  # still
+    checkpoints: int  # which it left
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run of `retrain` that ended with a question."""
+
+    run: str
+    waited_for: Cancelled
+    parameters: dict[str, object]
+    message: str
+    page: str  # its artifact
+    version: int  # which is asked about
+    mlflow_run: str  # its own
+    production: int
+
+
+@pytest.fixture(scope="session")
+def asked(checkout, prefect, worker, registry, interrupted, wait_for) -> Asked:
+    """One that goes on with the training that Ctrl-C ended, and whose version passes the gate.
+
+    It waits until another one, which trains, is cancelled.
+    """
+    production = versions.resolve(registry, NAME, "production").number
+    before = checkout.checkpoints("*")
+    one = prefect.start("retrain/weekly", overrides=["train.steps=100000"])
+    prefect.wait(one, "RUNNING")
+    parameters = {"preset": "quick", "overrides": [interrupted.override], "promote": "ask"}
+    run = prefect.start("retrain/weekly", **parameters)
+    (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
+    waits = prefect.get(f"flow_runs/{run}")["state_type"]
+    prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
+    prefect.wait(one, "CANCELLED")
+    trains = any(one in (process.info["cwd"] or "") for process in checkout.training())
+    cancelled = Cancelled(waits, trains, len(list(note.parent.glob("*.npz"))))
+
+    state = prefect.wait(run, "COMPLETED")["state"]
+    assert state["name"] == "Awaiting approval"
+    page = prefect.artifacts(run)["result"]
+    version = versions.latest(registry, NAME)
+    return Asked(
+        run,
+        cancelled,
+        parameters,
+        state["message"],
+        page,
+        version.number,
+        version.run_id,
+        production,
+    )

@@ -14,16 +14,12 @@ CLASSES = datasets.load("generated").classes
 
 
 @pytest.fixture(scope="module")
-def schedule(prefect):
-    """Where the server keeps the one schedule of watch-data, and what it is."""
+def unscheduled(prefect, wait_for):
+    """watch-data looks only when it is told to."""
     deployment = prefect.get("deployments/name/watch-data/often")
-    (one,) = deployment["schedules"]
-    return f"deployments/{deployment['id']}/schedules/{one['id']}", one["schedule"]
-
-
-def test_the_data_are_looked_at_every_ten_minutes(schedule):
-    _, found = schedule
-    assert (found["cron"], found["timezone"]) == ("*/10 * * * *", "UTC")
+    (schedule,) = deployment["schedules"]
+    prefect.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)
+    wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
 
 
 def add(checkout, name: str, images_nhwc, labels_n) -> None:
@@ -40,8 +36,8 @@ def serving(registry):
 
 
 @pytest.fixture(scope="module")
-def night(checkout, prefect, worker, call, registry, serving, schedule, wait_for):
-    """200 images are added while watch-data looks every 20 s; nobody types anything.
+def night(checkout, prefect, worker, call, registry, serving, unscheduled, wait_for):
+    """200 images are added, and watch-data looks once; nobody types anything.
 
     What became of the version that was trained on them: the ledger's event.
     """
@@ -53,16 +49,11 @@ def night(checkout, prefect, worker, call, registry, serving, schedule, wait_for
     def started():
         return prefect.runs("retrain/on-new-data")
 
-    at, _ = schedule
-    prefect.patch(at, schedule={"interval": 20}, active=True)
-    try:
-        (run, *_) = wait_for(started, seconds=240)
-    finally:
-        prefect.patch(at, active=False)
+    look = prefect.start("watch-data/often")
+    assert prefect.wait(look, "COMPLETED")["state"]["name"] == "Changed"
     assert call("watch_data")["state"]["name"] == "Unchanged"  # as an event has told so
+    (run,) = wait_for(started)
     prefect.wait(run["id"], "COMPLETED")
-    # A look that has begun could tell of what the next test adds.
-    wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
     assert len(started()) == 1
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
     return event
@@ -88,13 +79,13 @@ def test_added_images_lead_to_a_gated_version_that_says_why(
     ]
 
 
-def test_added_images_that_are_test_images_are_refused(checkout, prefect, worker, registry, night):
+def test_added_images_that_are_test_images_are_refused(checkout, prefect, call, registry, night):
     """With other parameters, for a change: the images are brought into a tree of the run's own."""
     test = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:1]
     add(checkout, "leak", test, [0])
     checkout.run("dvc", "add", "data/extra/leak")
-    run = prefect.start("retrain/weekly", overrides=["train.steps=40"])
-    found = prefect.wait(run, "FAILED")
+    found = call("retrain", ends="FAILED", overrides=["train.steps=40"])
+    run = found["id"]
     assert prefect.tasks(run)["pull"] == "Completed"
     assert "leak: 1 of its images are images of the test split" in found["state"]["message"]
     assert not any("Traceback" in line for line in prefect.logs(run))
