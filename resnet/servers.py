@@ -30,7 +30,7 @@ def serve(root: Path) -> None:
     """
     with ExitStack() as stack:
 
-        @cache
+        @cache  # asked for while Prefect's server starts, and where that is not started
         def mlflow() -> str:
             return _named("MLFLOW_TRACKING_URI") or stack.enter_context(
                 mlflow_server(root, MLFLOW_PORT)

@@ -23,7 +23,6 @@ time.sleep(600)
 
 COMMAND = """
 import os, sys
-from pathlib import Path
 from resnet import cli, processes
 from resnet.cli import pipeline
 
@@ -89,10 +88,13 @@ def test_a_command_of_ours_that_is_terminated_ends_what_it_has_started(tmp_path)
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     words = [sys.executable, "-c", COMMAND]
     with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as ours:
-        child = int(ours.stdout.readline())
-        ours.terminate()
-        assert ours.wait(timeout=60) == 128 + signal.SIGTERM
-    assert not lives(child)
+        try:
+            child = int(ours.stdout.readline())
+            ours.terminate()
+            assert ours.wait(timeout=60) == 128 + signal.SIGTERM
+            assert not lives(child)
+        finally:
+            processes.end(ours.pid)
 
 
 def test_a_command_and_its_deaf_child_end_with_their_caller(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from resnet import processes, servers
@@ -42,6 +43,18 @@ def test_the_ui_prints_both_addresses_serves_a_named_sqlite_file_and_ends_by_ctr
             processes.end(ui.pid)
     assert not (tmp_path / ".state" / "mlflow").exists()
     assert store.client(tmp_path).get_experiment_by_name("made-by-the-server") is not None
+
+
+def test_where_one_server_cannot_start_the_other_is_ended(tmp_path, monkeypatch):
+    with socket.socket() as other:
+        other.bind((servers.HOST, 0))
+        other.listen()
+        monkeypatch.setattr(servers, "PREFECT_PORT", servers.free_port())
+        monkeypatch.setattr(servers, "MLFLOW_PORT", other.getsockname()[1])
+        with pytest.raises(PipelineError, match="which MLflow's server wants, is taken"):
+            servers.serve(tmp_path)
+    assert (tmp_path / ".state" / "prefect-server.log").exists()  # it had begun
+    assert not any("prefect" in child.cmdline() for child in psutil.Process().children())
 
 
 def test_what_is_neither_a_file_nor_a_server_is_not_served(tmp_path, monkeypatch):

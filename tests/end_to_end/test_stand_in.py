@@ -18,7 +18,7 @@ def test_the_stand_in_is_named_first_and_last(bare):
     assert any(line.startswith("generated-resnet version 1") for line in lines)
 
 
-def test_who_did_not_ask_for_it_does_not_fall_back(bare):
+def test_dvc_repro_without_cifar10_is_an_error_and_leaves_no_file(bare):
     done = bare.run("dvc", "repro", check=False)
     assert done.returncode != 0
     assert "set CIFAR10_ARCHIVE" in done.stdout + done.stderr

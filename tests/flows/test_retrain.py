@@ -13,21 +13,33 @@ from resnet.registry.publish import Status
 from resnet.registry.versions import Version
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_only_a_version_that_this_run_has_published_is_not_loaded_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: bool
+@pytest.mark.parametrize(
+    ("known", "promote", "checks"),
+    [
+        (False, "if-better", [must_be_whole]),
+        (True, "if-better", [must_work]),
+        (False, "never", []),
+        (True, "never", []),
+    ],
+)
+def test_a_version_is_decided_about_unless_that_is_unwanted_and_loaded_unless_it_has_just_been(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    known: bool,
+    promote: retrain.Promote,
+    checks: list[object],
 ) -> None:
     version = Version("net", 1, "", "", "", "", "", ())
     made = Status(version, evaluated=True, decided=False)
     looks = iter([made] if known else [Status(None, evaluated=False, decided=False), made])
-    checks: list[object] = []
+    found: list[object] = []
     monkeypatch.setattr(retrain, "remote", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     monkeypatch.setattr(publish, "status", lambda chosen, tree: next(looks))
     monkeypatch.setattr(retrain, "data_change", lambda tree, chosen: None)
     monkeypatch.setattr(retrain, "run_publish", lambda tree, cause: None)
-    monkeypatch.setattr(retrain, "_decide", lambda *words: checks.append(words[-1]))
+    monkeypatch.setattr(retrain, "_decide", lambda *words: found.append(words[-1]))
     monkeypatch.setattr(report, "show", lambda *words: None)
     chosen = params.load(Path(__file__).parents[2])
-    retrain._register(tmp_path, chosen, "if-better", None, [])
-    assert checks == [must_work if known else must_be_whole]
+    retrain._register(tmp_path, chosen, promote, None, [])
+    assert found == checks

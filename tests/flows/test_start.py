@@ -11,29 +11,46 @@ from resnet import stand_in
 from resnet.errors import PipelineError
 
 REPOSITORY = Path(__file__).parents[2]
+TOLD = "CIFAR-10 cannot be had"
 
 
-@pytest.mark.parametrize("or_stand_in", [False, True])
-def test_the_stand_in_takes_the_place_of_cifar10_only_where_that_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], or_stand_in: bool
-) -> None:
-    started: list[dict[str, object]] = []
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What the flow was started with; its result is 'done', or an error for the preset `fast`."""
+    found: list[dict[str, object]] = []
 
     def retrain(**parameters: object) -> object:
-        started.append(parameters)
-        return SimpleNamespace(message="done", result=lambda raise_on_failure: None)
+        found.append(parameters)
+        failure = PipelineError("fetch: no") if parameters["preset"] == "fast" else None
+        return SimpleNamespace(message="done", result=lambda raise_on_failure: failure)
 
-    monkeypatch.setattr(stand_in, "notice", lambda *words: "CIFAR-10 cannot be had")
+    monkeypatch.setattr(stand_in, "notice", lambda *words: TOLD)
     monkeypatch.setattr(start, "_server", lambda root: nullcontext("http://127.0.0.1:9/api"))
     monkeypatch.setattr(start, "_flow", lambda api: retrain)
-    start.run(REPOSITORY, "quick", ["train.seed=1"], "never", or_stand_in)
-    (found,) = started
-    more = [stand_in.OVERRIDE] if or_stand_in else []
-    assert found["overrides"] == ["train.seed=1", *more]
-    told = "CIFAR-10 cannot be had"
-    assert capsys.readouterr().out.split("\n")[:-1] == (
-        [told, "done", told] if or_stand_in else ["done"]
-    )
+    return found
+
+
+@pytest.mark.parametrize(("or_stand_in", "more"), [(False, []), (True, [stand_in.OVERRIDE])])
+def test_the_stand_in_takes_the_place_of_cifar10_only_where_that_was_asked_for(
+    started: list[dict[str, object]],
+    capsys: pytest.CaptureFixture[str],
+    or_stand_in: bool,
+    more: list[str],
+) -> None:
+    start.run(REPOSITORY, "smoke", ["train.seed=1"], "never", or_stand_in)
+    parameters = {"preset": "smoke", "overrides": ["train.seed=1", *more], "promote": "never"}
+    assert started == [{**parameters, "return_state": True}]
+    lines = [TOLD, "done", TOLD] if or_stand_in else ["done"]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_what_fails_in_the_flow_fails_the_command(
+    started: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(PipelineError, match="fetch: no"):
+        start.run(REPOSITORY, "fast", [], "if-better", or_stand_in=False)
+    assert len(started) == 1
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,8 @@ def checkout(new_checkout):
 
     All tests of `one_checkout` share it, one after another, with its servers and its history: a
     first run takes two minutes. They leave params.yaml and dvc.lock as they were. Each file works
-    alone as well; test_commands.py finds a fresh checkout, so that it is the first by its name.
+    alone as well; by their names test_commands.py is the first, which finds a fresh checkout, and
+    test_versions.py follows test_deployments.py, whose open request its promotion would answer.
     """
     gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
     # Long enough to be ended under way.
@@ -204,7 +205,7 @@ def reproduced(checkout, wait_for) -> subprocess.CompletedProcess[str]:
         return max((int(path.name[:9]) for path in checkout.checkpoints("*.npz")), default=0)
 
     with checkout.start("dvc", "repro") as dvc:
-        wait_for(step)
+        wait_for(step, seconds=240)
         os.killpg(dvc.pid, signal.SIGINT)  # Ctrl-C
         assert dvc.wait(timeout=60) == 255
     assert log.read_text().count("exited with 75") == 1
@@ -228,6 +229,39 @@ def registry(checkout, first_run):
     return store.client(checkout.root)
 
 
+@pytest.fixture
+def new_clone(checkout, first_run, tmp_path):
+    """A clone of the checkout with its store and its remote, which has all, and no cache."""
+    root = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", checkout.root, root], check=True)
+    env = {**checkout.env, "MLFLOW_TRACKING_URI": store.tracking_uri(checkout.root)}
+    for name in ("RESNET_STATE", "PREFECT_HOME", "MPLCONFIGDIR"):
+        env.pop(name)
+    clone = type(checkout)(root, env)
+    checkout.run("dvc", "push")
+    remote = str(checkout.root / ".state" / "dvc-remote")
+    clone.run("dvc", "remote", "modify", "--local", "local", "url", remote)
+    return clone
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What a training that was told to end has left."""
+
+    mlflow_run: str
+    status: str  # of that
+    reason: str  # which that gives
+    checkpoints: Path  # the folder
+    newest: int  # the last step of which there is one
+
+
+def stopped(registry, note: Path) -> Stopped:
+    run = registry.get_run(note.read_text())
+    newest = max(int(path.name[:9]) for path in note.parent.glob("*.npz"))
+    reason = run.data.tags["stopped"]
+    return Stopped(run.info.run_id, run.info.status, reason, note.parent, newest)
+
+
 @dataclass(frozen=True)
 class Interrupted:
     """A run of other parameters than params.yaml's that Ctrl-C ended at its first step."""
@@ -235,8 +269,7 @@ class Interrupted:
     override: str
     code: int  # its exit's
     alive: list[psutil.Process]  # of it and what it had started, its own server too
-    mlflow_run: str
-    checkpoints: Path  # its training's folder of them
+    training: Stopped
     files: tuple[str, object]  # what git and the report said of the checkout before it
 
 
@@ -247,12 +280,12 @@ def interrupted(checkout, registry, wait_for) -> Interrupted:
     before = checkout.checkpoints("*")
     words = ["resnet", "run", "--set", override, "--promote", "never"]
     with checkout.start(*words, PREFECT_API_URL="") as run:
-        (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)
+        (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before, seconds=240)
         family = [run, *run.children(recursive=True)]
         os.killpg(run.pid, signal.SIGINT)
         run.wait(timeout=60)
     alive = [one for one in family if one.is_running() and one.status() != "zombie"]
-    return Interrupted(override, run.returncode, alive, note.read_text(), note.parent, files)
+    return Interrupted(override, run.returncode, alive, stopped(registry, note), files)
 
 
 @dataclass(frozen=True)
@@ -260,8 +293,8 @@ class Cancelled:
     """A run of `retrain` that was cancelled at its first step."""
 
     next: str  # the state's type of the run after it, until then
-    trains: bool  # still
-    checkpoints: int  # which it left
+    trains: tuple[bool, bool]  # before and after
+    training: Stopped
 
 
 @dataclass(frozen=True)
@@ -287,15 +320,18 @@ def asked(checkout, prefect, worker, registry, interrupted, wait_for) -> Asked:
     production = versions.resolve(registry, NAME, "production").number
     before = checkout.checkpoints("*")
     one = prefect.start("retrain/weekly", overrides=["train.steps=100000"])
+
+    def trains() -> bool:
+        return any(one in process.cwd() for process in checkout.training())
+
     prefect.wait(one, "RUNNING")
     parameters = {"preset": "quick", "overrides": [interrupted.override], "promote": "ask"}
     run = prefect.start("retrain/weekly", **parameters)
     (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
-    waits = prefect.get(f"flow_runs/{run}")["state_type"]
+    waits, trained = prefect.get(f"flow_runs/{run}")["state_type"], trains()
     prefect.post(f"flow_runs/{one}/set_state", state={"type": "CANCELLING"})
     prefect.wait(one, "CANCELLED")
-    trains = any(one in (process.info["cwd"] or "") for process in checkout.training())
-    cancelled = Cancelled(waits, trains, len(list(note.parent.glob("*.npz"))))
+    cancelled = Cancelled(waits, (trained, trains()), stopped(registry, note))
 
     state = prefect.wait(run, "COMPLETED")["state"]
     assert state["name"] == "Awaiting approval"

@@ -8,18 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from PIL import Image
 
 from resnet import params
 from resnet.registry import ledger, store, versions
-from resnet.stages import STAGES
 
 NAME = "generated-resnet"
-CHECKS = (
-    *("commit", "code", "parameters", "packages", "environment"),
-    *("data", "model", "served", "evaluation", "score"),
-)
 
 SCORE_ALONE = """
 import sys
@@ -33,31 +27,8 @@ print(float((probabilities.argmax(axis=1) == labels).mean()))
 """
 
 
-@pytest.fixture
-def new_clone(checkout, first_run, tmp_path):
-    """A clone of the checkout that shares its store, and has no cache of its own."""
-    root = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", checkout.root, root], check=True)
-    env = {**checkout.env, "MLFLOW_TRACKING_URI": store.tracking_uri(checkout.root)}
-    for name in ("RESNET_STATE", "PREFECT_HOME", "MPLCONFIGDIR"):
-        env.pop(name)
-    return type(checkout)(root, env)
-
-
-def name_remote(clone, checkout):
-    """Let the default remote of the clone be that of the checkout."""
-    url = str(checkout.root / ".state" / "dvc-remote")
-    clone.run("dvc", "remote", "modify", "--local", "local", "url", url)
-
-
 def runs(registry):
     return registry.search_runs([store.experiment(registry, NAME)])
-
-
-def states(output):
-    """{a check's name: its state}"""
-    rows = (line.split() for line in output.splitlines())
-    return {row[1]: row[0] for row in rows if row and row[0] in ("PASS", "FAIL", "UNKNOWN")}
 
 
 def test_a_first_run_ends_in_production(checkout, first_run, registry):
@@ -126,12 +97,6 @@ def test_nothing_is_written_into_the_users_home(checkout, first_run):
     assert (checkout.root / ".state" / "keras").is_dir()
 
 
-def test_dvc_repro_runs_nothing_after_it(checkout, first_run):
-    output = checkout.run("dvc", "repro").stdout
-    assert output.count("didn't change, skipping") == len(STAGES)
-    assert "Running stage" not in output
-
-
 def test_dvc_draws_the_stages_and_shows_the_metrics(checkout, first_run):
     drawn = checkout.run("dvc", "dag", "--dot").stdout
     for before, after in itertools.pairwise(("fetch", "ingest", "train", "evaluate")):
@@ -141,15 +106,14 @@ def test_dvc_draws_the_stages_and_shows_the_metrics(checkout, first_run):
     assert metrics["accuracy"] == checkout.report("metrics")["accuracy"]
 
 
-def test_ctrl_c_ends_a_run_and_its_own_server_and_leaves_its_checkpoint(
-    checkout, registry, interrupted
-):
+def test_ctrl_c_ends_a_run_and_its_own_server_and_leaves_its_checkpoint(checkout, interrupted):
     """All of it beside the checkout, which stays. A worker's run goes on with it: see `asked`."""
     assert interrupted.code == 1
     assert interrupted.alive == []
     assert checkout.training() == []
-    assert list(interrupted.checkpoints.glob("*.npz")) != []
-    assert registry.get_run(interrupted.mlflow_run).info.status == "KILLED"
+    training = interrupted.training
+    assert training.status == "KILLED"
+    assert training.reason.startswith(f"training was told to end after step {training.newest} of ")
     assert (checkout.git("status", "--porcelain"), checkout.report("training")) == interrupted.files
 
 
@@ -166,38 +130,20 @@ def test_images_are_scored_with_production(checkout, first_run, tmp_path):
     assert set(scored["version"]) == {1}
 
 
-def test_data_and_models_travel_through_the_default_remote(checkout, first_run, new_clone):
-    checkout.run("dvc", "push")
+def test_data_and_models_travel_through_the_default_remote(checkout, new_clone):
     (new_clone.root / "dvc.lock").write_bytes((checkout.root / "dvc.lock").read_bytes())
-    name_remote(new_clone, checkout)
     new_clone.run("dvc", "pull")
     for name in ("models/model.keras", "reports/metrics.json", "data/arrays/test_images.npy"):
         assert (new_clone.root / name).read_bytes() == (checkout.root / name).read_bytes()
 
 
-def test_a_new_clone_trains_the_version_again_to_the_same_bits_from_the_remotes_data(
-    checkout, new_clone, tmp_path_factory
-):
-    checkout.run("dvc", "push")
-    name_remote(new_clone, checkout)
-    before, scratch = new_clone.git("status", "--porcelain"), tmp_path_factory.mktemp("scratch")
-    done = new_clone.call("verify", "1", "--retrain", TMPDIR=str(scratch))
-    assert states(done.stdout) == dict.fromkeys([*CHECKS, "retrain"], "PASS"), done.stdout
-    assert "DVC's remote has its md5" in done.stdout
-    assert "gave the same bits" in done.stdout
-    assert [
-        one.name for one in scratch.iterdir() if one.name != "__pycache__"
-    ] == []  # TensorFlow's
-    assert new_clone.git("status", "--porcelain") == before
-    assert not (new_clone.root / ".dvc" / "cache").exists()
-    assert not new_clone.checkpoints("*")
-
-
 def test_a_wrong_world_and_a_wrong_word_have_their_exit_codes(checkout, first_run):
-    world = checkout.run("resnet", "run", "--preset", "slow", check=False)
+    wrong = ["run", "--preset", "slow"]
+    world = checkout.run("resnet", *wrong, check=False, PREFECT_API_URL="")
     assert (world.returncode, world.stdout) == (1, "")  # not even a server was started
     assert world.stderr.startswith("error: no preset 'slow': the presets are quick")
-    traced = checkout.run("resnet", "--debug", "run", "--preset", "slow", check=False)
+    assert "Traceback" not in world.stderr
+    traced = checkout.run("resnet", "--debug", *wrong, check=False)
     assert traced.returncode == 1
     assert traced.stderr.startswith("Traceback")
     word = checkout.run("resnet", "promote", "1", check=False)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from resnet.data import datasets, generate
 from resnet.registry import ledger, versions
+from resnet.stages import STAGES
 
 NAME = "generated-resnet"
 CLASSES = datasets.load("generated").classes
@@ -15,11 +16,14 @@ CLASSES = datasets.load("generated").classes
 
 @pytest.fixture(scope="module")
 def unscheduled(prefect, wait_for):
-    """watch-data looks only when it is told to."""
+    """Here watch-data looks only when it is told to."""
     deployment = prefect.get("deployments/name/watch-data/often")
     (schedule,) = deployment["schedules"]
-    prefect.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)
-    wait_for(lambda: not prefect.runs("watch-data/often", "PENDING", "RUNNING"))
+    at = f"deployments/{deployment['id']}/schedules/{schedule['id']}"
+    prefect.patch(at, active=False)
+    wait_for(lambda: not prefect.runs("watch-data/often", "SCHEDULED", "PENDING", "RUNNING"))
+    yield
+    prefect.patch(at, active=True)
 
 
 def add(checkout, name: str, images_nhwc, labels_n) -> None:
@@ -37,7 +41,7 @@ def serving(registry):
 
 @pytest.fixture(scope="module")
 def night(checkout, prefect, worker, call, registry, serving, unscheduled, wait_for):
-    """200 images are added, and watch-data looks once; nobody types anything.
+    """200 images are added, and watch-data is told to look once; the event does the rest.
 
     What became of the version that was trained on them: the ledger's event.
     """
@@ -51,8 +55,8 @@ def night(checkout, prefect, worker, call, registry, serving, unscheduled, wait_
 
     look = prefect.start("watch-data/often")
     assert prefect.wait(look, "COMPLETED")["state"]["name"] == "Changed"
-    assert call("watch_data")["state"]["name"] == "Unchanged"  # as an event has told so
     (run,) = wait_for(started)
+    assert call("watch_data")["state"]["name"] == "Unchanged"  # as an event has told so
     prefect.wait(run["id"], "COMPLETED")
     assert len(started()) == 1
     (event,) = (one for one in ledger.events(registry, NAME) if one.version == before + 1)
@@ -79,13 +83,19 @@ def test_added_images_lead_to_a_gated_version_that_says_why(
     ]
 
 
-def test_added_images_that_are_test_images_are_refused(checkout, prefect, call, registry, night):
+def test_dvc_repro_runs_nothing_after_a_flow(checkout, night):
+    output = checkout.run("dvc", "repro").stdout
+    assert output.count("didn't change, skipping") == len(STAGES)
+    assert "Running stage" not in output
+
+
+def test_added_images_that_are_test_images_are_refused(checkout, prefect, worker, registry, night):
     """With other parameters, for a change: the images are brought into a tree of the run's own."""
     test = np.load(checkout.root / "data" / "arrays" / "test_images.npy")[:1]
     add(checkout, "leak", test, [0])
     checkout.run("dvc", "add", "data/extra/leak")
-    found = call("retrain", ends="FAILED", overrides=["train.steps=40"])
-    run = found["id"]
+    run = prefect.start("retrain/weekly", overrides=["train.steps=40"])
+    found = prefect.wait(run, "FAILED")
     assert prefect.tasks(run)["pull"] == "Completed"
     assert "leak: 1 of its images are images of the test split" in found["state"]["message"]
     assert not any("Traceback" in line for line in prefect.logs(run))
