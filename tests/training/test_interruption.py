@@ -195,7 +195,7 @@ def started(tmp_path: Path, settings: Settings) -> Started:
     root = tmp_path / "checkout"
     root.mkdir()
     files = [f"paths.{name}={root / name}.keras" for name in ("model", "history", "training")]
-    p = settings(*files, "train.steps=700", "runtime.checkpoint_seconds=0.05")
+    p = settings(*files, "train.steps=400", "runtime.checkpoint_seconds=0.1")
     (root / "params.yaml").write_text(params.dump(p.model_dump(mode="json")))
     (root / "dvc.yaml").touch()
     return Started(root)
@@ -220,9 +220,9 @@ def test_a_training_killed_while_it_writes_and_then_left_by_its_parent_ends_as_a
     (orphan,) = psutil.Process(shell.pid).children()
     shell.kill()
     output, _ = shell.communicate()  # until the orphan has closed it too
-    assert f"going on after step {step} of 700" in output
+    assert f"going on after step {step} of 400" in output
     step = checkpoint_steps(started.checkpoints)[-1]
-    assert f"error: training was told to end after step {step} of 700: run it again" in output
+    assert f"error: training was told to end after step {step} of 400: run it again" in output
     assert list(started.checkpoints.glob("*/*.part")) == []
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
@@ -258,7 +258,7 @@ def test_a_training_whose_parent_ends_while_it_starts_ends_before_its_first_step
     assert shell.stdout.readline() == "starting\n"
     shell.kill()
     output, _ = shell.communicate()  # until the orphan has closed it too
-    assert "error: training was told to end after step 0 of 700" in output
+    assert "error: training was told to end after step 0 of 400" in output
 
 
 def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(started: Started) -> None:
