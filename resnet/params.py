@@ -23,7 +23,7 @@ BatchCount = Annotated[int, Field(ge=1, le=MOST_BATCHES)]
 class Section(BaseModel):
     """A mapping of params.yaml: it has every key, no other, and nobody changes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Annotation = Literal["near-duplicates", "label-errors", "human-labels"]
@@ -223,11 +223,11 @@ def merge(
     """
     merged = dict(base)
     if preset not in (None, "quick"):
-        path = root / "presets" / f"{preset}.yaml"
-        if not path.exists():
-            known = ["quick", *sorted(found.stem for found in (root / "presets").glob("*.yaml"))]
-            raise PipelineError(f"no preset '{preset}': the presets are {', '.join(known)}")
-        merged = _overlay(merged, _mapping(path), source=path.name)
+        known = {path.stem: path for path in sorted((root / "presets").glob("*.yaml"))}
+        if preset not in known:
+            names = ", ".join(["quick", *known])
+            raise PipelineError(f"no preset '{preset}': the presets are {names}")
+        merged = _overlay(merged, _mapping(known[preset]), source=known[preset].name)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not (equals and key):

@@ -50,6 +50,7 @@ def test_an_override_goes_before_the_preset():
         ("net.depth=2", "take 8 or 14"),
         ("gate.confidence=1", "gate.confidence: Input should be less than 1"),
         ("data.dataset=mnist", "data.dataset: Input should be 'cifar10' or 'generated'"),
+        ("train.epochs=.inf", "train.epochs: Input should be a finite number"),
     ],
 )
 def test_a_wrong_override_is_named(override, message):
@@ -57,9 +58,10 @@ def test_a_wrong_override_is_named(override, message):
         chosen(override)
 
 
-def test_an_unknown_preset_is_answered_with_the_known_ones():
-    with pytest.raises(PipelineError, match="no preset 'slow': the presets are quick, article"):
-        chosen(preset="slow")
+@pytest.mark.parametrize("preset", ["slow", "../params", ""])
+def test_an_unknown_preset_is_answered_with_the_known_ones(preset):
+    with pytest.raises(PipelineError, match=f"no preset '{preset}': the presets are quick, articl"):
+        chosen(preset=preset)
 
 
 def test_a_missing_key_is_named():
