@@ -114,7 +114,7 @@ def _unmet_requirements() -> list[str]:
 def parameters(root: Path) -> list[Finding]:
     """params.yaml, and each preset laid over it."""
     findings = []
-    presets = sorted(found.stem for found in (root / "presets").glob("*.yaml"))
+    presets = params.presets(root)
     for preset in ("quick", *presets):
         try:
             params.check(params.merge(params.read(root), root, preset, []))

@@ -213,6 +213,11 @@ def read(root: Path) -> dict[str, Any]:
     return _mapping(root / "params.yaml")
 
 
+def presets(root: Path) -> dict[str, Path]:
+    """The file of each preset by its name, in order; not `quick`, which is params.yaml itself."""
+    return {path.stem: path for path in sorted((root / "presets").glob("*.yaml"))}
+
+
 def merge(
     base: Mapping[str, Any], root: Path, preset: str | None, overrides: Iterable[str]
 ) -> dict[str, Any]:
@@ -223,7 +228,7 @@ def merge(
     """
     merged = dict(base)
     if preset not in (None, "quick"):
-        known = {path.stem: path for path in sorted((root / "presets").glob("*.yaml"))}
+        known = presets(root)
         if preset not in known:
             names = ", ".join(["quick", *known])
             raise PipelineError(f"no preset '{preset}': the presets are {names}")

@@ -18,7 +18,7 @@ def test_the_file_itself_is_the_preset_quick():
     assert chosen(preset="quick") == params.load(ROOT)
 
 
-@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")))
+@pytest.mark.parametrize("preset", params.presets(ROOT))
 def test_every_preset_is_right(preset):
     assert chosen(preset=preset) != params.load(ROOT)
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ Register = Callable[..., int]
 Act = Callable[..., Decision]
 Evaluate = Callable[..., Evaluation]
 Asked = Callable[..., list[Any]]
+Save = Callable[[], Callable[[], None]]
 
 
 @pytest.fixture(scope="module")
@@ -61,26 +62,27 @@ def asked(
     register: Register,
     promote: Act,
     ask: Act,
-    save: Callable[[], Callable[[], None]],
+    save: Save,
 ) -> Asked:
     """The name and the versions of a model of which the first is in production.
 
     Approval of the others was requested. Each test has that again, whatever others have made of it.
     """
-    made: dict[tuple[int, ...], Callable[[], None]] = {}
 
-    def one(*correct: int) -> list[Any]:
-        correct = correct or (8000, 8050)
-        name, numbers = "-".join(map(str, ("asked", *correct))), range(1, 1 + len(correct))
-        if correct in made:
-            made[correct]()
-            return [name, *numbers]
-        assert [register(name, count) for count in correct] == [*numbers]
+    @cache
+    def made(name: str, correct: tuple[int, ...]) -> Callable[[], None]:
+        numbers = [register(name, count) for count in correct]
+        assert numbers == [*range(1, 1 + len(correct))]
         promote(made_store, name, 1, reason="the first")
         for number in numbers[1:]:
             assert ask(made_store, name, number).request is not None
-        made[correct] = save()
-        return [name, *numbers]
+        return save()
+
+    def one(*correct: int) -> list[Any]:
+        correct = correct or (8000, 8050)
+        name = "-".join(map(str, ("asked", *correct)))
+        made(name, correct)()
+        return [name, *range(1, 1 + len(correct))]
 
     return one
 

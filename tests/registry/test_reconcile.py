@@ -15,6 +15,7 @@ from resnet.registry.reconcile import reconcile
 
 Check = Callable[..., None]
 Register = Callable[..., int]
+Save = Callable[[], Callable[[], None]]
 REPOSITORY = Path(__file__).parents[2]
 GATE = params.load(REPOSITORY).gate
 NAME = "promoted"
@@ -22,7 +23,7 @@ NAME = "promoted"
 
 @pytest.fixture(scope="module")
 def history_of_two(
-    made_store: Path, register: Register, check: Check, save: Callable[[], Callable[[], None]]
+    made_store: Path, register: Register, check: Check, save: Save
 ) -> Callable[[], None]:
     """Three versions, of which the first two were promoted; call it to have that again."""
     for number in [register(NAME) for _ in range(3)][:2]:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,6 +194,11 @@ def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
         process.wait()
 
 
+def steps(checkpoints: Iterable[Path]) -> list[int]:
+    """After which they were written."""
+    return [int(path.name[:9]) for path in checkpoints]
+
+
 @pytest.fixture(scope="session")
 def reproduced(checkout, wait_for) -> subprocess.CompletedProcess[str]:
     """`dvc repro` in the new checkout's shell, the third: the first two were ended while they
@@ -202,7 +207,7 @@ def reproduced(checkout, wait_for) -> subprocess.CompletedProcess[str]:
     log = checkout.root / ".state" / "started.log"
 
     def step():
-        return max((int(path.name[:9]) for path in checkout.checkpoints("*.npz")), default=0)
+        return max(steps(checkout.checkpoints("*.npz")), default=0)
 
     with checkout.start("dvc", "repro") as dvc:
         wait_for(step, seconds=240)
@@ -257,7 +262,7 @@ class Stopped:
 
 def stopped(registry, note: Path) -> Stopped:
     run = registry.get_run(note.read_text())
-    newest = max(int(path.name[:9]) for path in note.parent.glob("*.npz"))
+    newest = max(steps(note.parent.glob("*.npz")))
     reason = run.data.tags["stopped"]
     return Stopped(run.info.run_id, run.info.status, reason, note.parent, newest)
 
