@@ -4,7 +4,7 @@
     python -m benchmarks.fast --preset quick --seeds 0 1
 
 It is no part of `make bench`: a seed of `fast` takes 25 to 50 minutes on two CPU cores. The raw
-images must be there (`resnet fetch`); everything else is written to a temporary folder.
+images must be there (`resnet fetch`); what is trained is written to a temporary folder.
 """
 
 import argparse
@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path(".state/fast.json"))
     chosen = parser.parse_args()
-    root = project.find_root()
+    root, out = project.find_root(), chosen.out.absolute()
+    project.enter(root)
     trained = params.check(params.merge(params.read(root), root, chosen.preset, [])).train
     device = backend.select(trained.backend, trained.device, deterministic=trained.deterministic)
     runs: list[dict[str, Any]] = []
@@ -34,7 +35,7 @@ def main() -> None:
         for seed in chosen.seeds:
             runs.append(one(settings(root, chosen.preset, seed, Path(folder))))
             files.write_json(
-                chosen.out,
+                out,
                 {
                     "preset": chosen.preset,
                     "machine": device.name,
@@ -48,12 +49,13 @@ def main() -> None:
                     },
                 },
             )
-    print(chosen.out.read_text())
+    print(out.read_text())
 
 
 def settings(root: Path, preset: str, seed: int, folder: Path) -> Params:
-    """The preset with another seed, which writes to `folder`."""
-    values = params.merge(params.read(root), root, preset, [f"train.seed={seed}"])
+    """The preset with another seed, which writes to `folder`, and no scores of subsets."""
+    here = [f"train.seed={seed}", "evaluate.annotations=[]"]
+    values = params.merge(params.read(root), root, preset, here)
     written = {
         name: str(folder / path)
         for name, path in values["paths"].items()
@@ -71,6 +73,7 @@ def one(chosen: Params) -> dict[str, Any]:
 
     paths, key = chosen.paths, f"seed-{chosen.train.seed}"
     if not paths.profile.exists():
+        paths.extra.mkdir(parents=True)  # no batches but CIFAR-10's own
         ingest(chosen.data, paths)
     checkpoints = paths.model.parent / "checkpoints"
     with Stop(os.getppid()) as stop:

@@ -33,7 +33,7 @@ def history_of_two(
 
 
 @pytest.fixture
-def promoted(history_of_two: Callable[[], None]) -> str:
+def name(history_of_two: Callable[[], None]) -> str:
     """The name of a model with that history, whatever other tests have made of it."""
     history_of_two()
     return NAME
@@ -54,9 +54,8 @@ def intent(client: Any, name: str, checked: bool = True) -> Event:
 
 
 def test_a_move_that_only_lacks_its_end_is_finished(
-    made_store: Path, promoted: str, check: Check
+    made_store: Path, name: str, check: Check
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     intent(client, name)
     for alias in ("candidate", "production"):
@@ -72,9 +71,8 @@ def test_a_move_that_only_lacks_its_end_is_finished(
 
 @pytest.mark.parametrize("aliases", [["production"], ["candidate", "production"]])
 def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
-    made_store: Path, promoted: str, check: Check, aliases: list[str]
+    made_store: Path, name: str, check: Check, aliases: list[str]
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     intent(client, name, checked=False)  # its process was killed during the check
     for alias in aliases:
@@ -88,9 +86,8 @@ def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
 
 
 def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere(
-    made_store: Path, promoted: str, check: Check
+    made_store: Path, name: str, check: Check
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     intent(client, name)
     client.set_registered_model_alias(name, "production", "3")
@@ -100,9 +97,8 @@ def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere
 
 
 def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
-    made_store: Path, promoted: str, check: Check
+    made_store: Path, name: str, check: Check
 ) -> None:
-    name = promoted
     client = store.client(made_store)
 
     def sleeps(root: Path, client: Any, version: versions.Version) -> None:
@@ -120,11 +116,10 @@ def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
 
 def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
     made_store: Path,
-    promoted: str,
+    name: str,
     check: Check,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     check_off = ledger.check_off
 
@@ -147,11 +142,10 @@ def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
 
 def test_the_next_mover_settles_what_was_left_and_tells_it(
     made_store: Path,
-    promoted: str,
+    name: str,
     check: Check,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     intent(client, name)
     client.set_registered_model_alias(name, "candidate", "3")
@@ -164,11 +158,10 @@ def test_the_next_mover_settles_what_was_left_and_tells_it(
 @pytest.mark.parametrize("candidate_was_moved", [False, True])
 def test_a_move_that_has_not_reached_production_is_undone(
     made_store: Path,
-    promoted: str,
+    name: str,
     check: Check,
     candidate_was_moved: bool,
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     begun = intent(client, name)
     if candidate_was_moved:
@@ -182,9 +175,8 @@ def test_a_move_that_has_not_reached_production_is_undone(
 
 
 def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
-    made_store: Path, promoted: str, check: Check
+    made_store: Path, name: str, check: Check
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
     told = "production names version 3, the ledger's last event says 2: moved behind the ledger's"
@@ -202,9 +194,8 @@ def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
 
 @pytest.mark.parametrize("stray", [3, None])
 def test_what_the_ledger_says_is_put_back(
-    made_store: Path, promoted: str, check: Check, stray: int | None
+    made_store: Path, name: str, check: Check, stray: int | None
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     move.point(client, name, "production", stray)
     told = f"names version {stray}" if stray else "is gone"
@@ -218,9 +209,8 @@ def test_what_the_ledger_says_is_put_back(
 
 @pytest.mark.parametrize("stray", [3, None])
 def test_what_was_found_is_accepted_with_a_reason(
-    made_store: Path, promoted: str, check: Check, stray: int | None
+    made_store: Path, name: str, check: Check, stray: int | None
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     move.point(client, name, "production", stray)
     with pytest.raises(PipelineError, match="reason is empty"):
@@ -243,12 +233,11 @@ def test_what_was_found_is_accepted_with_a_reason(
 @pytest.mark.parametrize(("stray", "accept"), [(3, False), (1, True), (None, True)])
 def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
     made_store: Path,
-    promoted: str,
+    name: str,
     check: Check,
     stray: int | None,
     accept: bool,
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     move.point(client, name, "candidate", stray)
     (problem,) = history.read(made_store, name)[1]
@@ -265,9 +254,8 @@ def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
 
 @pytest.mark.parametrize("accept", [False, True])
 def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
-    made_store: Path, promoted: str, accept: bool
+    made_store: Path, name: str, accept: bool
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
     intent(client, name, checked=False)
@@ -294,8 +282,7 @@ def test_a_version_that_came_into_production_without_any_ledger_can_only_be_acce
     assert "production none → 1" in line
 
 
-def test_a_broken_ledger_stops_every_move(made_store: Path, promoted: str, check: Check) -> None:
-    name = promoted
+def test_a_broken_ledger_stops_every_move(made_store: Path, name: str, check: Check) -> None:
     client = store.client(made_store)
     client.set_tag(ledger.events(client, name)[0].id, "reason", "none of your business")
     verdict = gate.judge(made_store, name, 3, GATE)
@@ -314,9 +301,8 @@ def test_a_broken_ledger_stops_every_move(made_store: Path, promoted: str, check
 
 
 def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
-    made_store: Path, promoted: str
+    made_store: Path, name: str
 ) -> None:
-    name = promoted
     client = store.client(made_store)
     with lock.holding(client, name, "bob@host"):
         client.set_registered_model_alias(name, "candidate", "1")

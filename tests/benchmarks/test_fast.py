@@ -1,0 +1,48 @@
+"""`python -m benchmarks.fast` trains a preset on several seeds."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resnet import files, params
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_seed_is_trained_and_scored_and_writes_nothing_into_the_checkout(
+    tmp_path: Path,
+) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "presets", checkout / "presets")
+    shutil.copy(ROOT / "dvc.yaml", checkout)
+    values = params.merge(params.read(ROOT), ROOT, None, ["data.dataset=generated"])
+    (checkout / "params.yaml").write_text(params.dump(values))
+    (checkout / "presets" / "tiny.yaml").write_text(
+        "net: {depth: 4, widths: [8]}\ntrain: {epochs: null, steps: 2, batch: 64}\n"
+    )
+
+    def run(*command: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-m", *command], cwd=checkout, env=environment, check=True)
+
+    def state() -> dict[str, int]:
+        paths = (path for name in ("data", "presets") for path in (checkout / name).rglob("*"))
+        return {str(path): path.stat().st_mtime_ns for path in paths}
+
+    run("resnet", "fetch")
+    before, names = state(), {path.name for path in checkout.iterdir()}
+    told = tmp_path / "fast.json"
+    run("benchmarks.fast", "--preset", "tiny", "--seeds", "3", "4", "--out", str(told))
+    result = files.read_json(told)
+    assert [one["seed"] for one in result["runs"]] == [3, 4]
+    for what in ("accuracy", "seconds"):
+        first, second = (one[what] for one in result["runs"])
+        assert result[what]["mean"] == pytest.approx((first + second) / 2)
+        assert result[what]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert len({one["model_hash"] for one in result["runs"]}) == 2
+    assert state() == before
+    assert {path.name for path in checkout.iterdir()} == names
