@@ -3,8 +3,8 @@
     python -m benchmarks.operations         # ResNet-20
     python -m benchmarks.operations 56
 
-An operation's time is counted whole where others run beside it, as the two gradients of a convolution
-do, so that the rows may add up to more than the step.
+An operation's time is counted whole where others run beside it, as the two gradients of a
+convolution do, so that the rows may add up to more than the step.
 """
 
 import argparse
