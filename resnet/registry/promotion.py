@@ -113,7 +113,8 @@ def rollback(
     """Put the version that was in production before, or the one named `to`, back.
 
     So too where nothing is in production any more. Raises PipelineError without a reason, where
-    nothing ever was, and where there is no such version or it does not work.
+    nothing ever was, and where there is no such version, it never was in production or does not
+    work.
     """
     if to is not None and not str(to).strip():
         raise PipelineError(
@@ -123,15 +124,20 @@ def rollback(
     who = who or ledger.whoever()
     with move.moving(root, name, who, reason) as held:
         client = held.client
-        served = past.succession(ledger.events(client, name))
-        if not served:
+        told = ledger.events(client, name)
+        if not past.succession(told):
             raise PipelineError(f"{name} never had a version in production: promote one first")
         production = versions.with_alias(client, name, PRODUCTION)
         now = production.number if production else None
-        wanted = _before(client, name, served, now) if to is None else to
+        wanted = _before(client, name, told, now) if to is None else to
         version = versions.resolve(client, name, wanted)
         if version.number == now:
             raise PipelineError(f"{version} is in production already: name another version")
+        if version.number not in past.ever_in_production(told, now):
+            raise PipelineError(
+                f"{version} was never in production, so there is no way back to it: ask the gate, "
+                f"with 'resnet promote {version.number}'"
+            )
         event = Event(
             "rollback",
             name,
@@ -144,18 +150,25 @@ def rollback(
         return move.carry_out(root, held, event, check)
 
 
-def _before(client: Any, name: str, served: Sequence[int], now: int | None) -> int:
-    """The last of the versions `served` that is not in production now, and still there."""
-    others = [number for number in reversed(served) if number != now]
+def _before(client: Any, name: str, history: Sequence[Event], now: int | None) -> int:
+    """The last version before the one in production `now` that is still there."""
+    others = [number for number in reversed(past.succession(history)) if number != now]
     for number in others:
         if versions.get(client, name, number):
             return number
     found = (
-        f"what was in production of {name} before is deleted ({', '.join(map(str, others))})"
+        f"what was in production of {name} before is deleted ({_listed(others)})"
         if others
-        else f"no other version than {now} of {name} was ever in production"
+        else f"nothing was in production of {name} before version {now}"
     )
-    raise PipelineError(f"{found}: name the one that you want with --to")
+    left = sorted(past.ever_in_production(history, None) - {now})
+    if left := [number for number in left if versions.get(client, name, number)]:
+        raise PipelineError(f"{found}: name another that was there as 'to' ({_listed(left)})")
+    raise PipelineError(f"{found}: promote another version")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _moved(

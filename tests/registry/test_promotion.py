@@ -71,7 +71,8 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
     assert production(made_store, name) == better
     rollback(made_store, name, reason="further")
     assert production(made_store, name) == first
-    with pytest.raises(PipelineError, match="no other version than 1"):
+    told = r"nothing was in production of moves before version 1: .* as 'to' \(2, 3\)"
+    with pytest.raises(PipelineError, match=told):
         rollback(made_store, name, reason="too far")
     rollback(made_store, name, reason="on again", to=worse)
 
@@ -146,6 +147,21 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
         versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")
 
 
+def test_a_rollback_is_no_way_round_the_gate(
+    made_store: Path, register: Register, promote: Promote, rollback: Rollback
+) -> None:
+    name = "around"
+    first, worse = register(name, 8000), register(name, 1000)
+    promote(made_store, name, first, reason="the first")
+    assert not promote(made_store, name, worse, reason="a try").promoted
+    before = history.read(made_store, name)
+    with pytest.raises(PipelineError, match="2 was never in production.*'resnet promote 2'"):
+        rollback(made_store, name, reason="a try", to=worse)
+    with pytest.raises(PipelineError, match="before version 1: promote another version"):
+        rollback(made_store, name, reason="a try")
+    assert (production(made_store, name), history.read(made_store, name)) == (first, before)
+
+
 def test_a_rollback_to_nothing_that_is_a_version_is_none_to_the_one_before(
     made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
@@ -183,7 +199,7 @@ def test_a_rollback_goes_on_where_the_version_in_production_was_deleted(
     assert history.read(made_store, name)[1] == []
     client.delete_model_version(name, "1")
     reconcile(made_store, name, accept=True, reason="deleted as well", check=check)
-    with pytest.raises(PipelineError, match=r"before is deleted \(1\): name the one that you want"):
+    with pytest.raises(PipelineError, match=r"before is deleted \(1\): promote another version"):
         rollback(made_store, name, reason="too far")
 
 
