@@ -56,12 +56,14 @@ def score(
     for each entry of `origin`, and, where the source has labels, these as `actual`.
 
     Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
-    folder, one of the files that are read, or cannot be written, or the model knows another number
-    of classes or answers NaN.
+    folder, one of the files that are read, ends in anything but .parquet or cannot be written, or
+    the model knows another number of classes or answers NaN.
     """
     if out.is_dir():
         raise PipelineError(f"{out} is a folder: name the parquet file to write")
     _must_be_apart(source, out)
+    if out.suffix != ".parquet":
+        raise PipelineError(f"{out} is to hold parquet: name a file that ends in .parquet")
     images = read_images(source)
     probabilities_nk = predict(model_file.load(model), images.images_nhwc)
     if probabilities_nk.shape[1] != len(classes):

@@ -197,6 +197,13 @@ def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Pat
     assert (tmp_path / "out").is_dir()
 
 
+def test_parquet_is_not_written_under_another_ending(model: Path, tmp_path: Path) -> None:
+    image("red").save(tmp_path / "one.png")
+    with pytest.raises(PipelineError, match=r"out.csv is to hold parquet: .* ends in .parquet"):
+        score(model, tmp_path / "one.png", tmp_path / "out.csv", CLASSES, {})
+    assert not (tmp_path / "out.csv").exists()
+
+
 @pytest.mark.parametrize("source", ["in/a.png", "in", "in.parquet"])
 def test_what_is_scored_is_never_overwritten_by_predictions(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
