@@ -125,7 +125,7 @@ def rollback(
     with move.moving(root, name, who, reason) as held:
         client = held.client
         told = ledger.events(client, name)
-        if not past.succession(told):
+        if not (ever := past.ever_in_production(told, None)):
             raise PipelineError(f"{name} never had a version in production: promote one first")
         production = versions.with_alias(client, name, PRODUCTION)
         now = production.number if production else None
@@ -133,7 +133,7 @@ def rollback(
         version = versions.resolve(client, name, wanted)
         if version.number == now:
             raise PipelineError(f"{version} is in production already: name another version")
-        if version.number not in past.ever_in_production(told, now):
+        if version.number not in ever:
             raise PipelineError(
                 f"{version} was never in production, so there is no way back to it: ask the gate, "
                 f"with 'resnet promote {version.number}'"
@@ -161,8 +161,8 @@ def _before(client: Any, name: str, history: Sequence[Event], now: int | None) -
         if others
         else f"nothing was in production of {name} before version {now}"
     )
-    left = sorted(past.ever_in_production(history, None) - {now})
-    if left := [number for number in left if versions.get(client, name, number)]:
+    ever = sorted(past.ever_in_production(history, None) - {now})
+    if left := [number for number in ever if versions.get(client, name, number)]:
         raise PipelineError(f"{found}: name another that was there as 'to' ({_listed(left)})")
     raise PipelineError(f"{found}: promote another version")
 
