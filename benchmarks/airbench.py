@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import peer
-from resnet import files
+from resnet.system import files
 
 ACCURACY, SECONDS = "tta_val_acc", "total_time_seconds"  # columns of its table
 

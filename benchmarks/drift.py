@@ -17,14 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from resnet import files, model_file, params, project
-from resnet.data import arrays, statistics
-from resnet.data.statistics import BRIGHTNESS, CONTRAST, Histogram
-from resnet.registry.batches import Batch
-from resnet.registry.features import Features, said
-from resnet.registry.versions import LIGHT
-from resnet.serving import drift
+from resnet import params
+from resnet.checkout import project
+from resnet.data import arrays
+from resnet.forms.histogram import Histogram
+from resnet.forms.image import statistics
+from resnet.forms.image.statistics import BRIGHTNESS, CONTRAST
+from resnet.model import model_file
+from resnet.monitoring import drift
+from resnet.monitoring.features import Features, said
+from resnet.monitoring.reference import LIGHT
+from resnet.monitoring.scored_batches import Batch
 from resnet.serving.predict import predict
+from resnet.system import files
 
 Images = NDArray[np.uint8]
 

@@ -18,8 +18,10 @@ import numpy as np
 from benchmarks import subjects
 from benchmarks.rounds import Side, best_in_turn
 from benchmarks.table import Goal, Missing, Row, quotient
-from resnet import backend, params, project
+from resnet import params
+from resnet.checkout import project
 from resnet.errors import PipelineError
+from resnet.model import backend
 from resnet.params import Params
 
 WAYS = {"deterministic": True, "any operations": False}
@@ -87,14 +89,13 @@ def _work(chosen: Params, deterministic: bool, batches: int, asked: Connection) 
 
 def _seconds_of_a_checkpoint(chosen: Params) -> float:
     """The median, for a training in the middle of its second epoch."""
-    from resnet.training import engine
     from resnet.training.checkpoint import Checkpoints, State
+    from resnet.training.engines.create import create
+    from resnet.training.engines.interface import TrainingJob
 
     images, labels = subjects.images(chosen.train.batch)
     rates = np.full(10_000, 0.01, np.float32)
-    made = engine.create(
-        chosen.net, chosen.train, subjects.MEAN, subjects.DEVIATION, rates, images, labels
-    )
+    made = create(TrainingJob(chosen.net, subjects.DATA, chosen.train, rates, images, labels))
     state = State(step=500, results=np.zeros((150, 2), np.float32), best=made.weights())
     taken = []
     home = project.state(project.find_root())

@@ -16,8 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from resnet import backend, files, params, project
+from resnet import params
+from resnet.checkout import project
+from resnet.model import backend
 from resnet.params import Params
+from resnet.system import files
 
 
 def main() -> None:
@@ -68,7 +71,7 @@ def one(chosen: Params) -> dict[str, Any]:
     """Train and evaluate once: the test accuracy, and the seconds of the loop."""
     from resnet.data.ingest import ingest
     from resnet.evaluation.evaluate import evaluate
-    from resnet.training.stop import Stop
+    from resnet.system.termination import Stop
     from resnet.training.train import train
 
     paths, key = chosen.paths, f"seed-{chosen.train.seed}"

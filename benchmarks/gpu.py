@@ -21,8 +21,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import airbench
-from resnet import checkpoints, files, params, provenance
+from resnet import params
+from resnet.checkout import checkpoint_folders, provenance
 from resnet.cli import STOPPED
+from resnet.system import files
 
 ROOT = Path(__file__).resolve().parents[1]
 # Test accuracy of ResNet-N after 64,000 steps, He et al. 2015, table 6 (of five runs: best 93.57).
@@ -106,7 +108,7 @@ def trained(told: argparse.Namespace, overrides: Sequence[str]) -> dict[str, Any
 
 def fitted(folder: Path, chosen: params.Params) -> dict[str, Any]:
     """One `resnet train`. Of one that was taken up, the loop's seconds alone are those of all."""
-    resumed = any(checkpoints.home(folder).glob("*/*.npz"))
+    resumed = any(checkpoint_folders.home(folder).glob("*/*.npz"))
     clock = time.perf_counter()
     command(folder, "train")
     wall = time.perf_counter() - clock

@@ -22,7 +22,7 @@ def main() -> None:
     batch = spec["batch"]
     images, labels = subjects.images(spec["batches"] * batch)
     net = subjects.paper(spec["depth"], spec["widths"]).net
-    model = build(net, subjects.MEAN, subjects.DEVIATION)
+    model = build(net, subjects.DATA)
     model.compile(
         keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -23,7 +23,7 @@ PASSES = 14  # over a convolution's maps in a step, see `least_bytes`
 
 
 def main() -> None:
-    from resnet import backend
+    from resnet.model import backend
 
     folders = [Path(folder) for folder in sys.argv[1:]]
     backend.select("jax", params.load(folders[0]).train.device)
@@ -33,8 +33,8 @@ def main() -> None:
 def accuracy(folder: Path) -> float:
     """The share of test images that the published model recognises."""
     chosen = entered(folder)
-    from resnet import forward, model_file
     from resnet.data import arrays
+    from resnet.model import forward, model_file
 
     test = arrays.load(chosen.paths.arrays, "test")
     call = forward.compiled(model_file.load(chosen.paths.model))
@@ -49,9 +49,10 @@ def roofline(folder: Path) -> dict[str, Any]:
 
     from resnet.evaluation import cost
     from resnet.nets.build import build
+    from resnet.nets.data_spec import DataSpec
 
     # Not what is published: that may look at several views of an image.
-    model = build(chosen.net, mean=[0.0] * 3, deviation=[1.0] * 3)
+    model = build(chosen.net, DataSpec([0.0] * 3, [1.0] * 3, classes=10))
     gpu = jax.devices()[0].platform == "gpu"
     net, precision = chosen.net, chosen.train.precision
     return {

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import subjects
-from resnet import backend
+from resnet.model import backend
 
 WIDTHS = (16, 32, 64)
 STEPS = 8

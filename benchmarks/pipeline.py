@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.table import Goal, Missing, Row, quotient
-from flows import server
-from resnet import files, params, project, servers
+from resnet import params
+from resnet.checkout import project
 from resnet.data import sources
 from resnet.errors import PipelineError
 from resnet.registry import store
+from resnet.system import addresses, files
 from resnet.training.loop import plan
 
 STEPS = 100
@@ -90,7 +91,7 @@ def main() -> None:
 @contextmanager
 def _clone() -> Iterator[Path]:
     """A clone of HEAD. Raises PipelineError where a server of the user's would take part."""
-    if os.environ.get("PREFECT_API_URL") or servers.is_prefect(server.PROJECT_API):
+    if os.environ.get("PREFECT_API_URL") or addresses.is_prefect(addresses.PREFECT_API):
         raise PipelineError("a Prefect server is up and would record the runs: end it first")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clone"

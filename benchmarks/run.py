@@ -19,7 +19,8 @@ from typing import Any
 from benchmarks import peer
 from benchmarks.rounds import ROUNDS
 from benchmarks.table import Missing, Row, markdown
-from resnet import backend, files
+from resnet.model import backend
+from resnet.system import files
 
 GROUPS = ("training", "scoring", "serving", "exactness", "pipeline")
 

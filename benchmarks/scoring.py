@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks import peer, subjects
 from benchmarks.rounds import Side, best_in_turn
 from benchmarks.table import Goal, Missing, Row, quotient
-from resnet import forward
 from resnet.errors import PipelineError
+from resnet.model import forward
 from resnet.nets.build import build, published
 
 BATCH, BATCHES = 256, 4
@@ -32,8 +32,8 @@ def rows(python: Path) -> Iterator[Row | Missing]:
 def ours() -> Side:
     """The compiled call of the published model."""
     net = subjects.paper(DEPTH, WIDTHS).net
-    weights = build(net, subjects.MEAN, subjects.DEVIATION).get_weights()
-    call = forward.compiled(published(net, subjects.MEAN, subjects.DEVIATION, weights))
+    weights = build(net, subjects.DATA).get_weights()
+    call = forward.compiled(published(net, subjects.DATA, weights))
     images, _ = subjects.images(BATCHES * BATCH)
 
     def one_round() -> float:

@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks import subjects
 from benchmarks.table import Goal, Missing, Row
-from resnet import forward
+from resnet.model import forward
 from resnet.nets.build import build, published
-from resnet.registry import package, store
+from resnet.registry import store
+from resnet.registry.tracking import mlflow_model
 
 CALLS = 300
 ALLOWED_MS = 2.0  # for MLflow's own work, whatever the network
@@ -23,8 +24,8 @@ ALLOWED_MS = 2.0  # for MLflow's own work, whatever the network
 def rows(python: Path) -> Iterator[Row | Missing]:
     """The peer's `python` is not needed."""
     net = subjects.paper(20, (16, 32, 64)).net
-    weights = build(net, subjects.MEAN, subjects.DEVIATION).get_weights()
-    model = published(net, subjects.MEAN, subjects.DEVIATION, weights)
+    weights = build(net, subjects.DATA).get_weights()
+    model = published(net, subjects.DATA, weights)
     image_1hwc, _ = subjects.images(1)
     with tempfile.TemporaryDirectory() as folder:
         served = _registered(model, image_1hwc, Path(folder))
@@ -38,7 +39,7 @@ def _registered(model: Any, example_nhwc: np.ndarray, root: Path) -> Any:
     """`model` as `publish` logs it, in a store under `root`, loaded through `mlflow.pyfunc`."""
     client = store.client(root)
     run = client.create_run(store.experiment(client, "bench")).info.run_id
-    logged = package.log(client, run, model, example_nhwc)
+    logged = mlflow_model.log(client, run, model, example_nhwc)
     with store.as_default(client):
         return mlflow.pyfunc.load_model(f"models:/{logged}")
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from resnet import params, project
+from resnet import params
+from resnet.checkout import project
+from resnet.nets.data_spec import DataSpec
 
-MEAN, DEVIATION = [125.0] * 3, [62.0] * 3
+DATA = DataSpec([125.0] * 3, [62.0] * 3, classes=10)
 
 
 def paper(depth: int, widths: Sequence[int]) -> params.Params:

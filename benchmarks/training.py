@@ -10,12 +10,13 @@ import tensorflow as tf
 from benchmarks import peer, subjects
 from benchmarks.rounds import Side, best_in_turn
 from benchmarks.table import Goal, Missing, Row, quotient
-from resnet.data.batches import draw
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
+from resnet.forms.image.draws import draw
 from resnet.nets.build import build
 from resnet.params import Params
-from resnet.training import engine
+from resnet.training.engines.create import create
+from resnet.training.engines.interface import TrainingJob
 
 UNIT = "images/s"
 NETS = {  # depth, widths, batches a round
@@ -57,7 +58,7 @@ def _of_one(name: str, python: Path) -> Iterator[Row | Missing]:
     if plain:
         fit = "keras.Model.fit"
         yield quotient(work, UNIT, speed["ours"], fit, speed[fit], Goal("at least", 1.6))
-        model = build(chosen.net, subjects.MEAN, subjects.DEVIATION)
+        model = build(chosen.net, subjects.DATA)
         reached = 3 * cost.flops(model) * speed["ours"] / 1e9
         yield quotient(
             work, "GFLOP/s", reached, "float32 matrix product", matrix_peak() / 1e9,
@@ -70,9 +71,7 @@ def ours(chosen: Params, batches: int) -> Side:
     train = chosen.train
     images, labels = subjects.images(batches * train.batch)
     rates = np.full(10_000, 0.01, np.float32)
-    made = engine.create(
-        chosen.net, train, subjects.MEAN, subjects.DEVIATION, rates, images, labels
-    )
+    made = create(TrainingJob(chosen.net, subjects.DATA, train, rates, images, labels))
 
     def one_round() -> float:
         started = time.perf_counter()

@@ -1,1 +1,1 @@
-"""One Prefect flow a file, its tasks beside it. The only importer of prefect."""
+"""Six Prefect flows, a file each, and how they are started, deployed and reported."""

@@ -5,9 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from flows import server
-from resnet import processes
 from resnet.errors import PipelineError
+from resnet.system import addresses, processes
 
 POOL, QUEUE = "resnet", "training"  # as prefect.yaml names them
 LIMIT = 1  # trainings at a time; the others wait in the queue
@@ -18,9 +17,9 @@ def deploy(root: Path) -> None:
 
     Raises PipelineError where no server is up, or Prefect refuses a deployment.
     """
-    api = server.running()
+    api = addresses.running_prefect()
     if api is None:
-        raise PipelineError(f"no Prefect server is up at {server.PROJECT_API}: start 'make ui'")
+        raise PipelineError(f"no Prefect server is up at {addresses.PREFECT_API}: start 'make ui'")
     os.environ.update({"PREFECT_API_URL": api, "RESNET_ROOT": str(root)})
     _make_queue()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]

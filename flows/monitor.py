@@ -11,9 +11,9 @@ from prefect.states import Completed
 
 from flows.tasks import enter_checkout, remote
 from resnet import params
-from resnet.serving import drift_page
-from resnet.serving import monitor as monitoring
-from resnet.serving.monitor import Report
+from resnet.monitoring import drift_page
+from resnet.monitoring import monitor as monitoring
+from resnet.monitoring.monitor import Report
 
 EVENT = "resnet.drift"
 

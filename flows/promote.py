@@ -11,7 +11,8 @@ from flows import report
 from flows.tasks import enter_checkout, remote, signed
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.registry import approval, gate, promotion
+from resnet.registry.gate import gate
+from resnet.registry.promotion import approval, promotion
 
 Action = Literal["promote", "approve", "reject"]
 

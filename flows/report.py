@@ -6,13 +6,14 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from resnet import markdown
-from resnet.registry import store, summary
-from resnet.registry.request import Request
-from resnet.registry.summary import Summary
-from resnet.registry.verdict import Verdict
+from resnet.checkout.stages import Outcome
+from resnet.pages import markdown
+from resnet.registry import store
+from resnet.registry.card import summary
+from resnet.registry.card.summary import Summary
+from resnet.registry.gate.verdict import Verdict
+from resnet.registry.promotion.request import Request
 from resnet.registry.versions import Version
-from resnet.stages import Outcome
 
 METRICS = {
     "accuracy": "{:.2%}",

@@ -14,16 +14,20 @@ from prefect.states import Completed
 
 from flows import report
 from flows.tasks import enter_checkout, follow, remote, run_command, run_stages, step
-from resnet import arrivals, files, params
-from resnet.arrivals import Sources
+from resnet import params
+from resnet.checkout.stages import Outcome
+from resnet.checkout.worktree import worktree
+from resnet.data import arrivals
+from resnet.data.arrivals import Sources
 from resnet.errors import MovedError, PipelineError
-from resnet.registry import approval, gate, promotion, publish, store, versions
-from resnet.registry.check import must_be_whole, must_work
-from resnet.registry.move import Check
-from resnet.registry.promotion import Decision
+from resnet.registry import store, versions
+from resnet.registry.gate import gate
+from resnet.registry.promotion import approval, promotion, status
+from resnet.registry.promotion.alias_move import Check
+from resnet.registry.promotion.promotion import Decision
+from resnet.registry.promotion.smoke_test import must_be_whole, must_work
 from resnet.registry.versions import Version
-from resnet.stages import Outcome
-from resnet.worktree import worktree
+from resnet.system import files
 
 Promote = Literal["if-better", "ask", "never"]
 ATTEMPTS = 3  # at a promotion, while others move production
@@ -82,7 +86,7 @@ def _register(
     outcomes: list[Outcome],
 ) -> State[None]:
     """Do what the registry says is missing. Returns the flow run's last state."""
-    look = remote(publish.status, "look up")
+    look = remote(status.status, "look up")
     before = found = look(chosen, tree)
     if not before.version:
         cause = remote(data_change, "compare data")(tree, chosen) or cause

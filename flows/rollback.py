@@ -7,7 +7,7 @@ from prefect.states import Completed
 
 from flows.tasks import enter_checkout, remote, signed
 from resnet import params
-from resnet.registry import promotion
+from resnet.registry.promotion import promotion
 
 
 @flow(name="rollback")

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows import server
-from resnet import params, servers, stand_in
+from resnet import params
+from resnet.data import stand_in
+from resnet.operations import servers
+from resnet.system import addresses
 
 
 def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in: bool) -> None:
@@ -38,12 +40,12 @@ def _server(root: Path) -> Iterator[str]:
 
     Raises PipelineError where the user has named a server that does not answer.
     """
-    running = server.running()
+    running = addresses.running_prefect()
     if running:
         yield running
         return
     print("no Prefect server is up: starting one for the time of this run")
-    with servers.prefect_server(root, servers.free_port(), meanwhile=_flow) as api:
+    with servers.prefect_server(root, addresses.free_port(), meanwhile=_flow) as api:
         try:
             yield api
         finally:

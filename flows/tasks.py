@@ -17,9 +17,10 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from resnet import processes, progress, project, stages
+from resnet.checkout import command, dvc_yaml, project, stages
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import ledger, store
+from resnet.registry import store
+from resnet.system import processes, progress
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +51,7 @@ def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
     """Bring the outputs of every stage up to date, a task each. Raises StageError."""
     todo = step(find_changed, "status")(tree, lock_seconds)
     outcomes: list[stages.Outcome] = []
-    for stage in stages.STAGES:
+    for stage in dvc_yaml.stages(tree):
         if stage in todo or any(before.action != "skipped" for before in outcomes):
             outcomes.append(step(run_stage, stage)(stage, tree, lock_seconds))
         else:
@@ -83,7 +84,7 @@ def run_command(words: list[str], tree: Path) -> list[str]:
 
     Raises PipelineError with the command's own error.
     """
-    return processes.resnet(words, tree, follow(words[0]))
+    return command.run(words, tree, follow(words[0]))
 
 
 def follow(name: str) -> Callable[[str], None]:
@@ -118,7 +119,7 @@ def _show_progress(
 
 def signed(author: str | None) -> str:
     """Who decides, for the ledger: the author as given, and the worker's account."""
-    worker = ledger.whoever()
+    worker = processes.actor()
     return f"{author} (through {worker})" if author else worker
 
 

@@ -9,8 +9,9 @@ from prefect.states import Completed
 from prefect.variables import Variable
 
 from flows.tasks import enter_checkout, follow, remote, step
-from resnet import arrivals, params
-from resnet.arrivals import Sources, Tracked
+from resnet import params
+from resnet.data import arrivals
+from resnet.data.arrivals import Sources, Tracked
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import versions
 

@@ -1,1 +1,1 @@
-"""The library behind the pipeline: data, networks, training, evaluation, registry, serving."""
+"""The library behind the pipeline: a room for each subject, importing only what is below it."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from resnet import files
 from resnet.errors import PipelineError
+from resnet.system import files
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -45,20 +45,12 @@ class Net(Section):
     activation: Literal["relu", "silu", "gelu"]
     views: Literal[1, 2, 6]
 
-    @property
-    def blocks(self) -> int:
-        """Blocks in each group: n in He et al.'s depth 6n + 2, or 2n - 1 pooled ones.
-
-        A pooled group begins with a convolution of its own, and its blocks have one each.
-        """
-        pairs = (self.depth - 2) // (2 * len(self.widths))
-        return 2 * pairs - 1 if self.block == "pooled" else pairs
-
     @model_validator(mode="after")
     def depth_is_whole_blocks(self) -> Self:
         unit = 2 * len(self.widths)
-        if self.blocks < 1 or (self.depth - 2) % unit:
-            pairs = max(1, (self.depth - 2) // unit)
+        pairs, rest = divmod(self.depth - 2, unit)
+        if pairs < 1 or rest:
+            pairs = max(1, pairs)
             nearest = [unit * (pairs + k) + 2 for k in (0, 1)]
             raise ValueError(
                 f"depth is {self.depth}; {len(self.widths)} groups of paired convolutions make "

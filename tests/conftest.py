@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine, event
 from xdist.scheduler import LoadFileScheduling
 
-from resnet import backend
+from resnet.model import backend
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
@@ -84,6 +84,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-write", action="store_true", help="kill before each write, not before each second"
     )
+
+
+@pytest.fixture(autouse=True)
+def no_named_server(monkeypatch):
+    """The checkout's own SQLite store, unless a test names another."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

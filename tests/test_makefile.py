@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet import worktree
-
-ROOT = Path(__file__).parents[1]
+from resnet.checkout import worktree
+from tests.support import REPOSITORY
 
 # What calls itself Python 3.9, and knows of Python no more than `-c`.
 OLD = f"""#!/bin/sh
@@ -32,9 +31,9 @@ def clone(tmp_path: Path) -> Path:
     root = tmp_path / "clone"
     for folder in ("resnet", "flows", ".dvc"):
         ignored = shutil.ignore_patterns("tmp", "cache", "config.local")
-        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignored)
     for name in ("Makefile", "pyproject.toml", "requirements.lock", ".gitignore", "params.yaml"):
-        shutil.copy(ROOT / name, root)
+        shutil.copy(REPOSITORY / name, root)
     (root / "tests").mkdir()
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
     for words in (["init", "--quiet"], ["add", "."], [*identity, "commit", "-qm", "First"]):
@@ -48,9 +47,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_help_lists_the_targets() -> None:
-    listed = [line.split()[0] for line in make(ROOT, "help").stdout.splitlines()]
+    listed = [line.split()[0] for line in make(REPOSITORY, "help").stdout.splitlines()]
     assert {"run", "test", "check", "ui", "worker", "deploy", "bench", "clean"} < set(listed)
-    assert make(ROOT).stdout == make(ROOT, "help").stdout
+    assert make(REPOSITORY).stdout == make(REPOSITORY, "help").stdout
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,24 @@ import pytest
 
 from resnet import params
 from resnet.errors import PipelineError
-
-ROOT = Path(__file__).parents[1]
+from tests.support import REPOSITORY
 
 
 def chosen(*overrides: str, preset: str | None = None) -> params.Params:
-    return params.check(params.merge(params.read(ROOT), ROOT, preset, overrides))
+    return params.check(params.merge(params.read(REPOSITORY), REPOSITORY, preset, overrides))
 
 
 def test_the_file_itself_is_the_preset_quick():
-    assert chosen(preset="quick") == params.load(ROOT)
+    assert chosen(preset="quick") == params.load(REPOSITORY)
 
 
-@pytest.mark.parametrize("preset", params.presets(ROOT))
+@pytest.mark.parametrize("preset", params.presets(REPOSITORY))
 def test_every_preset_is_right(preset):
-    assert chosen(preset=preset) != params.load(ROOT)
+    assert chosen(preset=preset) != params.load(REPOSITORY)
 
 
 def test_an_override_changes_its_key_and_no_other():
-    before, after = params.load(ROOT), chosen("train.optimizer.momentum=0.5")
+    before, after = params.load(REPOSITORY), chosen("train.optimizer.momentum=0.5")
     assert after.train.optimizer.momentum == 0.5
     optimizer = after.train.optimizer.model_copy(
         update={"momentum": before.train.optimizer.momentum}
@@ -65,7 +64,7 @@ def test_an_unknown_preset_is_answered_with_the_known_ones(preset):
 
 
 def test_a_missing_key_is_named():
-    values = params.read(ROOT)
+    values = params.read(REPOSITORY)
     del values["gate"]["floor"]
     with pytest.raises(PipelineError, match="gate.floor: Field required"):
         params.check(values)
@@ -77,26 +76,26 @@ def test_a_folder_without_params_is_told_so(tmp_path):
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    (tmp_path / "params.yaml").write_text(params.dump(params.read(ROOT)))
-    assert params.load(tmp_path) == params.load(ROOT)
+    (tmp_path / "params.yaml").write_text(params.dump(params.read(REPOSITORY)))
+    assert params.load(tmp_path) == params.load(REPOSITORY)
 
 
 def test_an_archive_is_the_same_one_wherever_the_parameters_are_read(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
-    values = params.read(ROOT)
-    assert params.anchored(values, ROOT) == values
+    values = params.read(REPOSITORY)
+    assert params.anchored(values, REPOSITORY) == values
     for named, meant in {
         "~/cifar.tar.gz": "/home/ann/cifar.tar.gz",
-        "cifar": str(ROOT / "cifar"),
+        "cifar": str(REPOSITORY / "cifar"),
         "/data/cifar": "/data/cifar",
     }.items():
-        named_here = params.merge(values, ROOT, None, [f"paths.archive={named}"])
-        assert params.check(params.anchored(named_here, ROOT)).paths.archive == Path(meant)
+        named_here = params.merge(values, REPOSITORY, None, [f"paths.archive={named}"])
+        assert params.check(params.anchored(named_here, REPOSITORY)).paths.archive == Path(meant)
 
 
 def test_nobody_changes_a_parameter_on_the_way():
     with pytest.raises(ValueError, match="frozen"):
-        params.load(ROOT).train.batch = 1
+        params.load(REPOSITORY).train.batch = 1
 
 
 def test_the_stand_in_has_a_model_name_of_its_own():

@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from resnet import project
+from resnet.checkout import project
 from resnet.cli import children, pipeline, registry
 from resnet.errors import PipelineError, StoppedError
-from resnet.training.stop import SIGNALS, Stop
+from resnet.system.termination import SIGNALS, Stop
 
 STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
 # New objects between two searches for garbage. By itself Python makes one after 700 (from 3.13 on,

@@ -29,28 +29,29 @@ def add(commands: Commands) -> None:
 
 
 def _rescore(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend, params
+    from resnet import params
+    from resnet.model import backend
 
     chosen = params.load(root)
     backend.select("tensorflow", "cpu")
-    from resnet.registry.rescore import rescore
+    from resnet.registry.gate.rescore import rescore
 
     rescore(arguments.model, arguments.out, arguments.test_hash, chosen.evaluate, chosen.paths)
 
 
 def _probe(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend
+    from resnet.model import backend
 
     backend.select("tensorflow", "cpu")
-    from resnet.probe import check_file
+    from resnet.model.probe import check_file
 
     check_file(arguments.model, arguments.probe, arguments.model_hash)
 
 
 def _served(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend
+    from resnet.model import backend
 
     backend.select("tensorflow", "cpu")
-    from resnet.registry import served
+    from resnet.registry.verification import served_model
 
-    served.report(root, arguments.file, arguments.model, arguments.version)
+    served_model.report(root, arguments.file, arguments.model, arguments.version)

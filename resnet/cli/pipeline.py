@@ -73,7 +73,7 @@ def _ingest(root: Path, arguments: argparse.Namespace) -> None:
 
 def _annotate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
-    from resnet.data.annotations import annotate
+    from resnet.data.sets.annotations import annotate
 
     chosen = params.load(root)
     names, folder = chosen.evaluate.annotations, chosen.paths.annotations
@@ -81,22 +81,21 @@ def _annotate(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import checkpoints, params, provenance
-    from resnet.training.train import train
+    from resnet import params
+    from resnet.training import train
 
     chosen = params.load(root)
-    listener = None
+    callback = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
-        from resnet.registry.live import LiveRun
+        from resnet.registry.tracking.live_run import LiveRun
 
-        listener = LiveRun(root, chosen)
-    home, key = checkpoints.home(root), provenance.training_key(chosen, root)
-    made = chosen.net, chosen.train, chosen.paths, chosen.runtime
-    train(*made, home, key, listener, arguments.stop)
+        callback = LiveRun(root, chosen)
+    train.run(chosen, root, callback, arguments.stop)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend, params
+    from resnet import params
+    from resnet.model import backend
 
     chosen = params.load(root)
     backend.select(chosen.train.backend, chosen.train.device)
@@ -106,17 +105,18 @@ def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _publish(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend, params
+    from resnet import params
+    from resnet.model import backend
 
     chosen = params.load(root)
     backend.select("tensorflow", "cpu")
-    from resnet.registry.publish import publish
+    from resnet.registry.tracking.publish import publish
 
     print(publish(chosen, root, arguments.cause))
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:
-    from resnet import doctor
+    from resnet.operations import doctor
 
     return doctor.report(root, arguments.debug)
 
@@ -128,6 +128,6 @@ def _deploy(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _ui(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import servers
+    from resnet.operations import servers
 
     servers.serve(root)

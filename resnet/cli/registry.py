@@ -89,7 +89,8 @@ def add(commands: Commands) -> None:
 
 def _promote(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import params
-    from resnet.registry import gate, promotion
+    from resnet.registry.gate import gate
+    from resnet.registry.promotion import promotion
 
     chosen = params.load(root)
     name = _name(root, arguments)
@@ -101,7 +102,7 @@ def _promote(root: Path, arguments: argparse.Namespace) -> int:
 
 def _approve(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import params
-    from resnet.registry import approval
+    from resnet.registry.promotion import approval
 
     chosen = params.load(root)
     decision = approval.approve(
@@ -116,14 +117,14 @@ def _approve(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _reject(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet.registry import approval
+    from resnet.registry.promotion import approval
 
     name = _name(root, arguments)
     print(approval.reject(root, name, arguments.version, reason=arguments.reason))
 
 
 def _rollback(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet.registry import promotion
+    from resnet.registry.promotion import promotion
 
     name = _name(root, arguments)
     print(promotion.rollback(root, name, reason=arguments.reason, to=arguments.to))
@@ -132,7 +133,7 @@ def _rollback(root: Path, arguments: argparse.Namespace) -> None:
 def _history(root: Path, arguments: argparse.Namespace) -> None:
     from datetime import UTC, datetime
 
-    from resnet.registry import history
+    from resnet.registry.promotion import history
 
     name = _name(root, arguments)
     events, problems = history.read(root, name)
@@ -145,7 +146,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet.registry.reconcile import reconcile
+    from resnet.registry.promotion.reconcile import reconcile
 
     name = _name(root, arguments)
     lines = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
@@ -153,8 +154,8 @@ def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _verify(root: Path, arguments: argparse.Namespace) -> int:
-    from resnet.registry import claims
-    from resnet.registry.verify import verify
+    from resnet.registry.verification import claims
+    from resnet.registry.verification.verify import verify
 
     name = _name(root, arguments)
     chosen = claims.EVERY if arguments.retrain else claims.CLAIMS
@@ -164,7 +165,7 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _prune(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import prune
+    from resnet.operations import prune
 
     name = _name(root, arguments)
     items = prune.prune(root, name, arguments.days, arguments.delete)
@@ -172,7 +173,7 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _card(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet.registry import card
+    from resnet.registry.card import card
 
     made = card.make(root, _name(root, arguments), arguments.version)
     print(made)
@@ -182,11 +183,11 @@ def _card(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _predict(root: Path, arguments: argparse.Namespace) -> None:
-    from resnet import backend
+    from resnet.model import backend
 
     name = _name(root, arguments)
     backend.select("tensorflow", "cpu")
-    from resnet.serving.registered import score_registered
+    from resnet.serving.score_batch import score_registered
 
     source, out = (arguments.here / path for path in (arguments.source, arguments.out))
     scored = score_registered(
@@ -202,8 +203,9 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _monitor(root: Path, arguments: argparse.Namespace) -> int:
-    from resnet import files, params
-    from resnet.serving.monitor import monitor
+    from resnet import params
+    from resnet.monitoring.monitor import monitor
+    from resnet.system import files
 
     rules = params.load(root).monitor
     name = _name(root, arguments)

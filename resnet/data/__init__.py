@@ -1,1 +1,1 @@
-"""The form of CIFAR-10: fetch and verify, generate, ingest, and read as arrays."""
+"""Get and verify the data, whatever it shows: files in, arrays and a profile out."""

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
+from resnet.forms.image.shape import IMAGE
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-IMAGE = (32, 32, 3)
 
 
 @dataclass(frozen=True)

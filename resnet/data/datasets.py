@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet import files
 from resnet.errors import PipelineError
+from resnet.system import files
 
 MANIFESTS = Path(__file__).parent / "manifests"
 CHUNK = 1 << 20

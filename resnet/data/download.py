@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from resnet import params
 from resnet.data.datasets import File
 from resnet.errors import PipelineError
-from resnet.progress import Progress
+from resnet.system.progress import Progress
 
 TIMEOUT = (10, 30)  # seconds: to connect, and without a byte
 ASK_TIMEOUT = (8, 12)

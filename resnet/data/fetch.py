@@ -11,11 +11,13 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from resnet import files, params
-from resnet.data import datasets, disk, generate, sources
+from resnet import params
+from resnet.data import datasets, sources
 from resnet.data.datasets import CHUNK, Dataset, Published
+from resnet.data.sets import shapes
 from resnet.data.sources import Named
 from resnet.errors import PipelineError
+from resnet.system import disk_errors, files
 
 ADVICE = "take a good copy of CIFAR-10's cifar-10-python.tar.gz"
 WAYS_OUT = "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with it"
@@ -35,10 +37,10 @@ def bring(dataset: Dataset, paths: params.Paths, runtime: params.Runtime) -> Non
     if dataset.holds(paths.raw):
         print(f"fetch: {paths.raw} holds {dataset.name}, verified", flush=True)
         return
-    with disk.writing(paths.raw), files.replacing(paths.raw) as draft:
+    with disk_errors.writing(paths.raw), files.replacing(paths.raw) as draft:
         draft.mkdir()
         if dataset.archive is None:
-            generate.generate(draft, dataset)
+            shapes.generate(draft, dataset)
             origin, advice = "the generator", "this is a defect of this project"
         elif named := sources.named(paths):
             _from_named(named, dataset, draft)

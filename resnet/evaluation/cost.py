@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet.forward import Forward
+from resnet.model.forward import Forward
 
 WARM_UP = 3
 LATENCY_CALLS = 50

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnet import files, model_file, params
-from resnet.data import annotations, arrays, disk
-from resnet.data.annotations import Annotations
+from resnet import params
+from resnet.data import arrays
+from resnet.data.sets import annotations
+from resnet.data.sets.annotations import Annotations
 from resnet.errors import PipelineError
-from resnet.evaluation import cost, honest
+from resnet.evaluation import cost, robustness
 from resnet.evaluation.score import Scores, calibration, calibration_error, score
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
-from resnet.forward import Forward, compiled, in_batches
+from resnet.model import model_file
+from resnet.model.forward import Forward, compiled, in_batches
+from resnet.system import disk_errors, files
 
 
 def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
@@ -45,7 +48,7 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
     held_out = arrays.load(paths.arrays, "validation")
     predictions = predict(forward, test, evaluate.batch, classes)
     scores = score(predictions, classes, evaluate.bins)
-    subsets = honest.subsets(predictions, facts)
+    subsets = robustness.subsets(predictions, facts)
     metrics = replace(
         _metrics(scores, model, forward, test.images_nhwc, paths.model),
         **_calibrated(predictions, forward, held_out, evaluate, classes),
@@ -56,7 +59,7 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
     )
-    with disk.writing(paths.metrics):
+    with disk_errors.writing(paths.metrics):
         _write_tables(predictions, scores, classes, paths)
         _write_csv(subsets, paths.subsets)
         _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
@@ -118,8 +121,8 @@ def _calibrated(
     """How well confidence would fit with the temperature that the held-out images ask for."""
     if not len(held_out.labels_n):
         return {}
-    temperature = honest.temperature(predict(forward, held_out, evaluate.batch, classes))
-    reliability = calibration(honest.scaled(predictions, temperature), evaluate.bins)
+    temperature = robustness.temperature(predict(forward, held_out, evaluate.batch, classes))
+    reliability = calibration(robustness.scaled(predictions, temperature), evaluate.bins)
     return {
         "temperature": temperature,
         "calibration_error_scaled": calibration_error(reliability),
@@ -131,8 +134,8 @@ def _honest(predictions: Predictions, subsets: pd.DataFrame, facts: Annotations)
     parts = zip(subsets["subset"][1:], subsets["accuracy"][1:], strict=True)
     found = {f"accuracy_{name}".replace(" ", "_").replace("-", "_"): float(a) for name, a in parts}
     if facts.people_nk is not None:
-        found["human_cross_entropy"] = honest.human_cross_entropy(predictions, facts.people_nk)
-        found["human_entropy"] = honest.human_entropy(facts.people_nk)
+        found["human_cross_entropy"] = robustness.human_cross_entropy(predictions, facts.people_nk)
+        found["human_entropy"] = robustness.human_entropy(facts.people_nk)
     return found
 
 

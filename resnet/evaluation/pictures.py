@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from resnet.evaluation.score import Scores
 from resnet.evaluation.values import Predictions
+from resnet.forms.image.pictures import show
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, RED = "#2563eb", "#ea8a1a", "#c81e1e"
@@ -137,7 +138,7 @@ def mistakes(
     for ax in grid.flat:
         ax.axis("off")
     for ax, index in zip(grid.flat, shown, strict=False):
-        ax.imshow(images_nhwc[index], interpolation="bicubic")
+        show(ax, images_nhwc[index])
         said = classes[predictions.predicted_n[index]]
         confidence = _percent(float(predictions.confidence_n[index]))
         ax.set_title(f"said {said} {confidence}", color=RED, fontsize=9, pad=14)

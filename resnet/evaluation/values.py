@@ -14,8 +14,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet import files, params
+from resnet import params
 from resnet.errors import PipelineError
+from resnet.system import files
 
 
 @dataclass(frozen=True)

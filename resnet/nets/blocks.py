@@ -29,10 +29,19 @@ def group(x: Maps, net: Net, number: int) -> Maps:
     width, name = net.widths[number - 1], f"group{number}"
     if net.block == "pooled":
         x = transition(x, net, width, f"{name}_transition")
-    for k in range(1, net.blocks + 1):
+    for k in range(1, blocks(net) + 1):
         stride = 2 if net.block != "pooled" and number > 1 and k == 1 else 1
         x = block(x, net, width, stride, f"{name}_block{k}")
     return x
+
+
+def blocks(net: Net) -> int:
+    """Blocks in each group: n in He et al.'s depth 6n + 2, or 2n - 1 pooled ones.
+
+    A pooled group begins with a convolution of its own, and its blocks have one each.
+    """
+    pairs = (net.depth - 2) // (2 * len(net.widths))
+    return 2 * pairs - 1 if net.block == "pooled" else pairs
 
 
 def block(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:

@@ -11,25 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.errors import PipelineError
+from resnet.forms.image.shape import IMAGE, SIDE
 from resnet.nets import whitening
 from resnet.nets.blocks import group
+from resnet.nets.data_spec import DataSpec
 from resnet.nets.layers import Maps, activated, convolution, normalized
 from resnet.params import Net
 
-SIDE, CHANNELS, CLASSES = 32, 3, 10  # of CIFAR-10
 
+def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
+    """The network: uint8 images (N, 32, 32, 3) → float32 logits (N, K), weights as He et al. draw.
 
-def build(
-    net: Net,
-    mean: Sequence[float],
-    deviation: Sequence[float],
-    *,
-    seed: int = 0,
-) -> keras.Model:
-    """The network: uint8 images (N, 32, 32, 3) → float32 logits (N, 10), weights as He et al. draw.
-
-    `mean` and `deviation` are three floats each, per channel, in units of 0..255. Raises
-    PipelineError where the maps would have less than one pixel.
+    Raises PipelineError where the maps would have less than one pixel.
     """
     halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
     if 2**halvings > SIDE:
@@ -37,17 +30,17 @@ def build(
             f"net.widths has {len(net.widths)} groups and net.stem_stride is {net.stem_stride}: "
             f"they halve a {SIDE} × {SIDE} image {halvings} times; take fewer groups"
         )
-    images = keras.Input((SIDE, SIDE, CHANNELS), dtype="uint8", name="images")
-    variance = [value**2 for value in deviation]
+    images = keras.Input(IMAGE, dtype="uint8", name="images")
+    variance = [value**2 for value in data.deviation]
     # Float32 whatever the policy: bfloat16 has no grey levels between 121.5 and 122.
     x = keras.layers.Normalization(
-        mean=list(mean), variance=variance, dtype="float32", name="standardize"
+        mean=list(data.mean), variance=variance, dtype="float32", name="standardize"
     )(images)
 
     x = stem(x, net)
     for number in range(1, len(net.widths) + 1):
         x = group(x, net, number)
-    logits = head(x, net)
+    logits = head(x, net, data.classes)
 
     model = keras.Model(images, logits, name="resnet")
     initialize(model, net, seed)
@@ -75,8 +68,8 @@ def stem(x: Maps, net: Net) -> Maps:
     return activated(normalized(x, net, "stem_norm"), net, "stem_activation")
 
 
-def head(x: Maps, net: Net) -> Maps:
-    """Maps (N, H, W, C) → logits (N, 10): what is in the maps wherever it is, weighed.
+def head(x: Maps, net: Net, classes: int) -> Maps:
+    """Maps (N, H, W, C) → logits (N, classes): what is in the maps wherever it is, weighed.
 
     He et al. average the maps; the pooled family takes their greatest values.
     """
@@ -87,22 +80,17 @@ def head(x: Maps, net: Net) -> Maps:
         if net.block == "pooled"
         else keras.layers.GlobalAveragePooling2D
     )
-    return keras.layers.Dense(CLASSES, dtype="float32", name="logits")(pool(name="head_pool")(x))
+    return keras.layers.Dense(classes, dtype="float32", name="logits")(pool(name="head_pool")(x))
 
 
-def published(
-    net: Net,
-    mean: Sequence[float],
-    deviation: Sequence[float],
-    weights: Sequence[npt.NDArray[np.float32]],
-) -> keras.Model:
+def published(net: Net, data: DataSpec, weights: Sequence[npt.NDArray[np.float32]]) -> keras.Model:
     """The form that is served: trained weights in Keras's own layers, probabilities out.
 
-    uint8 images (N, 32, 32, 3) → float32 probabilities (N, 10). `weights` are in the order of
+    uint8 images (N, 32, 32, 3) → float32 probabilities (N, K). `weights` are in the order of
     `get_weights` of `build`'s network, whatever layers made them. The logits are the mean of
     those of `net.views` views of an image.
     """
-    model = build(net, mean, deviation)
+    model = build(net, data)
     model.set_weights(weights)
     images, logits = model.input, model.output
     if net.views > 1:

@@ -7,8 +7,10 @@ GPU", section 3.2.
 import numpy as np
 import numpy.typing as npt
 
+from resnet.forms.image.shape import CHANNELS
+
 SIDE = 2  # pixels of a patch
-WIDTH = 2 * 3 * SIDE**2  # channels: each direction of a patch, and its negative
+WIDTH = 2 * CHANNELS * SIDE**2  # channels: each direction of a patch, and its negative
 IMAGES = 5000  # so many tell the patches' covariance well enough
 EPSILON = 5e-4  # added to the variances, lest directions without any be blown up
 
@@ -26,7 +28,7 @@ def kernel(
     rows, columns = (side - SIDE + 1 for side in x.shape[1:3])
     patches = np.concatenate(
         [x[:, i : i + rows, j : j + columns] for i in range(SIDE) for j in range(SIDE)], axis=-1
-    ).reshape(-1, SIDE * SIDE * 3)
+    ).reshape(-1, SIDE * SIDE * CHANNELS)
     covariance = (patches.T @ patches).astype(np.float64) / len(patches)
     variances, components = np.linalg.eigh(covariance)
     # A component is only defined up to its sign: the greatest entry is made positive.
@@ -34,4 +36,4 @@ def kernel(
     components *= np.sign(components[greatest, range(len(variances))])
     whitening = components / np.sqrt(variances + EPSILON)
     both = np.concatenate([whitening, -whitening], axis=1)
-    return both.reshape(SIDE, SIDE, 3, WIDTH).astype(np.float32)
+    return both.reshape(SIDE, SIDE, CHANNELS, WIDTH).astype(np.float32)

@@ -7,7 +7,8 @@ beside its file, whoever opens it and from wherever.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from urllib.parse import unquote, urlparse
 import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy.exc import SQLAlchemyError
 
-from resnet import files, servers
 from resnet.errors import PipelineError, UnreachableError
+from resnet.system import addresses, files
 
+FINISHED = "FINISHED"  # a run's status: all of it is there
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 120.0
 UNANSWERED = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")  # MLflow's codes, of a store that fails
@@ -118,7 +121,7 @@ def _first_line(error: Exception) -> str:
 def pages(root: Path) -> str:
     """The address of MLflow's pages: the user's server, or where `make ui` puts the project's."""
     uri = tracking_uri(root)
-    return uri if uri.startswith("http") else f"http://{servers.HOST}:{servers.MLFLOW_PORT}"
+    return uri if uri.startswith("http") else addresses.MLFLOW_UI
 
 
 def exists(root: Path) -> bool:
@@ -190,6 +193,17 @@ def experiment(opened: Any, name: str) -> str:
             f"'mlflow experiments restore --experiment-id {found.experiment_id}'"
         )
     return str(found.experiment_id)
+
+
+def log_metrics(client: Any, run_id: str, values: Mapping[str, float | None]) -> None:
+    """At step 0: they belong to the whole run. What was not measured is left out."""
+    now = time.time_ns() // 1_000_000
+    measured = [
+        Metric(name, float(value), now, step=0)
+        for name, value in values.items()
+        if value is not None
+    ]
+    client.log_batch(run_id, metrics=measured)
 
 
 @contextmanager

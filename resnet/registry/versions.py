@@ -7,11 +7,10 @@ from typing import Any, Self
 
 from mlflow.exceptions import MlflowException
 
-from resnet import files
-from resnet.data.statistics import Histogram
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store
+from resnet.system import files
 
 PRODUCTION = "production"  # the alias that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate
@@ -19,7 +18,7 @@ MODEL_FILE = "model.keras"  # artifacts of a version's run
 METRICS_FILE = "evaluation/metrics.json"
 PREDICTIONS_FILE = "evaluation/predictions.parquet"
 PROFILE_FILE = "data/profile.json"
-LIGHT = ("brightness", "contrast")  # what a profile counts of the training images
+PROBE_FILE = "probe/probe.npz"  # see `resnet.model.probe`
 
 
 @dataclass(frozen=True)
@@ -211,21 +210,6 @@ def added(client: Any, version: Version, into: Path) -> dict[str, str]:
         raise PipelineError(
             f"{version}: its {PROFILE_FILE} does not name the batches that were added ({error!r}): "
             "publish the model again"
-        ) from None
-
-
-def light(client: Any, version: Version, into: Path) -> dict[str, Histogram]:
-    """The brightness and the contrast of the images that `version` was trained on.
-
-    Empty where its profile is from before they were counted. Raises PipelineError.
-    """
-    found = profile(client, version, into)
-    try:
-        return {name: Histogram.from_dict(found[name]) for name in LIGHT if name in found}
-    except (ValueError, KeyError, TypeError) as error:
-        raise PipelineError(
-            f"{version}: its {PROFILE_FILE} holds no {' and '.join(LIGHT)} that can be read "
-            f"({error!r}): publish the model again"
         ) from None
 
 

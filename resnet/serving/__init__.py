@@ -1,1 +1,1 @@
-"""Score images with a registered version, and look whether they are what it knows."""
+"""Score images with a model or a registered version."""

@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from resnet import files, model_file
-from resnet.data import disk, image_files
-from resnet.data.arrays import IMAGE
-from resnet.data.image_files import Reader
 from resnet.errors import PipelineError
 from resnet.evaluation.values import probability_columns
-from resnet.forward import compiled, in_batches
-from resnet.registry.features import Features
+from resnet.forms.image import image_files
+from resnet.forms.image.image_files import Reader
+from resnet.forms.image.shape import IMAGE
+from resnet.model import model_file
+from resnet.model.forward import compiled, in_batches
+from resnet.monitoring.features import Features
+from resnet.system import disk_errors, files
 
 BATCH = 256
 
@@ -74,7 +75,7 @@ def score(
     if not np.isfinite(probabilities_nk).all():
         raise PipelineError(f"{model} answers NaN, no probabilities: it is broken; take another")
     table = _table(images, probabilities_nk, classes, origin)
-    with disk.writing(out), files.replacing(out) as draft:
+    with disk_errors.writing(out), files.replacing(out) as draft:
         parquet.write_table(table, draft)
     return Summary(
         images_hash=hashlib.sha256(np.ascontiguousarray(images.images_nhwc).data).hexdigest(),

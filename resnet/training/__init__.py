@@ -1,1 +1,1 @@
-"""Train a network: step engines, schedules, augmentation."""
+"""Train a network: the loop, its schedule, its checkpoints."""

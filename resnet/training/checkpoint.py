@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from resnet.data import disk
 from resnet.errors import PipelineError
+from resnet.system import disk_errors
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -60,7 +60,7 @@ class Checkpoints:
         Another one that does is waited for, up to `patience` seconds; then PipelineError.
         """
         lock = FileLock(self.folder.with_suffix(".lock"))
-        with disk.writing(self.folder):
+        with disk_errors.writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -94,7 +94,7 @@ class Checkpoints:
         content = _packed(state)
         path = self.folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.npz"
         draft = path.with_suffix(DRAFT)
-        with disk.writing(path):
+        with disk_errors.writing(path):
             try:
                 with draft.open("wb") as stream:
                     stream.write(content)
@@ -122,7 +122,7 @@ class Checkpoints:
             if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
                 return _unpacked(content)
             aside = path.with_suffix(DAMAGED)
-            with disk.writing(aside):
+            with disk_errors.writing(aside):
                 path.rename(aside)
             print(
                 f"warning: the checkpoint {path} is damaged, it is now {aside.name}; "

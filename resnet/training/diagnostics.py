@@ -15,9 +15,10 @@ import numpy.typing as npt
 from keras import ops
 
 from resnet.nets.build import build
+from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
-from resnet.training.engine import Bytes
-from resnet.training.objective import cross_entropy
+from resnet.training.engines.interface import Bytes
+from resnet.training.loss import cross_entropy
 
 BLOCK = re.compile(r"group\d+(?:_block\d+)?|[a-z]+")
 Measure = Callable[[], tuple[list[Any], dict[str, Any]]]
@@ -26,15 +27,8 @@ Measure = Callable[[], tuple[list[Any], dict[str, Any]]]
 class Diagnostics:
     """A probe of `net` that always looks at the same images; it computes in float32."""
 
-    def __init__(
-        self,
-        net: Net,
-        mean: Sequence[float],
-        deviation: Sequence[float],
-        images_nhwc: Bytes,
-        labels_n: Bytes,
-    ) -> None:
-        self._model = build(net, mean, deviation)
+    def __init__(self, net: Net, data: DataSpec, images_nhwc: Bytes, labels_n: Bytes) -> None:
+        self._model = build(net, data)
         outputs = {block(layer.name): layer.output for layer in self._model.layers}
         self._blocks = list(dict.fromkeys(block(one.path) for one in self._model.trainable_weights))
         probe = keras.Model(self._model.input, {name: outputs[name] for name in self._blocks})

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.data.arrays import Split
-from resnet.data.batches import Draws, draw
 from resnet.errors import PipelineError, StoppedError
+from resnet.forms.image.draws import Draws, draw
 from resnet.params import Train
-from resnet.progress import Progress
-from resnet.training.ahead import ahead
+from resnet.system.progress import Progress
+from resnet.training.callback import Callback
 from resnet.training.checkpoint import Arrays, Checkpoints, State
-from resnet.training.engine import Engine, Floats
-from resnet.training.listener import Listener
+from resnet.training.engines.interface import Engine, Floats
+from resnet.training.prefetch import ahead
 
 CHUNK_SECONDS = 1.0  # of steps, after which training can end
 Row = dict[str, float]  # one epoch of the history
@@ -89,10 +89,11 @@ class Trainer:
 
     engine: Engine
     plan: Plan
-    train: Train
+    recipe: Train
+    key: str  # what stands for its parameters, data and code
     rates: Floats
     validation: Split
-    listener: Listener
+    callback: Callback
     progress: Progress
     checkpoints: Checkpoints
     stopped: Callable[[], bool]  # asked between chunks of steps
@@ -109,7 +110,7 @@ class Trainer:
         """
         self._resume()
         state, clock = self.state, time.perf_counter()
-        self.listener.started(self.plan.steps, self.checkpoints.folder)
+        self.callback.started(self.plan.steps, self.checkpoints.folder, self.key)
         with ahead(self._draw, last=self.plan.epochs) as drawn:
             while not self._ended():
                 self._keep()
@@ -128,14 +129,14 @@ class Trainer:
         )
 
     def _ended(self) -> bool:
-        epochs, patience = len(self.state.rows), self.train.early_stop
+        epochs, patience = len(self.state.rows), self.recipe.early_stop
         return epochs == self.plan.epochs or (
             patience is not None and epochs - self.state.best_epoch >= patience
         )
 
     def _draw(self, epoch: int) -> Draws:
         plan, batches = self.plan, self.plan.batches(epoch)
-        return draw(self.train.seed, epoch, batches, plan.images, plan.batch, self.train.augment)
+        return draw(self.recipe.seed, epoch, batches, plan.images, plan.batch, self.recipe.augment)
 
     def _make_steps(self, epoch: int, drawn: Callable[[int], Draws]) -> None:
         """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
@@ -168,7 +169,7 @@ class Trainer:
         if self.diagnose is not None:
             state.rows[-1] |= self.diagnose(self.engine.weights())
         state.results = state.results[:0]
-        self.listener.epoch(state.rows[-1])
+        self.callback.epoch(state.rows[-1])
         best = state.rows[state.best_epoch - 1]
         if not state.best_epoch or _merit(state.rows[-1]) > _merit(best):
             state.best_epoch, state.best = epoch, self.engine.weights()

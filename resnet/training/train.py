@@ -9,24 +9,28 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from resnet import backend, files
-from resnet.data import arrays, disk
+from resnet.checkout import checkpoint_folders, provenance
+from resnet.data import arrays
 from resnet.errors import PipelineError, StoppedError
-from resnet.params import Net, Paths, Runtime, Train
-from resnet.progress import Progress
-from resnet.training import leader
+from resnet.forms.image.shape import CHANNELS
+from resnet.model import backend
+from resnet.nets.data_spec import DataSpec
+from resnet.params import Net, Params, Paths, Runtime, Train
+from resnet.system import disk_errors, files
+from resnet.system.progress import Progress
+from resnet.system.termination import Stop
+from resnet.training.callback import Callback, NullCallback
 from resnet.training.checkpoint import Checkpoints
-from resnet.training.engine import Bytes, Engine, Floats
-from resnet.training.listener import Listener, Silence
+from resnet.training.engines import multi_process
+from resnet.training.engines.interface import Bytes, Engine, Floats, TrainingJob
 from resnet.training.loop import COLUMNS, Outcome, Plan, Row, Trainer, diverged, plan
 from resnet.training.schedule import rates
-from resnet.training.stop import Stop
 
 PROBED = 10  # training images that a model is asked about before it is published
 
@@ -42,19 +46,17 @@ class Inputs:
 
     images: arrays.Split
     validation: arrays.Split
-    mean: Sequence[float]  # of the training images, three floats in units of 0..255
-    deviation: Sequence[float]
+    data: DataSpec
 
     @classmethod
     def read(cls, paths: Paths) -> Self:
         """Raises PipelineError where something is missing or damaged."""
-        mean, deviation = _standard(paths.profile)
         images, validation = (arrays.load(paths.arrays, name) for name in ("train", "validation"))
-        return cls(images, validation, mean, deviation)
+        return cls(images, validation, _data_spec(paths.profile))
 
     def hash(self, key: str) -> str:
         """SHA-256, hex, of all of it and of `key`."""
-        state = hashlib.sha256(json.dumps([key, self.mean, self.deviation]).encode())
+        state = hashlib.sha256(json.dumps([key, asdict(self.data)]).encode())
         for split in (self.images, self.validation):
             for array in (split.images_nhwc, split.labels_n):
                 state.update(f"{array.shape}".encode())
@@ -62,67 +64,75 @@ class Inputs:
         return state.hexdigest()
 
 
+def run(params: Params, root: Path, callback: Callback | None, stop: Stop) -> None:
+    """The stage in the checkout at `root`: `train` with its key and the folder of checkpoints."""
+    key = provenance.training_key(params, root)
+    checkpoints = checkpoint_folders.home(root)
+    train(params.net, params.train, params.paths, params.runtime, checkpoints, key, callback, stop)
+
+
 def train(
     net: Net,
-    train: Train,
+    recipe: Train,
     paths: Paths,
     runtime: Runtime,
     checkpoints: Path,
     key: str,
-    listener: Listener | None,
+    callback: Callback | None,
     stop: Stop,
 ) -> None:
     """Train `net` on the arrays, and write paths.model, paths.history and paths.training.
 
     Its state is kept below `checkpoints`, in a folder of its own for each combination of inputs
-    and `key`, which stands for the parameters and the code. The folder is removed at the end; a
-    training that was interrupted goes on from it.
+    and `key`, which stands for the parameters and the code. The folder is removed at the end; an
+    interrupted training is resumed from it.
 
     Raises PipelineError where there is no such device, the data do not fit or training diverges,
     and StoppedError where `stop`, which the caller has entered, says so or the process that reads
-    the output has ended; `listener` is then told, and nothing is written but a checkpoint.
+    the output has ended; `callback` is then told, and nothing is written but a checkpoint.
     """
-    listener = listener or Silence()
+    callback = callback or NullCallback()
     inputs = Inputs.read(paths)
     device = backend.select(
-        train.backend, train.device, deterministic=train.deterministic, together=True
+        recipe.backend, recipe.device, deterministic=recipe.deterministic, together=True
     )
     fingerprint = inputs.hash(key)
     if device.processes > 1:
-        leader.agree(fingerprint)
+        multi_process.agree(fingerprint)
     if device.process:
         stop.defer()  # process 0 decides when all of them end
-        leader.follow(_engine(net, train, inputs)[0])
+        multi_process.follow(_engine(net, recipe, inputs)[0])
         return
     kept = Checkpoints(checkpoints / fingerprint, runtime.checkpoint_seconds)
-    with kept.held(runtime.lock_seconds), _ending(listener):
-        model, outcome, setup = _run(net, train, runtime, inputs, kept, listener, stop)
-        with disk.writing(paths.model):
+    with kept.held(runtime.lock_seconds), _ending(callback):
+        model, outcome, setup = _run(net, recipe, runtime, inputs, kept, key, callback, stop)
+        with disk_errors.writing(paths.model):
             name = _write(model, outcome, setup, device, paths)
-        listener.finished(name)
+        callback.finished(name)
         kept.clear()
 
 
 @contextmanager
-def _ending(listener: Listener) -> Iterator[None]:
-    """Tell the listener where the block raises."""
+def _ending(callback: Callback) -> Iterator[None]:
+    """Tell the callback where the block raises."""
     try:
         yield
     except StoppedError as error:
-        listener.stopped(str(error))
+        callback.stopped(str(error))
         raise
     except BaseException as error:
-        listener.failed(str(error) or type(error).__name__)
+        callback.failed(str(error) or type(error).__name__)
         raise
 
 
 def _run(
     net: Net,
-    train: Train,
+    recipe: Train,
     runtime: Runtime,
     inputs: Inputs,
     checkpoints: Checkpoints,
-    listener: Listener,
+    key: str,
+    callback: Callback,
     stop: Stop,
 ) -> "tuple[keras.Model, Outcome, float]":
     """Train, and give the best epoch's model in its published form.
@@ -132,27 +142,28 @@ def _run(
     from resnet.nets.build import published
 
     clock = time.perf_counter()
-    chosen, steps, table = _engine(net, train, inputs)
+    engine, steps, table = _engine(net, recipe, inputs)
     setup = time.perf_counter() - clock
-    diagnose = _diagnostics(net, train, inputs) if train.diagnostics else None
+    diagnose = _diagnostics(net, recipe, inputs) if recipe.diagnostics else None
     stop.defer()
     with (
-        closing(chosen),
+        closing(engine),
         Progress("train", steps.steps, "steps", runtime.progress_seconds) as progress,
     ):
         outcome = Trainer(
-            engine=chosen,
+            engine=engine,
             plan=steps,
-            train=train,
+            recipe=recipe,
+            key=key,
             rates=table,
             validation=inputs.validation,
-            listener=listener,
+            callback=callback,
             progress=progress,
             checkpoints=checkpoints,
             stopped=lambda: stop.asked() or progress.unread,
             diagnose=diagnose,
         ).fit()
-    model = published(net, inputs.mean, inputs.deviation, outcome.weights)
+    model = published(net, inputs.data, outcome.weights)
     _check_outputs(model, inputs.images.images_nhwc[:PROBED])
     return model, outcome, setup
 
@@ -168,32 +179,31 @@ def _check_outputs(model: "keras.Model", images_nhwc: Bytes) -> None:
         )
 
 
-def _engine(net: Net, train: Train, inputs: Inputs) -> tuple[Engine, Plan, Floats]:
+def _engine(net: Net, recipe: Train, inputs: Inputs) -> tuple[Engine, Plan, Floats]:
     """The engine at its first step, the steps to make and the rate of each."""
-    from resnet.training import engine
+    from resnet.training.engines.create import create
 
     images = inputs.images
-    steps = plan(train, len(images.labels_n), len(inputs.validation.labels_n))
-    table = rates(train.schedule, steps.steps)
-    standard = inputs.mean, inputs.deviation
-    made = engine.create(net, train, *standard, table, images.images_nhwc, images.labels_n)
-    return made, steps, table
+    steps = plan(recipe, len(images.labels_n), len(inputs.validation.labels_n))
+    table = rates(recipe.schedule, steps.steps)
+    job = TrainingJob(net, inputs.data, recipe, table, images.images_nhwc, images.labels_n)
+    return create(job), steps, table
 
 
-def _diagnostics(net: Net, train: Train, inputs: Inputs) -> "Diagnostics":
+def _diagnostics(net: Net, recipe: Train, inputs: Inputs) -> "Diagnostics":
     """A probe that looks at as many training images as a step, from all over the split."""
     from resnet.training.diagnostics import Diagnostics
 
     images, labels = inputs.images.images_nhwc, inputs.images.labels_n
-    chosen = np.linspace(0, len(labels) - 1, train.batch).astype(int)
-    return Diagnostics(net, inputs.mean, inputs.deviation, images[chosen], labels[chosen])
+    chosen = np.linspace(0, len(labels) - 1, recipe.batch).astype(int)
+    return Diagnostics(net, inputs.data, images[chosen], labels[chosen])
 
 
 def _write(
     model: "keras.Model", outcome: Outcome, setup: float, device: backend.Device, paths: Paths
 ) -> str:
     """Write the stage's outputs. Returns the model's hash."""
-    from resnet import model_file  # it imports Keras, and so must wait for the backend
+    from resnet.model import model_file  # it imports Keras, and so must wait for the backend
 
     name = model_file.model_hash(model)
     model_file.save(model, paths.model)
@@ -220,23 +230,22 @@ def _write(
     return name
 
 
-def _standard(profile: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """The mean and the deviation of the training images, three floats each in units of 0..255."""
+def _data_spec(profile: Path) -> DataSpec:
     try:
         found: dict[str, Any] = files.read_json(profile)
-        mean, deviation = found["mean"], found["deviation"]
+        mean, deviation, classes = found["mean"], found["deviation"], len(found["classes"])
     except FileNotFoundError:
         raise PipelineError(f"{profile} is not there: run 'resnet ingest' or 'dvc repro'") from None
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
-            f"{profile} holds no mean and deviation ({error!r}): run 'resnet ingest' again"
+            f"{profile} holds no mean, deviation and classes ({error!r}): run 'resnet ingest' again"
         ) from error
-    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
+    if len(mean) != CHANNELS or len(deviation) != CHANNELS or min(deviation) <= 0:
         raise PipelineError(
-            f"{profile} has mean {mean} and deviation {deviation}, want three numbers each and "
-            "deviations above 0: are the images all alike? Run 'resnet ingest' again"
+            f"{profile} has mean {mean} and deviation {deviation}, want {CHANNELS} numbers each "
+            "and deviations above 0: are the images all alike? Run 'resnet ingest' again"
         )
-    return mean, deviation
+    return DataSpec(mean, deviation, classes)
 
 
 def _write_history(rows: Sequence[Row], path: Path) -> None:

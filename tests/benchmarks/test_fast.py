@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from resnet import files, params
-
-ROOT = Path(__file__).parents[2]
+from resnet import params
+from resnet.system import files
+from tests.support import REPOSITORY
 
 
 def test_each_seed_is_trained_and_scored_and_writes_nothing_into_the_checkout(
     tmp_path: Path,
 ) -> None:
     checkout = tmp_path / "checkout"
-    shutil.copytree(ROOT / "presets", checkout / "presets")
-    shutil.copy(ROOT / "dvc.yaml", checkout)
-    values = params.merge(params.read(ROOT), ROOT, None, ["data.dataset=generated"])
+    shutil.copytree(REPOSITORY / "presets", checkout / "presets")
+    shutil.copy(REPOSITORY / "dvc.yaml", checkout)
+    values = params.merge(params.read(REPOSITORY), REPOSITORY, None, ["data.dataset=generated"])
     (checkout / "params.yaml").write_text(params.dump(values))
     (checkout / "presets" / "tiny.yaml").write_text(
         "net: {depth: 4, widths: [8]}\ntrain: {epochs: null, steps: 2, batch: 64}\n"
     )
 
     def run(*command: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         subprocess.run([sys.executable, "-m", *command], cwd=checkout, env=environment, check=True)
 
     def state() -> dict[str, int]:

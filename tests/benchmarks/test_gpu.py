@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet import files
-
-ROOT = Path(__file__).parents[2]
+from resnet.system import files
+from tests.support import REPOSITORY
 
 AIRBENCH = """
 from pathlib import Path
@@ -24,7 +23,7 @@ print("Mean: 0.9410    Std: 0.0010")
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.syspath_prepend(REPOSITORY)
 
 
 def test_a_folder_is_kept_until_what_is_trained_in_it_is_another(tmp_path: Path) -> None:
@@ -55,7 +54,7 @@ def test_a_network_is_trained_scored_and_reported(tmp_path: Path) -> None:
     told += [word for one in chosen for word in ("--set", one)]
     subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", *told],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         check=True,
     )
     [row] = files.read_json(tmp_path / "report.json")["rows"]
@@ -68,9 +67,9 @@ def test_the_user_s_own_python_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     from benchmarks import gpu
 
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    assert gpu.environment()["PYTHONPATH"] == f"{ROOT}:/somewhere"
+    assert gpu.environment()["PYTHONPATH"] == f"{REPOSITORY}:/somewhere"
     monkeypatch.delenv("PYTHONPATH")
-    assert gpu.environment()["PYTHONPATH"] == str(ROOT)
+    assert gpu.environment()["PYTHONPATH"] == str(REPOSITORY)
 
 
 def test_the_speed_records_own_table_is_read(tmp_path: Path) -> None:

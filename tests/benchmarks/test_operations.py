@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
+
+from tests.support import REPOSITORY
 
 
 def test_each_convolution_and_each_of_its_gradients_is_counted_once_a_step() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.operations", "8"],
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,

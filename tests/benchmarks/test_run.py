@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support import REPOSITORY
+
 NEEDS_TORCH = {"torch_peer"}  # which has an environment of its own
 
 IMPORTED = """
 import importlib, sys
-from resnet import backend
+from resnet.model import backend
 backend.select("tensorflow", "cpu")
 for name in sys.argv[1:]:
     importlib.import_module(f"benchmarks.{name}")
@@ -23,7 +24,8 @@ import sys
 from types import SimpleNamespace
 from benchmarks import exactness, rounds, run
 from benchmarks.table import Goal, Row
-from resnet import params, project
+from resnet import params
+from resnet.checkout import project
 
 def broken(python):
     yield Row("work", "s", 1.0, "", None, 1.0, Goal("at most", 2.0))
@@ -44,8 +46,8 @@ sys.exit(run.main())
 def python(code: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +55,7 @@ def python(code: str, *words: str, **variables: str) -> "subprocess.CompletedPro
 
 
 def test_every_module_can_be_imported() -> None:
-    found = {one.name for one in pkgutil.iter_modules([str(ROOT / "benchmarks")])}
+    found = {one.name for one in pkgutil.iter_modules([str(REPOSITORY / "benchmarks")])}
     assert found > NEEDS_TORCH
     done = python(IMPORTED, *sorted(found - NEEDS_TORCH))
     assert done.returncode == 0, done.stderr

@@ -12,18 +12,20 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from resnet import cache, params
-from resnet.data import datasets, extra, generate
+from resnet import params
+from resnet.checkout import dvc_cache
+from resnet.data import additions, datasets
 from resnet.data.datasets import Dataset, File, Published
-
-CHECKOUT = Path(__file__).parents[2]
+from resnet.data.sets import shapes
+from resnet.forms.image import added_images
+from tests.support import REPOSITORY
 
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the seven files of the stand-in."""
     folder = tmp_path_factory.mktemp("generated")
-    generate.generate(folder, datasets.load("generated"))
+    shapes.generate(folder, datasets.load("generated"))
     return folder
 
 
@@ -50,7 +52,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.delenv("CIFAR10_ARCHIVE", raising=False)
-    loaded = params.load(CHECKOUT)
+    loaded = params.load(REPOSITORY)
     data = loaded.data.model_copy(update={"dataset": "generated", "validation": 1000})
     return loaded.model_copy(update={"data": data})
 
@@ -68,11 +70,11 @@ def add(checkout: params.Params) -> Callable[..., Path]:
     ) -> Path:
         classes = datasets.load("generated").classes
         labels_n = np.arange(images, dtype=np.int32) % len(classes)
-        drawn = generate.draw(labels_n, np.random.RandomState(len(name)))
+        drawn = shapes.draw(labels_n, np.random.RandomState(len(name)))
         images_nhwc = np.ascontiguousarray(drawn.transpose(0, 2, 3, 1))
         path = checkout.paths.extra / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == extra.ARRAYS:
+        if path.suffix == added_images.ARRAYS:
             np.savez(path, images=images_nhwc, labels=labels_n)
         else:
             for n, image in enumerate(images_nhwc):
@@ -80,8 +82,8 @@ def add(checkout: params.Params) -> Callable[..., Path]:
             for n, image in enumerate(() if copies is None else copies):
                 _write(path / classes[0] / f"copy-{n}.png", image)
         if tracked:
-            out = {"md5": cache.digest(path), "hash": "md5", "path": name}
-            Path(f"{path}{extra.TRACK}").write_text(yaml.safe_dump({"outs": [out]}))
+            out = {"md5": dvc_cache.digest(path), "hash": "md5", "path": name}
+            Path(f"{path}{additions.TRACK}").write_text(yaml.safe_dump({"outs": [out]}))
         return path
 
     return one

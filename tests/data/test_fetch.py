@@ -13,6 +13,7 @@ from resnet import params
 from resnet.data import datasets, fetch, sources
 from resnet.data.datasets import Dataset
 from resnet.errors import PipelineError
+from tests.support import REPOSITORY
 
 Repack = Callable[..., Path]
 
@@ -332,7 +333,7 @@ except PipelineError as error:
 def test_a_disk_that_takes_no_more_is_one_clear_error(
     checkout: params.Params, left_behind: Callable[[], list[str]]
 ) -> None:
-    root = str(Path(__file__).parents[2])
+    root = str(REPOSITORY)
     command = [sys.executable, "-c", FETCH, root]
     ended = subprocess.run([*command, "4000000"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
@@ -347,7 +348,7 @@ def test_a_full_file_system_is_one_clear_error(checkout: params.Params, tmp_path
     if subprocess.run([*inside, mounted + "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets no user mount a small file system")
     script = mounted + 'cd "$PWD" && "$0" "$@"; code=$?; find . -name "data_batch*"; exit $code'
-    root = str(Path(__file__).parents[2])
+    root = str(REPOSITORY)
     ended = subprocess.run(
         [*inside, script, sys.executable, "-c", FETCH, root, "0"],
         capture_output=True,

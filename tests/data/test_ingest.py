@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet import cache, params
-from resnet.data import arrays, datasets, fetch, ingest, pickling, unpickle
+from resnet import params
+from resnet.checkout import dvc_cache
+from resnet.data import arrays, datasets, fetch, ingest
 from resnet.data.datasets import Dataset, File
+from resnet.data.sets import cifar_pickle_reader, cifar_pickle_writer
 from resnet.errors import PipelineError
 
 LABELS = np.repeat(np.arange(10, dtype=np.uint8), 20)
@@ -65,7 +67,7 @@ def profile(raw: Path, checkout: params.Params) -> dict[str, Any]:
 def test_every_image_reaches_its_split_with_its_label(
     profile: dict[str, Any], raw: Path, checkout: params.Params
 ) -> None:
-    stored = [unpickle.load(raw / f"data_batch_{n}") for n in range(1, 6)]
+    stored = [cifar_pickle_reader.load(raw / f"data_batch_{n}") for n in range(1, 6)]
     rows = np.concatenate([batch[b"data"] for batch in stored])
     labels = np.concatenate([batch[b"labels"] for batch in stored]).astype(np.uint8)
     parts = ingest.split(labels, checkout.data.validation, checkout.data.seed, 10)
@@ -80,7 +82,10 @@ def test_every_image_reaches_its_split_with_its_label(
 def test_the_test_split_keeps_its_order(
     profile: dict[str, Any], raw: Path, checkout: params.Params
 ) -> None:
-    split, stored = arrays.load(checkout.paths.arrays, "test"), unpickle.load(raw / "test_batch")
+    split, stored = (
+        arrays.load(checkout.paths.arrays, "test"),
+        cifar_pickle_reader.load(raw / "test_batch"),
+    )
     assert split.labels_n.tolist() == stored[b"labels"]
     assert (split.images_nhwc[:, 0, 0, 2] == stored[b"data"][:, 2048]).all()
 
@@ -133,8 +138,8 @@ def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
     assert np.bincount(train.labels_n[there + 30 :]).tolist() == [2] * 10
     told = json.loads(checkout.paths.profile.read_text())
     assert told["extra"] == {
-        "day.npz": {"md5": cache.digest(images), "images": 30},
-        "night": {"md5": cache.digest(labels), "images": 20},
+        "day.npz": {"md5": dvc_cache.digest(images), "images": 30},
+        "night": {"md5": dvc_cache.digest(labels), "images": 20},
     }
     assert told["counts"]["train"] == dict.fromkeys(told["classes"], 905)
     assert told["mean"] == pytest.approx(train.images_nhwc.mean((0, 1, 2)), rel=1e-12)
@@ -207,10 +212,10 @@ def test_another_data_sets_files_are_refused(raw: Path, checkout: params.Params)
 
 def published_with(path: Path, **changed: Any) -> Dataset:
     """Change a raw file and call it the published one: its form alone speaks against it."""
-    values: dict[bytes, Any] = unpickle.load(path)
+    values: dict[bytes, Any] = cifar_pickle_reader.load(path)
     values |= {key.encode(): value for key, value in changed.items()}
     values = {key: value for key, value in values.items() if value is not None}
-    path.write_bytes(pickling.dumps(values))
+    path.write_bytes(cifar_pickle_writer.dumps(values))
     original = datasets.load("generated")
     return replace(original, files={**original.files, path.name: File.of(path)})
 

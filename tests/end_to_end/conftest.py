@@ -16,9 +16,10 @@ from unittest.mock import patch
 import psutil
 import pytest
 
-from resnet import cli, params, processes, project
-
-REPOSITORY = Path(__file__).parents[2]
+from resnet import cli, params
+from resnet.checkout import project
+from resnet.system import processes
+from tests.support import REPOSITORY, git
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,7 @@ class Checkout:
         return found
 
     def git(self, *words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=self.root, check=True, capture_output=True, text=True
-        ).stdout
+        return git(self.root, *words)
 
     def report(self, name: str):
         return json.loads((self.root / "reports" / f"{name}.json").read_text())

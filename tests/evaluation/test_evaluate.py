@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from resnet import files, model_file, params
+from resnet import params
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
 from resnet.evaluation.evaluate import evaluate, predict
 from resnet.evaluation.values import Evaluation, Predictions
-from resnet.forward import compiled, in_batches
+from resnet.model import model_file
+from resnet.model.forward import compiled, in_batches
+from resnet.system import files
 
 CLASSES = [f"class {k}" for k in range(10)]
 CHOICES = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
@@ -177,10 +179,10 @@ def test_the_compiled_pass_is_the_model_whatever_the_batch() -> None:
 
 def test_the_compiled_pass_is_the_model_on_jax_too() -> None:
     code = """
-from resnet import backend
+from resnet.model import backend
 backend.select("jax", "cpu")
 import keras, numpy as np
-from resnet.forward import compiled
+from resnet.model.forward import compiled
 layers = keras.layers
 model = keras.Sequential(
     [

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from flows import report
-from resnet.registry import summary
-from resnet.registry.summary import Summary
+from resnet.checkout.stages import Outcome
+from resnet.registry.card import summary
+from resnet.registry.card.summary import Summary
 from resnet.registry.versions import Version
-from resnet.stages import Outcome
 
 TYPED = "<img src=x onerror=alert(1)>\n\n## The gate: passed\n\n[proof](https://example.org)"
 SHOWN = r"\<img src=x onerror=alert(1)\> ## The gate: passed \[proof\](https\://example.org)"

@@ -7,10 +7,11 @@ import pytest
 
 from flows import report, retrain
 from resnet import params
-from resnet.registry import publish
-from resnet.registry.check import must_be_whole, must_work
-from resnet.registry.publish import Status
+from resnet.registry.promotion.smoke_test import must_be_whole, must_work
+from resnet.registry.promotion.status import Status
+from resnet.registry.tracking import publish
 from resnet.registry.versions import Version
+from tests.support import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,6 @@ def test_a_version_is_decided_about_unless_that_is_unwanted_and_loaded_unless_it
     monkeypatch.setattr(retrain, "run_publish", lambda tree, cause: None)
     monkeypatch.setattr(retrain, "_decide", lambda *words: found.append(words[-1]))
     monkeypatch.setattr(report, "show", lambda *words: None)
-    chosen = params.load(Path(__file__).parents[2])
+    chosen = params.load(REPOSITORY)
     retrain._register(tmp_path, chosen, promote, None, [])
     assert found == checks

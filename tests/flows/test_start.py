@@ -1,16 +1,15 @@
 """How a shell starts the main flow; all of it runs end to end elsewhere."""
 
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from flows import start
-from resnet import stand_in
+from resnet.data import stand_in
 from resnet.errors import PipelineError
+from tests.support import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 TOLD = "CIFAR-10 cannot be had"
 
 

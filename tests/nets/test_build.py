@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,10 +8,11 @@ from resnet import params
 from resnet.errors import PipelineError
 from resnet.nets import whitening
 from resnet.nets.build import build, published, whiten
+from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
+from tests.support import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
-MEAN, DEVIATION = [125.0, 123.0, 114.0], [63.0, 62.0, 67.0]
+DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
@@ -48,7 +48,7 @@ def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
 
 
 def trainable(net: Net) -> int:
-    return sum(int(np.prod(one.shape)) for one in build(net, MEAN, DEVIATION).trainable_variables)
+    return sum(int(np.prod(one.shape)) for one in build(net, DATA).trainable_variables)
 
 
 def random_images(count: int) -> Any:
@@ -81,7 +81,7 @@ def test_a_projection_adds_one_kernel_and_its_normalisation_for_each_change_of_w
 
 def test_the_plain_twin_adds_nothing_and_the_residual_net_once_a_block() -> None:
     def additions(net: Net) -> int:
-        layers = build(net, MEAN, DEVIATION).layers
+        layers = build(net, DATA).layers
         return sum(isinstance(layer, keras.layers.Add) for layer in layers)
 
     assert additions(he(20, "none")) == 0
@@ -91,75 +91,75 @@ def test_the_plain_twin_adds_nothing_and_the_residual_net_once_a_block() -> None
 @pytest.mark.parametrize("block", ["basic", "preactivation"])
 @pytest.mark.parametrize("shortcut", ["A", "B", "none"])
 def test_raw_images_become_ten_logits(block: str, shortcut: str) -> None:
-    logits = build(he(8, shortcut, block), MEAN, DEVIATION)(random_images(2))
+    logits = build(he(8, shortcut, block), DATA)(random_images(2))
     assert logits.shape == (2, 10)
     assert np.isfinite(logits).all()
 
 
 def test_the_article_net_is_a_stem_one_block_and_ten_logits() -> None:
-    article = params.check(params.merge(params.read(ROOT), ROOT, "article", [])).net
-    model = build(article, MEAN, DEVIATION)
+    article = params.check(params.merge(params.read(REPOSITORY), REPOSITORY, "article", [])).net
+    model = build(article, DATA)
     kernels = [weight.shape for weight in model.weights if weight.path.endswith("kernel")]
     assert kernels == [(3, 3, 3, 64), (3, 3, 64, 64), (3, 3, 64, 64), (64, 10)]
 
 
 def test_two_builds_have_the_same_architecture_and_weights() -> None:
-    one, other = (build(he(8, "B"), MEAN, DEVIATION, seed=3) for _ in range(2))
+    one, other = (build(he(8, "B"), DATA, seed=3) for _ in range(2))
     assert one.to_json() == other.to_json()
     for weight, again in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, again)
 
 
 def test_another_seed_draws_other_kernels_in_the_same_architecture() -> None:
-    one, other = (build(he(8), MEAN, DEVIATION, seed=seed) for seed in (0, 1))
+    one, other = (build(he(8), DATA, seed=seed) for seed in (0, 1))
     assert one.to_json() == other.to_json()
     assert not np.array_equal(one.get_weights()[0], other.get_weights()[0])
 
 
 def test_kernels_are_drawn_with_variance_two_over_inputs() -> None:
-    model = build(he(20), MEAN, DEVIATION)
+    model = build(he(20), DATA)
     kernel = model.get_layer("group3_block3_conv2").get_weights()[0]
     assert kernel.std() == pytest.approx(np.sqrt(2 / (3 * 3 * 64)), rel=0.02)
     assert abs(kernel.mean()) < 0.001
 
 
 def test_the_first_layer_standardises_with_the_given_mean_and_deviation() -> None:
-    standardize = build(he(8), MEAN, DEVIATION).get_layer("standardize")
+    standardize = build(he(8), DATA).get_layer("standardize")
     images = random_images(2)
     np.testing.assert_allclose(
-        standardize(images), (images - np.array(MEAN)) / np.array(DEVIATION), atol=1e-5
+        standardize(images), (images - np.array(DATA.mean)) / np.array(DATA.deviation), atol=1e-5
     )
 
 
 def test_the_published_form_gives_the_softmax_of_the_logits() -> None:
-    model = build(he(8), MEAN, DEVIATION, seed=5)
+    model = build(he(8), DATA, seed=5)
     images = random_images(4)
-    probabilities = published(he(8), MEAN, DEVIATION, model.get_weights())(images)
+    probabilities = published(he(8), DATA, model.get_weights())(images)
     np.testing.assert_allclose(probabilities, keras.ops.softmax(model(images)), atol=1e-6)
 
 
 def test_more_groups_than_an_image_can_be_halved_are_refused() -> None:
     net = he(20).model_copy(update={"depth": 14, "widths": (4,) * 6, "stem_stride": 2})
     with pytest.raises(PipelineError, match="take fewer groups"):
-        build(net, MEAN, DEVIATION)
+        build(net, DATA)
 
 
 @pytest.mark.parametrize("shortcut", ["A", "none"])
 @pytest.mark.parametrize("stem", ["whitening", "convolution"])
 def test_a_pooled_net_gives_ten_logits(shortcut: str, stem: str) -> None:
-    logits = build(speedy(shortcut, stem), MEAN, DEVIATION)(random_images(2))
+    logits = build(speedy(shortcut, stem), DATA)(random_images(2))
     assert logits.shape == (2, 10)
     assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("depth", [8, 14])
 def test_a_pooled_net_s_depth_counts_its_convolutions_and_its_linear_layer(depth: int) -> None:
-    model = build(speedy(depth=depth), MEAN, DEVIATION)
+    model = build(speedy(depth=depth), DATA)
     assert len([weight for weight in model.weights if weight.path.endswith("/kernel")]) == depth
 
 
 def test_a_pooled_net_hands_its_inputs_on_at_first() -> None:
-    kernel = build(speedy(), MEAN, DEVIATION).get_layer("group2_transition_conv").get_weights()[0]
+    kernel = build(speedy(), DATA).get_layer("group2_transition_conv").get_weights()[0]
     maps = np.random.default_rng(0).standard_normal((2, 6, 6, 32)).astype(np.float32)
     handed_on = keras.ops.conv(maps, kernel, padding="same")
     assert handed_on.shape[-1] == 40
@@ -168,7 +168,7 @@ def test_a_pooled_net_hands_its_inputs_on_at_first() -> None:
 
 
 def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
-    model = build(speedy(), MEAN, DEVIATION)
+    model = build(speedy(), DATA)
     smooth = np.random.default_rng(0).integers(0, 128, (300, 33, 33, 3), np.uint8)
     images = smooth[:, 1:, 1:] + smooth[:, :-1, :-1]  # neighbours are correlated
     whiten(model, images)
@@ -181,16 +181,16 @@ def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
 
 
 def test_whitening_twice_gives_the_same_kernel() -> None:
-    kernels = [whitening.kernel(random_images(50), MEAN, DEVIATION) for _ in range(2)]
+    kernels = [whitening.kernel(random_images(50), DATA.mean, DATA.deviation) for _ in range(2)]
     np.testing.assert_array_equal(*kernels)
 
 
 def test_a_model_of_two_views_gives_the_mean_logits_of_an_image_and_its_mirror_image() -> None:
     net = speedy()
-    model = build(net, MEAN, DEVIATION, seed=5)
+    model = build(net, DATA, seed=5)
     whiten(model, random_images(50))
     images = random_images(4)
-    mirrored = published(net.model_copy(update={"views": 2}), MEAN, DEVIATION, model.get_weights())
+    mirrored = published(net.model_copy(update={"views": 2}), DATA, model.get_weights())
     views = [np.asarray(model(view)) for view in (images, images[:, :, ::-1])]
     assert not np.allclose(*views, atol=1e-3)
     wanted = keras.ops.softmax(sum(views) / 2)
@@ -201,12 +201,12 @@ def test_a_model_of_two_views_gives_the_mean_logits_of_an_image_and_its_mirror_i
 
 def test_a_model_of_six_views_gives_the_mean_logits_of_shifted_images_too() -> None:
     net = speedy()
-    model = build(net, MEAN, DEVIATION, seed=5)
+    model = build(net, DATA, seed=5)
     whiten(model, random_images(50))
     images = random_images(4)
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     places = images, padded[:, :32, :32], padded[:, 2:, 2:]
     views = [np.asarray(model(view)) for one in places for view in (one, one[:, :, ::-1])]
     wanted = keras.ops.softmax(sum(views) / 6)
-    six = published(net.model_copy(update={"views": 6}), MEAN, DEVIATION, model.get_weights())
+    six = published(net.model_copy(update={"views": 6}), DATA, model.get_weights())
     np.testing.assert_allclose(six(images), wanted, atol=1e-5)

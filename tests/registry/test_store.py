@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store
+from tests.support import REPOSITORY
 
 OPEN = """
 import sys
@@ -25,7 +26,7 @@ store.experiment(opened, "shared")
 
 def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:
     words = [sys.executable, "-c", OPEN, str(tmp_path)]
-    both = [subprocess.Popen(words, cwd=Path(__file__).parents[2]) for _ in range(2)]
+    both = [subprocess.Popen(words, cwd=REPOSITORY) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
     client = store.client(tmp_path)
     found = client.get_experiment_by_name("shared")

@@ -9,8 +9,8 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
-from resnet import model_file
 from resnet.errors import PipelineError
+from resnet.model import model_file
 from resnet.serving.predict import predict, read_images, score
 
 CLASSES = ("dark", "red", "green", "blue")

@@ -10,8 +10,7 @@ import pytest
 
 from resnet import params
 from resnet.params import Params
-
-ROOT = Path(__file__).parents[2]
+from tests.support import REPOSITORY
 
 
 def coloured(count: int, seed: int) -> tuple[Any, Any]:
@@ -41,7 +40,11 @@ def prepared(folder: Path) -> Callable[..., Params]:
         images, labels = coloured(count, seed)
         np.save(folder / "arrays" / f"{split}_images.npy", images)
         np.save(folder / "arrays" / f"{split}_labels.npy", labels)
-    profile = {"mean": [128.0] * 3, "deviation": [60.0] * 3}
+    profile = {
+        "mean": [128.0] * 3,
+        "deviation": [60.0] * 3,
+        "classes": [f"class {k}" for k in range(10)],
+    }
     (folder / "profile.json").write_text(json.dumps(profile))
 
     def made(*overrides: str) -> Params:
@@ -61,6 +64,8 @@ def prepared(folder: Path) -> Callable[..., Params]:
             "train.steps=20",
             "train.schedule.peak=0.2",
         ]
-        return params.check(params.merge(params.read(ROOT), ROOT, "smoke", [*small, *overrides]))
+        return params.check(
+            params.merge(params.read(REPOSITORY), REPOSITORY, "smoke", [*small, *overrides])
+        )
 
     return made

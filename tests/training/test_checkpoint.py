@@ -14,6 +14,7 @@ import pytest
 
 from resnet.errors import PipelineError
 from resnet.training.checkpoint import Checkpoints, State
+from tests.support import REPOSITORY
 
 
 def state(step: int) -> State:
@@ -179,7 +180,7 @@ def test_a_full_file_system_is_one_clear_error() -> None:
         pytest.skip("this system lets no user mount a small file system")
     ended = subprocess.run(
         [*inside, mounted + '"$0" "$@"', sys.executable, "-c", FULL],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=True,

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from resnet.nets.build import build
+from resnet.nets.data_spec import DataSpec
 from resnet.params import Params
 from resnet.training.diagnostics import Diagnostics, block
 
-STANDARD = [128.0] * 3, [60.0] * 3
+DATA = DataSpec([128.0] * 3, [60.0] * 3, classes=10)
 HE = ["net.block=basic", "net.stem=convolution", "net.depth=6", "net.widths=[4, 8]"]
 
 
 @pytest.fixture(scope="module")
 def network(settings_of_module: Callable[..., Params]) -> Any:
-    return build(settings_of_module(*HE).net, *STANDARD)
+    return build(settings_of_module(*HE).net, DATA)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def batch() -> tuple[Any, Any]:
 def measured(
     settings_of_module: Callable[..., Params], network: Any, batch: tuple[Any, Any]
 ) -> dict[str, float]:
-    probe = Diagnostics(settings_of_module(*HE).net, *STANDARD, *batch)
+    probe = Diagnostics(settings_of_module(*HE).net, DATA, *batch)
     first = probe(network.get_weights())
     assert probe(network.get_weights()) == first
     return first

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +17,14 @@ import pytest
 from resnet import cli, params
 from resnet.errors import PipelineError, StoppedError
 from resnet.params import Params
+from resnet.system.termination import SIGNALS, Stop
 from resnet.training import loop
-from resnet.training.listener import Listener, Silence
-from resnet.training.stop import SIGNALS, Stop
+from resnet.training.callback import Callback, NullCallback
 from resnet.training.train import train
+from tests.support import REPOSITORY
 
 Settings = Callable[..., Params]
 
-REPOSITORY = Path(__file__).parents[2]
 KILLED_WRITING = """
 import os, runpy, signal, sys
 from pathlib import Path
@@ -53,7 +54,7 @@ POOLED = [
 ]
 
 
-class AtEpoch(Silence):
+class AtEpoch(NullCallback):
     """Does something at the end of one epoch."""
 
     def __init__(self, number: int, action: Callable[[], object]) -> None:
@@ -64,7 +65,7 @@ class AtEpoch(Silence):
             self.action()
 
 
-def run(p: Params, listener: Listener | None = None) -> None:
+def run(p: Params, listener: Callback | None = None) -> None:
     folder = p.paths.model.parent / "checkpoints"
     with Stop(os.getppid()) as stop:
         train(p.net, p.train, p.paths, p.runtime, folder, "key", listener, stop)
@@ -78,7 +79,7 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted(int(path.name[:9]) for path in folder.glob("*/*.npz"))
 
 
-def stop_at(epoch: int) -> Listener:
+def stop_at(epoch: int) -> Callback:
     return AtEpoch(epoch, lambda: signal.raise_signal(signal.SIGTERM))
 
 
@@ -197,7 +198,7 @@ def started(tmp_path: Path, settings: Settings) -> Started:
     files = [f"paths.{name}={root / name}.keras" for name in ("model", "history", "training")]
     p = settings(*files, "train.steps=400", "runtime.checkpoint_seconds=0.1")
     (root / "params.yaml").write_text(params.dump(p.model_dump(mode="json")))
-    (root / "dvc.yaml").touch()
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
     return Started(root)
 
 

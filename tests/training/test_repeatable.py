@@ -10,19 +10,23 @@ STEPS = f"""
 import hashlib
 import numpy as np
 from pathlib import Path
-from resnet import backend, params
+from resnet.model import backend
+from resnet import params
 
 chosen = params.load(Path())
 backend.select("tensorflow", "cpu", deterministic=True)
-from resnet.data.batches import draw
-from resnet.training import engine
+from resnet.forms.image.draws import draw
+from resnet.nets.data_spec import DataSpec
+from resnet.training.engines.create import create
+from resnet.training.engines.interface import TrainingJob
 
 random = np.random.default_rng(0)
 count = 45_000  # with a few images only, chance hides what differs
 images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
 labels = random.integers(0, 10, count, np.uint8)
 rates = np.linspace(0.18, 0, 630, dtype=np.float32)
-made = engine.create(chosen.net, chosen.train, [125.0] * 3, [62.0] * 3, rates, images, labels)
+data = DataSpec([125.0] * 3, [62.0] * 3, classes=10)
+made = create(TrainingJob(chosen.net, data, chosen.train, rates, images, labels))
 
 def steps(first, last):
     made.train(draw(0, 1, range(first, last), count, 250, chosen.train.augment))

@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet import model_file
 from resnet.data import arrays
 from resnet.errors import PipelineError, StoppedError
+from resnet.model import model_file
 from resnet.params import Params
+from resnet.system.termination import Stop
 from resnet.training.loop import COLUMNS
-from resnet.training.stop import Stop
 from resnet.training.train import train
 
 Settings = Callable[..., Params]
 
 
 class Notes:
-    """A listener that writes down what it is told."""
+    """A callback that writes down what it is told."""
 
     def __init__(self, at_epoch: Callable[[], None] = lambda: None) -> None:
         self.told: list[tuple[str, Any]] = []
         self.at_epoch = at_epoch
 
-    def started(self, total_steps: int, folder: Path) -> None:
+    def started(self, total_steps: int, folder: Path, key: str) -> None:
         self.told.append(("started", total_steps))
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -171,7 +171,7 @@ def test_a_model_that_the_last_step_spoils_is_not_published(
         assert min(int(path.name[:9]) for path in folder.glob("checkpoints/*/*.npz")) < 20
 
 
-def test_sigterm_ends_training_and_the_listener_is_told(settings: Settings) -> None:
+def test_sigterm_ends_training_and_the_callback_is_told(settings: Settings) -> None:
     p = settings("train.steps=1000000")
     notes = Notes(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
@@ -189,7 +189,9 @@ def test_less_than_a_batch_of_images_is_refused(settings: Settings) -> None:
 
 def test_a_profile_of_images_all_alike_is_refused(settings: Settings) -> None:
     p = settings()
-    p.paths.profile.write_text(json.dumps({"mean": [128.0] * 3, "deviation": [0.0] * 3}))
+    p.paths.profile.write_text(
+        json.dumps({"mean": [128.0] * 3, "deviation": [0.0] * 3, "classes": ["one", "two"]})
+    )
     with pytest.raises(PipelineError, match="deviations above 0"):
         run(p)
 

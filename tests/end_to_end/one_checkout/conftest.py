@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from resnet import processes, servers
+from resnet.operations import servers
 from resnet.registry import store, versions
+from resnet.system import addresses, processes
 
 NAME = "generated-resnet"
 
@@ -134,7 +135,7 @@ def checkout(new_checkout):
 @pytest.fixture(scope="session")
 def prefect(checkout) -> Iterator[Prefect]:
     """A real Prefect server with the deployments of prefect.yaml."""
-    with servers.prefect_server(checkout.root, servers.free_port()) as api:
+    with servers.prefect_server(checkout.root, addresses.free_port()) as api:
         checkout.env["PREFECT_API_URL"] = api
         checkout.run("resnet", "deploy")
         yield Prefect(api)

@@ -11,7 +11,8 @@ import pandas as pd
 from PIL import Image
 
 from resnet import params
-from resnet.registry import ledger, store, versions
+from resnet.registry import store, versions
+from resnet.registry.ledger import ledger
 
 NAME = "generated-resnet"
 

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from resnet import params
-from resnet.registry import approval, gate, versions
+from resnet.registry import versions
+from resnet.registry.gate import gate
+from resnet.registry.promotion import approval
 
 NAME = "generated-resnet"
 

@@ -2,7 +2,8 @@
 
 import json
 
-from resnet.registry import ledger, versions
+from resnet.registry import versions
+from resnet.registry.ledger import ledger
 
 NAME = "generated-resnet"
 CHECKS = (

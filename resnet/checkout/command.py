@@ -1,0 +1,23 @@
+"""A `resnet` command as a child process: for what loads TensorFlow and is no stage."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from resnet.checkout import project
+from resnet.errors import PipelineError
+from resnet.system import processes
+
+
+def run(words: Sequence[str], root: Path, say: Callable[[str], None]) -> list[str]:
+    """`resnet WORDS` in the checkout at `root`, without a GPU to see; the lines that it printed.
+
+    It leaves the caller's own process light. Raises PipelineError with the command's own error.
+    """
+    env = {**project.environment(root), "CUDA_VISIBLE_DEVICES": "-1"}
+    code, lines = processes.stream([sys.executable, "-m", "resnet", *words], root, env, say)
+    if code:
+        raise PipelineError(
+            processes.error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
+        )
+    return lines

@@ -1,0 +1,112 @@
+"""dvc.lock, read: what each stage was given and what it made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.system import files
+
+
+class _File(BaseModel):
+    """A dependency or an output in dvc.lock, as far as it is read here; so with the next two."""
+
+    path: str
+    md5: str = ""
+
+
+class _Stage(BaseModel):
+    deps: list[_File] = []
+    outs: list[_File] = []
+    params: dict[str, dict[str, Any]] = {}
+
+
+class _Form(BaseModel):
+    stages: dict[str, _Stage] = {}
+
+
+@dataclass(frozen=True)
+class DvcLock:
+    """dvc.lock: what each stage was given and what it made."""
+
+    stages: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """Raises PipelineError where there is none, or it is not of DVC's form."""
+        path = root / "dvc.lock"
+        mend = "restore it with git, or remove it and run 'dvc repro'"
+        try:
+            values = files.read_yaml(path) or {}
+            _Form.model_validate(values)
+        except FileNotFoundError:
+            raise PipelineError(f"{path} is not there: run 'dvc repro' first") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise PipelineError(f"{path} is not YAML ({error}): {mend}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "all of it"
+            raise PipelineError(
+                f"{path} is not as DVC writes it ({place}: {first['msg']}): {mend}"
+            ) from None
+        return cls(values.get("stages", {}))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The md5 of each output, by its path; a folder's ends in `.dir`."""
+        return {
+            out["path"]: out["md5"]
+            for stage in self.stages.values()
+            for out in stage.get("outs", ())
+            if "md5" in out
+        }
+
+    def md5(self, path: Path) -> str:
+        """Of an output. Raises PipelineError where no stage has made it."""
+        try:
+            return self.outputs[path.as_posix()]
+        except KeyError:
+            raise PipelineError(f"dvc.lock knows no output {path}: run 'dvc repro' first") from None
+
+    def check(self, root: Path, chosen: params.Params) -> None:
+        """Raise PipelineError unless the model, its evaluation and the parameters are the lock's.
+
+        A model trained by hand, or parameters that were edited since, would be recorded with
+        an origin that is not theirs.
+        """
+        for path in (chosen.paths.model, chosen.paths.metrics):
+            if not (root / path).exists():
+                raise PipelineError(f"{path} is not there: run 'dvc repro' first")
+            if files.digest(root / path, "md5") != self.md5(path):
+                raise PipelineError(
+                    f"{path} is not the one that dvc.lock records: run 'dvc repro' first"
+                )
+        for edited in self.edited(chosen.model_dump(mode="json")):
+            raise PipelineError(f"{edited}: run 'dvc repro' first")
+
+    def edited(self, values: Mapping[str, Any]) -> list[str]:
+        """Where `values`, those of a params.yaml, are not what a stage ran with, in words."""
+        return [
+            f"{key} in params.yaml is not what stage {name} ran with"
+            for name, stage in self.stages.items()
+            for key, value in stage.get("params", {}).get("params.yaml", {}).items()
+            if _at(values, key) != value
+        ]
+
+
+def stages(root: Path) -> Mapping[str, Any]:
+    """The entries of the stages by their names; none where there is no dvc.lock yet."""
+    return DvcLock.read(root).stages if (root / "dvc.lock").exists() else {}
+
+
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    """{"data": {"seed": 0}}, "data.seed" → 0; None where there is nothing."""
+    value: Any = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,38 @@
+"""dvc.yaml, read: the stages in their order, and the code that each depends on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resnet.checkout import dvc_cache
+from resnet.errors import PipelineError
+from resnet.system import files
+
+CODE = "resnet/"  # how the path of a dependency that is code begins; data come by ${paths.…}
+
+
+def stages(root: Path) -> tuple[str, ...]:
+    """The names of the stages, in the order in which they run."""
+    return tuple(_read(root))
+
+
+def code(stage: str, root: Path) -> dict[str, str]:
+    """DVC's md5 of each file or folder of code that a stage depends on, by its path.
+
+    What stands there is all that can change the stage's result; the tests hold it against what the
+    stage imports.
+    """
+    dependencies = [str(path) for path in _read(root)[stage].get("deps", ())]
+    return {path: dvc_cache.digest(root / path) for path in dependencies if path.startswith(CODE)}
+
+
+def _read(root: Path) -> Mapping[str, Any]:
+    path = root / "dvc.yaml"
+    try:
+        return dict(files.read_yaml(path)["stages"])
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
+        raise PipelineError(
+            f"{path} does not list the stages ({error!r}): restore it with git"
+        ) from None

@@ -1,0 +1,83 @@
+"""What a model was made from: the git commit, the changes on top of it, the data, the parameters.
+
+Reads git and dvc.lock; asks no server.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet import params
+from resnet.checkout import dvc_yaml, git
+from resnet.checkout.dvc_lock import DvcLock
+from resnet.errors import PipelineError
+
+MODEL_SECTIONS = {"data", "net", "train"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The state of the checkout. Without git there is no commit, and `dirty` is true."""
+
+    commit: str | None
+    dirty: bool
+    patch: str  # as `git apply` takes it; files that git does not know yet are in it
+
+    def __str__(self) -> str:
+        if self.commit is None:
+            return "no git commit: this folder is not a git checkout"
+        return f"git commit {self.commit[:12]}{' with local changes' if self.dirty else ''}"
+
+
+def code(root: Path) -> Code:
+    """The commit of the checkout at `root` and what differs from it.
+
+    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere. Nor do
+    .dvc files: which added images entered is in the profile, and the arrays have a hash.
+    """
+    head = git.commit(root)
+    if head is None:
+        return Code(None, True, "")
+    recorded = ["params.yaml", "dvc.lock", "*.dvc"]
+    if (root / "dvc.lock").exists():
+        recorded += DvcLock.read(root).outputs
+    changes = git.patch(root, exclude=recorded)
+    return Code(head, bool(changes), changes)
+
+
+def data_hash(root: Path, paths: params.Paths) -> str:
+    """DVC's md5 of the arrays: 32 hex digits and `.dir`. Raises PipelineError without one."""
+    return DvcLock.read(root).md5(paths.arrays)
+
+
+def params_hash(chosen: params.Params) -> str:
+    """SHA-256, hex, of the parameters that decide which model comes out."""
+    return _hash(chosen.model_dump(mode="json", include=MODEL_SECTIONS))
+
+
+def training_key(chosen: params.Params, root: Path) -> str:
+    """SHA-256, hex, of what training depends on: parameters, data, its code and its libraries.
+
+    The code is that which dvc.yaml lists for the stage: where DVC trains anew, no checkpoint of
+    before is taken up.
+    """
+    try:
+        data = data_hash(root, chosen.paths)
+    except PipelineError:  # a stage that runs without DVC
+        data = "unknown"
+    libraries = {name: _version(name) for name in ("keras", "numpy", chosen.train.backend)}
+    return _hash([params_hash(chosen), data, dvc_yaml.code("train", root), libraries])
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

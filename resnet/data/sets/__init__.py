@@ -1,0 +1,1 @@
+"""How the files of one data set are read or made."""

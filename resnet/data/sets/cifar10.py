@@ -1,0 +1,88 @@
+"""Read a data set in CIFAR-10's form: seven verified files in, images and labels out."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet.data.datasets import Dataset
+from resnet.data.sets import cifar_pickle_reader
+from resnet.errors import PipelineError
+from resnet.forms.image.shape import CHANNELS, IMAGE, SIDE
+
+Indices: TypeAlias = NDArray[np.intp]
+PIXELS = math.prod(IMAGE)
+PART = 5000  # images turned from channels first to channels last at a time
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Batches as stored: rows_np (N, 3072) uint8, red, green, blue planes; labels_n (N,)."""
+
+    rows_np: NDArray[np.uint8]
+    labels_n: NDArray[np.uint8]
+
+    def images(self, indices: Indices) -> Iterator[NDArray[np.uint8]]:
+        """Those images, (n, 32, 32, 3) at a time: all of them would take the memory twice."""
+        for start in range(0, len(indices), PART):
+            rows_np = self.rows_np[indices[start : start + PART]]
+            yield rows_np.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1)
+
+
+def read(raw: Path, dataset: Dataset) -> tuple[Stored, Stored]:
+    """The training and the test images. Raises PipelineError where a file has another form."""
+    _check_meta(raw / "batches.meta", dataset)
+    training = _read(raw, dataset.training_batches, dataset)
+    return training, _read(raw, ["test_batch"], dataset)
+
+
+def _check_meta(path: Path, dataset: Dataset) -> None:
+    meta = cifar_pickle_reader.load(path)
+    found = [one.decode("latin-1") for one in meta.get(b"label_names", [])]
+    if found != list(dataset.classes):
+        raise PipelineError(
+            f"{path} names the classes {', '.join(found)}, the manifest of {dataset.name} "
+            f"{', '.join(dataset.classes)}: run 'resnet fetch' again"
+        )
+
+
+def _read(raw: Path, names: list[str], dataset: Dataset) -> Stored:
+    """The batches one after the other. Raises PipelineError where one has another form."""
+    number, classes = dataset.images_per_batch, len(dataset.classes)
+    stored = Stored(
+        np.empty((number * len(names), PIXELS), np.uint8),
+        np.empty(number * len(names), np.uint8),
+    )
+    for start, name in zip(range(0, len(stored.labels_n), number), names, strict=True):
+        rows_np, labels = _batch(raw / name, number, classes)
+        stored.rows_np[start : start + number] = rows_np
+        stored.labels_n[start : start + number] = labels
+    counts = np.bincount(stored.labels_n, minlength=classes)
+    if len(set(counts.tolist())) != 1:
+        raise PipelineError(
+            f"{raw}: {', '.join(names)} hold {counts.tolist()} images of the {classes} classes, "
+            "want the same number of each: run 'resnet fetch' again"
+        )
+    return stored
+
+
+def _batch(path: Path, number: int, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
+    """One file's images, (number, 3072), and labels, each from 0 to classes - 1."""
+    values = cifar_pickle_reader.load(path)
+    advice = "run 'resnet fetch' again"
+    if missing := {b"data", b"labels"} - values.keys():
+        raise PipelineError(f"{path} has no {sorted(missing)}: {advice}")
+    rows_np, labels = values[b"data"], values[b"labels"]
+    if not isinstance(rows_np, np.ndarray) or rows_np.shape != (number, PIXELS):
+        found = getattr(rows_np, "shape", type(rows_np).__name__)
+        raise PipelineError(f"{path}: data is {found}, want ({number}, {PIXELS}): {advice}")
+    if not isinstance(labels, list) or len(labels) != number:
+        raise PipelineError(f"{path}: labels are not a list of {number}: {advice}")
+    wrong = [one for one in labels if not isinstance(one, int) or not 0 <= one < classes]
+    if wrong:
+        raise PipelineError(f"{path}: label {wrong[0]!r}, want 0 to {classes - 1}: {advice}")
+    return rows_np, labels

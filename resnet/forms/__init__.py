@@ -1,0 +1,1 @@
+"""What a sample is, a room for each form; forms do not import each other."""

@@ -1,0 +1,66 @@
+"""What is counted of images: channels, brightness, contrast; uint8 images in, numbers out.
+
+All sums are exact, so that every machine writes the same bits into the profile.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet.forms.histogram import Bins, Histogram
+
+LUMA = (299, 587, 114)  # thousandths of red, green and blue (ITU-R BT.601)
+PART = 1000  # images at a time: some 25 MB
+
+
+BRIGHTNESS = Bins(8, 32)  # 0 to 256
+CONTRAST = Bins(4, 32)  # 0 to 128: half of the pixels black and half of them white has 127.5
+
+
+def describe(images_nhwc: NDArray[np.uint8]) -> dict[str, Histogram]:
+    """The brightness and the contrast of at least one image."""
+    brightness_n, contrast_n = brightness_and_contrast(images_nhwc)
+    return {
+        "brightness": Histogram.of(brightness_n, BRIGHTNESS),
+        "contrast": Histogram.of(contrast_n, CONTRAST),
+    }
+
+
+def brightness_and_contrast(
+    images_nhwc: NDArray[np.uint8],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean of each image's luma, 0 to 255, and its standard deviation (RMS contrast).
+
+    images_nhwc: (N, H, W, 3), red, green, blue. Both results are (N,).
+    """
+    starts = range(0, len(images_nhwc), PART)
+    parts = [_luma_sums(images_nhwc[start : start + PART]) for start in starts]
+    sums_n, squares_n = (np.concatenate(found) for found in zip(*parts, strict=True))
+    pixels = math.prod(images_nhwc.shape[1:3])
+    variance_n = (pixels * squares_n - sums_n**2) / pixels**2  # the numerator is exact
+    return sums_n / (1000 * pixels), np.sqrt(variance_n) / 1000
+
+
+def channel_moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, in units of 0..255, exact: from counts of values."""
+    mean, deviation = [], []
+    for channel in range(images_nhwc.shape[-1]):
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images_nhwc), PART):
+            part = images_nhwc[start : start + PART, :, :, channel]
+            counts += np.bincount(part.ravel(), minlength=256)
+        number, total, squares = (
+            sum(int(count) * value**power for value, count in enumerate(counts))
+            for power in (0, 1, 2)
+        )
+        mean.append(total / number)
+        deviation.append(math.sqrt((number * squares - total * total) / number**2))
+    return mean, deviation
+
+
+def _luma_sums(images_nhwc: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sum of each image's luma, in thousandths, and of its square."""
+    red, green, blue = (images_nhwc[..., k].astype(np.int64) * LUMA[k] for k in range(3))
+    luma = red + green + blue
+    return luma.sum(axis=(1, 2)), (luma * luma).sum(axis=(1, 2))

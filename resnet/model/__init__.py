@@ -1,0 +1,1 @@
+"""A Keras model as an artifact: its backend, its file, its forward pass."""

@@ -1,0 +1,1 @@
+"""What versions score in production, recorded and compared with their reference data."""

@@ -1,0 +1,133 @@
+"""Which version scored which batch of images, and what that looked like.
+
+A batch is an MLflow run in an experiment of its own, as an event of the ledger is, so that any
+store carries it and MLflow's page shows it. Its tags are all that is read again, and are written in
+the call that makes the run: a batch is recorded whole or not at all. The metrics are for readers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from resnet.errors import PipelineError
+from resnet.forms.histogram import Histogram
+from resnet.monitoring.features import Features
+from resnet.registry import store
+from resnet.registry.versions import Version
+
+SUFFIX = "-batches"
+HISTOGRAMS = ("confidence", "brightness", "contrast")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that a version has scored in one call, without the images."""
+
+    model: str
+    version: int
+    images_hash: str  # SHA-256, hex, of the images' bytes
+    features: Features
+    time: str  # ISO 8601, UTC
+    source: str  # where the images came from
+    out: str  # where the predictions went
+    who: str  # user@host
+    flow_run: str | None = None  # Prefect's id
+    id: str = ""  # of the MLflow run
+
+    @property
+    def key(self) -> str:
+        """SHA-256, hex, of the images and the version: one batch has it."""
+        return hashlib.sha256(f"{self.version} {self.images_hash}".encode()).hexdigest()
+
+    def tags(self) -> dict[str, str]:
+        """As tags of its run: text as it is, the rest as JSON."""
+        content = {**asdict(self), **asdict(self.features), "key": self.key}
+        del content["features"], content["id"]
+        return {
+            name: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+            for name, value in content.items()
+            if value is not None
+        }
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """From the MLflow run that keeps it. Raises PipelineError where its tags are no batch's."""
+        tags = run.data.tags
+        try:
+            return cls(
+                model=tags["model"],
+                version=int(tags["version"]),
+                images_hash=tags["images_hash"],
+                features=Features(
+                    {str(name): int(count) for name, count in json.loads(tags["classes"]).items()},
+                    *(Histogram.from_dict(json.loads(tags[name])) for name in HISTOGRAMS),
+                ),
+                time=tags["time"],
+                source=tags["source"],
+                out=tags["out"],
+                who=tags["who"],
+                flow_run=tags.get("flow_run"),
+                id=run.info.run_id,
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise PipelineError(
+                f"run {run.info.run_id} of {SUFFIX[1:]} holds no batch that can be read "
+                f"({error!r}): its tags were edited; delete the run in MLflow to leave it out"
+            ) from error
+
+
+def record(client: Any, batch: Batch, training: Mapping[str, Histogram]) -> tuple[Batch, bool]:
+    """Keep a batch; the one that is kept, and whether it was not kept before.
+
+    Safe to repeat: the same images scored by the same version are one batch, the first one.
+    `training` are the brightness and contrast of the version's training images, where known.
+    """
+    experiment = store.experiment(client, batch.model + SUFFIX)
+    found = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
+    run = found[0] if found else _begin(client, experiment, batch)
+    kept = Batch.of(run)
+    if run.info.status != store.FINISHED:
+        store.log_metrics(client, run.info.run_id, _metrics(kept.features, training))
+        client.set_terminated(run.info.run_id, store.FINISHED)
+    return kept, not found
+
+
+def last(client: Any, version: Version, count: int) -> list[Batch]:
+    """The last `count` batches that `version` has scored, the oldest first.
+
+    Raises PipelineError where one cannot be read.
+    """
+    experiment = client.get_experiment_by_name(version.name + SUFFIX)
+    if experiment is None:
+        return []
+    runs = client.search_runs(
+        [experiment.experiment_id],
+        f"tags.version = '{version.number}'",
+        max_results=count,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [Batch.of(run) for run in reversed(runs)]
+
+
+def _begin(client: Any, experiment: str, batch: Batch) -> Any:
+    moment = datetime.fromisoformat(batch.time)
+    return client.create_run(
+        experiment,
+        start_time=int(moment.timestamp() * 1000),
+        tags={**batch.tags(), "mlflow.user": batch.who},
+        run_name=f"version {batch.version}, {batch.features.images} images",
+    )
+
+
+def _metrics(features: Features, training: Mapping[str, Histogram]) -> dict[str, float]:
+    """For MLflow's page, where runs are compared by their metrics."""
+    means = {name: getattr(features, name).mean for name in HISTOGRAMS}
+    return {
+        "images": features.images,
+        **means,
+        **{f"{name}_difference": means[name] - one.mean for name, one in training.items()},
+        **{f"share/{name}": share for name, share in features.shares.items()},
+    }

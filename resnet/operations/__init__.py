@@ -1,0 +1,1 @@
+"""Running the house: servers, checks of the installation, cleaning up."""

@@ -1,0 +1,127 @@
+"""Prefect's and MLflow's servers on loopback, over the state of this checkout."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+
+from resnet.checkout import project
+from resnet.errors import PipelineError
+from resnet.system import addresses, processes
+
+START_SECONDS = 120.0
+
+
+def serve(root: Path) -> None:
+    """Both servers, until this process is interrupted. Prints their addresses.
+
+    A server that the user has named by its variable is not started, but named. Raises PipelineError
+    where a port is taken, or MLflow's variable names what cannot be served.
+    """
+    with ExitStack() as stack:
+
+        @cache  # asked for while Prefect's server starts, and where that is not started
+        def mlflow() -> str:
+            return addresses.named("MLFLOW_TRACKING_URI") or stack.enter_context(
+                mlflow_server(root, addresses.MLFLOW_PORT)
+            )
+
+        prefect = addresses.named("PREFECT_API_URL") or stack.enter_context(
+            prefect_server(root, addresses.PREFECT_PORT, meanwhile=lambda api: mlflow())
+        )
+        print(f"Prefect: {prefect.removesuffix('/api')}")
+        print(f"MLflow:  {mlflow()}")
+        print("Ctrl-C stops both.", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print()
+
+
+@contextmanager
+def prefect_server(
+    root: Path, port: int, meanwhile: Callable[[str], object] | None = None
+) -> Iterator[str]:
+    """A Prefect server with the checkout's history; its API's address.
+
+    Until it answers, which takes seconds, `meanwhile` is called with that address.
+    """
+    words = ["prefect", "server", "start", "--host", addresses.HOST, "--port", str(port)]
+    api = f"http://{addresses.HOST}:{port}/api"
+    env = {"PREFECT_API_URL": api}
+    with _server("Prefect", root, port, words, env) as wait:
+        if meanwhile:
+            meanwhile(api)
+        wait(f"{api}/health")
+        yield api
+
+
+@contextmanager
+def mlflow_server(root: Path, port: int) -> Iterator[str]:
+    """An MLflow server over the checkout's own store, or the SQLite file of the user's variable.
+
+    Its address.
+    """
+    from resnet.registry import store
+
+    uri, artifacts = store.servable(root)
+    words = [
+        *("mlflow", "server", "--host", addresses.HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", uri),
+        # The folder itself, not the server's proxy: the store must be readable without the server.
+        *("--default-artifact-root", artifacts.as_uri()),
+        *("--artifacts-destination", str(artifacts)),
+    ]
+    address = f"http://{addresses.HOST}:{port}"
+    with _server("MLflow", root, port, words, {}) as wait:
+        wait(f"{address}/health")
+        yield address
+
+
+@contextmanager
+def _server(
+    name: str, root: Path, port: int, words: list[str], env: dict[str, str]
+) -> Iterator[Callable[[str], None]]:
+    """A server process, and what waits until it answers at an address.
+
+    Its output goes to .state/NAME-server.log. It is ended with its children at the end.
+    """
+    if addresses.is_taken(port):
+        raise PipelineError(
+            f"port {port} of {addresses.HOST}, which {name}'s server wants, is taken: is it "
+            "running already? End the process that listens there, and try again"
+        )
+    log = root / project.STATE / f"{name.lower()}-server.log"
+    log.parent.mkdir(exist_ok=True)
+    env = {**project.environment(root), **env}
+    Path(env["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=root,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the flow; this ends below
+        )
+    try:
+        yield lambda health: _wait(name, process, health, log)
+    finally:
+        processes.end(process.pid)
+        process.wait()
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], health: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise PipelineError(f"{name}'s server ended with {process.returncode}: see {log}")
+        if addresses.answers(health):
+            return
+        time.sleep(0.5)
+    raise PipelineError(f"{name}'s server did not answer in {START_SECONDS:.0f} s: see {log}")

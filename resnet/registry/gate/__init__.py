@@ -1,0 +1,1 @@
+"""Whether a version is good enough for production: facts in, a verdict out."""

@@ -1,0 +1,1 @@
+"""Who put which version into production, when and why: a chain of events, and its lock."""

@@ -1,0 +1,48 @@
+"""What the registry has of the model that the stages made, and what is missing."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from resnet import params
+from resnet.registry import store, versions
+from resnet.registry.card import card
+from resnet.registry.gate import gate
+from resnet.registry.ledger import audit, ledger, queries
+from resnet.registry.promotion.request import Request, newest
+from resnet.registry.tracking.run_artifacts import Scores
+from resnet.registry.versions import Version
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the registry has of the model that the stages made."""
+
+    version: Version | None
+    evaluated: bool  # the version's evaluation is the one that the stages made
+    decided: bool  # by the ledger it is in production, or decided: see `past.has_decided`
+    request: Request | None = None  # where the decision was to ask a person
+    problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
+    carded: bool = True  # its model card tells of that evaluation and of the newest decision
+
+
+def status(chosen: params.Params, root: Path) -> Status:
+    """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
+    scores = Scores.read(chosen, root)
+    client, name = store.client(root), chosen.model_name
+    version = versions.find(client, name, scores.model_hash)
+    if version is None:
+        return Status(None, evaluated=False, decided=False)
+    key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
+    history = ledger.events(client, name)
+    last = queries.last_move(history)
+    serves = last is not None and last.version_to == version.number
+    asked = newest(history, version.number, datetime.now(UTC))
+    return Status(
+        version,
+        evaluated=version.evaluation_hash == scores.evaluation.hash,
+        decided=serves or queries.has_decided(history, version.number, key),
+        request=asked if asked and asked.key == key else None,
+        problems=tuple(audit.problems(client, name)),
+        carded=card.is_current(client, version, history),
+    )

@@ -1,0 +1,1 @@
+"""What the stages made → a run and a version in MLflow."""

@@ -1,0 +1,121 @@
+"""Show a training in MLflow while it runs. Implements the callback of resnet.training.
+
+Training never waits for MLflow and never ends because of it: what the server misses, `publish`
+adds later.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from resnet import params
+from resnet.checkout import checkpoint_folders
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.registry.tracking import curves, run_artifacts
+from resnet.system import files, processes
+
+ENDINGS = {"stopped", "failure"}  # tags that say why a training ended before its time
+
+
+class LiveRun:
+    """One training as one MLflow run, opened at its first step."""
+
+    def __init__(self, root: Path, chosen: params.Params) -> None:
+        self._root, self._chosen = root, chosen
+        self._client: Any = None
+        self._run_id = ""
+        self._logged = 0  # up to which step the run has its points already
+        self._lost = False
+
+    def started(self, total_steps: int, folder: Path, key: str) -> None:
+        self._attempt(lambda: self._open(total_steps, checkpoint_folders.note(folder), key))
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        if self._run_id and not self._lost and row["step"] > self._logged:
+            self._attempt(lambda: self._client.log_batch(self._run_id, metrics=curves.points(row)))
+
+    def finished(self, model_hash: str) -> None:
+        self._end("FINISHED", "model_hash", model_hash)
+
+    def stopped(self, reason: str) -> None:
+        self._end("KILLED", "stopped", reason)
+
+    def failed(self, reason: str) -> None:
+        self._end("FAILED", "failure", reason)
+
+    def _open(self, total_steps: int, note: Path, key: str) -> None:
+        """Go on in the run whose id an interrupted training has noted, or open and note one."""
+        self._client = store.client(self._root)
+        experiment = store.experiment(self._client, self._chosen.model_name)
+        run = _active(self._client, note.read_text()) if note.exists() else None
+        if run:
+            self._take_up(run)
+            return
+        for abandoned in left_running(self._client, experiment, key):
+            self._client.set_terminated(abandoned, "KILLED")
+        tags = {
+            "training_key": key,
+            "trainer": processes.identity(),
+            "total_steps": str(total_steps),
+        }
+        self._run_id = run_artifacts.open_run(self._client, experiment, self._chosen, tags)
+        files.write_text(note, self._run_id)
+
+    def _take_up(self, run: Any) -> None:
+        run_id = run.info.run_id
+        self._client.update_run(run_id, "RUNNING")
+        self._client.set_tag(run_id, "trainer", processes.identity())
+        for ending in ENDINGS & run.data.tags.keys():
+            self._client.delete_tag(run_id, ending)
+        points = self._client.get_metric_history(run_id, "train_loss")
+        self._logged = max((point.step for point in points), default=0)
+        self._run_id = run_id
+
+    def _end(self, status: str, tag: str, value: str) -> None:
+        def end() -> None:
+            self._client.set_tag(self._run_id, tag, value)
+            self._client.set_terminated(self._run_id, status)
+
+        if self._run_id:
+            self._attempt(end)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Do `action`; where the store does not answer, say so once and let training go on."""
+        try:
+            action()
+        except (PipelineError, *store.UNAVAILABLE) as error:
+            if not self._lost:
+                reason = str(error).partition("\n")[0]
+                print(
+                    f"warning: MLflow does not follow this training any more ({reason}); "
+                    "'resnet publish' adds what is missing",
+                    file=sys.stderr,
+                )
+            self._lost = True
+
+
+def left_running(client: Any, experiment: str, key: str) -> list[str]:
+    """Ids of runs of this training, newest first, that say RUNNING though their process is gone."""
+    running = client.search_runs(
+        [experiment],
+        f"tags.training_key = '{key}' and attributes.status = 'RUNNING'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return [
+        run.info.run_id for run in running if processes.has_ended(run.data.tags.get("trainer", ""))
+    ]
+
+
+def _active(client: Any, run_id: str) -> Any:
+    """The run; None where the store has none of this id, or somebody has deleted it."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None

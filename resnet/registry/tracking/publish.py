@@ -1,0 +1,137 @@
+"""Register what the stages made: one run and one version for each model, completed when repeated.
+
+`publish` loads TensorFlow, so the flow calls it in a process of its own.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from resnet import params
+from resnet.checkout import provenance
+from resnet.registry import store, versions
+from resnet.registry.card import card
+from resnet.registry.ledger import ledger
+from resnet.registry.tracking import live_run, run_artifacts
+from resnet.registry.tracking.run_artifacts import Outputs
+from resnet.registry.versions import Version
+from resnet.system import files
+
+VIEWS = {  # what the published model makes of an image, in its description
+    1: "",
+    2: "; the mean logits of two views, an image and its mirror image",
+    6: "; the mean logits of six views, an image mirrored or not, and shifted by a pixel or not",
+}
+
+
+def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Version:
+    """Make or complete the run and the version of the model in the stage outputs.
+
+    A version that is made says as its tag `cause` what caused the training, where that is given.
+    Safe to repeat, and to kill at any point: the next call completes. The same model hash never
+    makes a second version; another evaluation of it takes the place of the first.
+    Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
+    """
+    outputs = Outputs.read(chosen, root)
+    client = store.client(root)
+    name, scores = chosen.model_name, outputs.scores
+    with store.one_at_a_time(root, "publish"):
+        version = versions.find(client, name, scores.model_hash)
+        run_id = version.run_id if version else _run(client, outputs)
+        # Who promotes a new version at once does not ask it again, so it is asked now, also where a
+        # killed publish had.
+        run_artifacts.complete(client, run_id, outputs, anew=() if version else ["probe"])
+        if version is None:
+            _create_version(client, run_id, outputs, cause)
+            version = versions.latest(client, name)
+        elif version.evaluation_hash != scores.evaluation.hash:
+            _renew_evaluation(client, version, outputs)
+            version = versions.find(client, name, scores.model_hash)
+        assert version is not None  # noqa: S101  (it was found or made)
+        if not card.is_current(client, version, ledger.events(client, name)):
+            card.renew(client, version)
+    return version
+
+
+def _run(client: Any, outputs: Outputs) -> str:
+    """The run of this model: the one that training opened, or one made from its files."""
+    model_hash = outputs.scores.model_hash
+    experiment = store.experiment(client, outputs.chosen.model_name)
+    own = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)
+    if own:
+        return str(own[0].info.run_id)
+    key = provenance.training_key(outputs.chosen, outputs.root)
+    # A training whose server went away has left a run without the model's hash.
+    abandoned = live_run.left_running(client, experiment, key)
+    if abandoned:
+        client.set_tag(abandoned[0], "model_hash", model_hash)
+        return abandoned[0]
+    tags = {"training_key": key, "model_hash": model_hash}
+    return run_artifacts.open_run(client, experiment, outputs.chosen, tags)
+
+
+def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
+    name, scores = outputs.chosen.model_name, outputs.scores
+    model_id = _logged_model(client, run_id, outputs)
+    client.set_terminated(run_id)
+    try:
+        client.create_registered_model(
+            name, description="Residual networks: uint8 images (N, 32, 32, 3) → probabilities"
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    with store.as_default(client):
+        client.create_model_version(
+            name,
+            source=f"models:/{model_id}",
+            run_id=run_id,
+            model_id=model_id,
+            description=_describe(outputs),
+            tags={
+                **outputs.origin,
+                "model_hash": scores.model_hash,
+                "file_hash": files.digest(scores.paths.model),
+                "evaluation_hash": scores.evaluation.hash,
+                "test_hash": scores.evaluation.test_hash,
+                **({"cause": cause} if cause else {}),
+            },
+        )
+
+
+def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
+    """The model in MLflow's form, logged unless it is there."""
+    from resnet.registry.tracking import mlflow_model
+
+    found = mlflow_model.find(client, run_id)
+    return found or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
+
+
+def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:
+    number, evaluation = str(version.number), outputs.scores.evaluation
+    client.update_model_version(version.name, number, description=_describe(outputs))
+    for key, value in {
+        "test_hash": evaluation.test_hash,
+        "evaluation_hash": evaluation.hash,  # the last: it says that all is there
+    }.items():
+        client.set_model_version_tag(version.name, number, key, value)
+
+
+def _describe(outputs: Outputs) -> str:
+    """What the version is, for a reader of the registry (Markdown)."""
+    chosen, metrics = outputs.chosen, outputs.scores.evaluation.metrics
+    net, train = chosen.net, chosen.train
+    length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
+    return (
+        f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
+        f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
+        "Raw uint8 images (N, 32, 32, 3) in, class probabilities (N, 10) out"
+        f"{VIEWS[net.views]}.\n\n"
+        f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
+        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} images.\n\n"
+        f"Data: {chosen.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
+        f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
+        f"{train.batch}, seed {train.seed}; {outputs.code}.\n\n"
+        f"The rest is on its model card, `{card.CARD_FILE}` in the artifacts of its run."
+    )

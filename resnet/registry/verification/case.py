@@ -1,0 +1,167 @@
+"""One version under examination: what its run has recorded, each part fetched once."""
+
+import platform
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from pydantic import BaseModel, ValidationError
+
+from resnet import params
+from resnet.checkout import command, packages
+from resnet.checkout.dvc_lock import DvcLock
+from resnet.checkout.rebuild import Say
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation, Predictions
+from resnet.model import backend
+from resnet.registry import versions
+from resnet.registry.versions import Version
+
+OWN_DATA = ("extra",)  # keys of `paths`: see `Case.own_data`
+
+
+class Unknown(Exception):  # noqa: N818  (it is a result)
+    """Something cannot be found out here."""
+
+
+class Paths(BaseModel, frozen=True):
+    """The recorded paths that claims are about; code of another time may have had more."""
+
+    raw: Path
+    arrays: Path
+    profile: Path
+    annotations: Path
+    model: Path
+    history: Path
+    training: Path
+    metrics: Path
+    predictions: Path
+
+
+class Case:
+    """A version, what was recorded of it, and a folder to work in.
+
+    What it is asked for raises PipelineError where the registry does not have it.
+    """
+
+    def __init__(self, root: Path, client: Any, version: Version, home: Path, say: Say) -> None:
+        self.root, self.version, self.say = root, version, say
+        self.tree = home / "clone"  # made by the first check
+        self._client, self._artifacts = client, home / "artifacts"
+
+    def fetch(self, artifact: str) -> Path:
+        """A copy of one artifact of the run."""
+        return versions.fetch(self._client, self.version, artifact, self._artifacts)
+
+    def tag(self, name: str) -> str:
+        """A tag of the version, or else of its run."""
+        try:
+            return self._tags[name]
+        except KeyError:
+            raise PipelineError(
+                f"it has no tag {name}: was it registered by something else than 'resnet publish'?"
+            ) from None
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        version = self._client.get_model_version(self.version.name, str(self.version.number))
+        try:
+            run = self._client.get_run(self.version.run_id)
+        except MlflowException as error:
+            raise PipelineError(f"its run cannot be read: {error}") from None
+        return {**run.data.tags, **version.tags}
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The recorded params.yaml."""
+        return params.read(self.fetch("recipe/params.yaml").parent)
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of the recorded params.yaml."""
+        found = self.values.get(name)
+        if not isinstance(found, Mapping):
+            raise PipelineError(f"its recipe/params.yaml has no section {name}")
+        return found
+
+    @property
+    def own_data(self) -> set[str]:
+        """Paths of data that stages read and none makes: a commit has DVC's pointers alone."""
+        recorded = self.section("paths")
+        return {str(recorded[name]) for name in OWN_DATA if name in recorded}
+
+    @cached_property
+    def paths(self) -> Paths:
+        """The recorded paths, all of them inside a checkout."""
+        try:
+            found = Paths.model_validate(self.section("paths"))
+        except ValidationError:
+            raise Unknown("this checkout's code has other paths than the recorded ones") from None
+        for name, path in found:
+            if path.is_absolute() or ".." in path.parts:
+                raise Unknown(f"paths.{name} is {path}, which leads out of a checkout")
+        return found
+
+    @cached_property
+    def lock(self) -> DvcLock:
+        """The recorded dvc.lock."""
+        return DvcLock.read(self.fetch("recipe/dvc.lock").parent)
+
+    @cached_property
+    def installed(self) -> packages.Pins:
+        """The packages of the environment that published the version; there are some."""
+        found = packages.pins(self.fetch("recipe/packages.txt").read_text(errors="replace"))
+        if not found:
+            raise PipelineError("its recipe/packages.txt lists no package")
+        return found
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The recorded evaluation, whose hash is right."""
+        return versions.evaluation(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The recorded predictions, which have as many images right as the evaluation says."""
+        return versions.predictions(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def model(self) -> Path:
+        """The attached model.keras, whose SHA-256 is right."""
+        return versions.download(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def answers(self) -> dict[str, str]:
+        """What `resnet served` says in a process of its own; where it fails, `error` too."""
+        lines: list[str] = []
+        words = ["served", str(self.model), self.version.name, str(self.version.number)]
+        try:
+            command.run(words, self.root, lines.append)
+            error = {}
+        except PipelineError as failure:
+            error = {"error": str(failure)}
+        return {name: value for name, _, value in (line.partition(" ") for line in lines)} | error
+
+    @cached_property
+    def other_packages(self) -> list[str]:
+        """How Python and the packages here are not those that were recorded, in words."""
+        here, there = platform.python_version(), self.tag("version.python")
+        python = [f"Python {here}, not {there}"] if here != there else []
+        return [*python, *packages.missing(self.installed, packages.pins(packages.listed()))]
+
+    @cached_property
+    def other_cpu(self) -> list[str]:
+        """That this machine's CPU is not the recorded one, in words."""
+        here, there = backend.cpu_name(), self.tag("cpu")
+        return [f"CPU {here}, not {there}"] if here != there else []
+
+    @property
+    def unlike(self) -> list[str]:
+        """How this machine's CPU, Python and packages are not the recorded ones, in words."""
+        return [*self.other_cpu, *self.other_packages]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the stages ran on one."""
+        return self.tag("device") == "gpu"

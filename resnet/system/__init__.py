@@ -1,0 +1,1 @@
+"""Files, processes, locks and addresses: what knows nothing of this project."""

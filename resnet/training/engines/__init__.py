@@ -1,0 +1,1 @@
+"""The step engines: one interface, a module for each backend."""

@@ -1,0 +1,72 @@
+"""What the step engines have in common: the network, its optimizer, and scoring by the batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from resnet.nets.build import build, whiten
+from resnet.training import optimizer
+from resnet.training.engines.interface import Bytes, Floats, TrainingJob, padded
+from resnet.training.layers.swap import swap_layers
+
+SCORED = 500  # images a call in `score`, or a few more where devices share them
+
+
+class Base(ABC):
+    """The part of `resnet.training.engines.interface.Engine` that is the same on every backend."""
+
+    devices = 1
+    scored = SCORED
+
+    def __init__(self, job: TrainingJob) -> None:
+        """The engine of `job`, at its first step."""
+        self._recipe, self._mean = job.recipe, job.data.mean
+        with precision(job.recipe.precision):
+            model = build(job.net, job.data, seed=job.recipe.seed)
+        if job.net.stem == "whitening":
+            whiten(model, job.images_nhwc)
+        self._model = swap_layers(model, self.layer_class)
+        variables = self._model.trainable_variables
+        self._optimizer = optimizer.create(job.recipe.optimizer, job.rates, variables)
+        self._prepare(job.images_nhwc, job.labels_n)
+
+    @staticmethod
+    @abstractmethod
+    def layer_class(layer: keras.layers.Layer) -> type[Any]:
+        """The class that trains soonest on this backend; weights and outputs are the layer's."""
+
+    @abstractmethod
+    def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
+        """Bring the training images to the device, and compile what is made with them."""
+
+    @abstractmethod
+    def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
+        """The sums of cross-entropy and of recognised images over those that count 1, not 0."""
+
+    def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
+        """See `resnet.training.engines.interface.Engine`."""
+        totals = np.zeros(2, np.float32)
+        for start in range(0, len(images_nhwc), self.scored):
+            images = images_nhwc[start : start + self.scored]
+            labels = labels_n[start : start + self.scored]
+            batch = images, labels, np.ones(len(images), np.float32)
+            totals += self._totals(*(padded(array, self.scored) for array in batch))
+        return totals / np.float32(len(images_nhwc))
+
+    def close(self) -> None:  # noqa: B027
+        """See `resnet.training.engines.interface.Engine`."""
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Layers made in the block compute in float32, or in bfloat16 with weights kept in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

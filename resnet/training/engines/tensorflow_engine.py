@@ -1,0 +1,97 @@
+"""The step engine on TensorFlow: a compiled loop of steps over images kept in memory."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from resnet.forms.image.augment import augment
+from resnet.forms.image.draws import Draws
+from resnet.training import optimizer
+from resnet.training.engines.base import Base
+from resnet.training.engines.interface import Bytes, Floats
+from resnet.training.layers.tensorflow_batchnorm import FusedBatchNormalization
+from resnet.training.layers.winograd import WinogradConv2D
+from resnet.training.loss import correct, cross_entropy
+
+DRAWN = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
+
+
+class TensorFlowEngine(Base):
+    """See `resnet.training.engines.interface.Engine`."""
+
+    chunk = 16
+
+    @staticmethod
+    def layer_class(layer: keras.layers.Layer) -> type[Any]:
+        """See `fused` and `winograd` for what each wins. On GPUs cuDNN convolves."""
+        if type(layer) is keras.layers.BatchNormalization:
+            return FusedBatchNormalization
+        if WinogradConv2D.pays_for(layer) and not tf.config.get_visible_devices("GPU"):
+            return WinogradConv2D
+        return type(layer)
+
+    def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
+        self._images = tf.constant(images_nhwc)
+        self._labels = tf.constant(labels_n)
+        # No XLA for the whole: on CPUs it is slower than the graph with oneDNN's kernels.
+        # One graph for any number of steps: no time for another, and no other bits.
+        form = Draws(*[tf.TensorSpec((None, None), dtype) for dtype in DRAWN])
+        self._train = tf.function(self._steps, autograph=False, input_signature=[form])
+        self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
+
+    def train(self, draws: Draws) -> Floats:
+        results: Floats = self._train(Draws(*map(tf.constant, draws))).numpy()
+        return results
+
+    def weights(self) -> list[npt.NDArray[Any]]:
+        return [np.array(weight) for weight in self._model.get_weights()]
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        return [variable.numpy().copy() for variable in self._variables()]
+
+    def restore(self, state: list[npt.NDArray[Any]]) -> None:
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._optimizer.variables]
+
+    def _steps(self, draws: Draws) -> tf.Tensor:
+        count = tf.shape(draws.index_kb)[0]
+        results = tf.TensorArray(tf.float32, size=count, element_shape=(2,))
+
+        def body(k: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            return k + 1, results.write(k, self._step(*(rows_kb[k] for rows_kb in draws)))
+
+        _, results = tf.while_loop(
+            lambda k, results: k < count, body, (0, results), parallel_iterations=1
+        )
+        return results.stack()
+
+    def _step(
+        self, index: tf.Tensor, top: tf.Tensor, left: tf.Tensor, flip: tf.Tensor
+    ) -> tf.Tensor:
+        recipe, variables = self._recipe, self._model.trainable_variables
+        images = augment(
+            tf.gather(self._images, index), top, left, flip, recipe.augment, self._mean
+        )
+        labels = tf.gather(self._labels, index)
+        with tf.GradientTape() as tape:
+            logits = self._model(images, training=True)
+            loss = tf.reduce_mean(cross_entropy(logits, labels, recipe.label_smoothing))
+        values = [variable.value for variable in variables]
+        gradients = tape.gradient(loss, values)
+        self._optimizer.apply(optimizer.decayed(gradients, variables, values, recipe.optimizer))
+        return tf.stack([loss, tf.reduce_mean(correct(logits, labels))])
+
+    def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
+        totals: Floats = self._score(*map(tf.constant, (images_nhwc, labels_n, counted_n))).numpy()
+        return totals
+
+    def _scored(self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        logits = self._model(images, training=False)
+        each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
+        return tf.linalg.matvec(each, counted)

@@ -1,0 +1,52 @@
+"""The folders of checkpoints as they are found by those who do not train."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet.checkout import checkpoint_folders
+from resnet.training.checkpoint import Checkpoints, State
+
+Make = Callable[..., Checkpoints]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Leave the checkpoint of a training that was killed `age` seconds ago."""
+    monkeypatch.delenv("RESNET_STATE", raising=False)
+
+    def one(name: str, age: float) -> Checkpoints:
+        folder = checkpoint_folders.home(tmp_path) / name
+        made = Checkpoints(folder, 0)
+        with made.held(0):
+            made.write(State(step=1))
+        for path in (*folder.iterdir(), folder):
+            moment = path.stat().st_mtime - age
+            os.utime(path, (moment, moment))
+        return made
+
+    return one
+
+
+def test_what_nobody_trains_and_is_old_is_abandoned_and_the_rest_is_kept(
+    tmp_path: Path, make: Make
+) -> None:
+    old, young, going_on = make("a", 100), make("b", 0), make("c", 100)
+    before = young.folder.stat().st_mtime - 50
+    with going_on.held(0):
+        assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder]
+        assert checkpoint_folders.kept(tmp_path, before) == [young.folder, going_on.folder]
+    assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder, going_on.folder]
+
+
+def test_a_folder_is_removed_with_its_lock_unless_somebody_trains_there(
+    tmp_path: Path, make: Make
+) -> None:
+    made = make("a", 100)
+    with made.held(0):
+        checkpoint_folders.remove(made.folder)
+        assert made.latest() is not None
+    checkpoint_folders.remove(made.folder)
+    assert list(checkpoint_folders.home(tmp_path).iterdir()) == []

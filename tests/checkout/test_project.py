@@ -1,0 +1,114 @@
+"""The checkout is found from within, and its environment gives way to the user's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.checkout import project
+from resnet.errors import PipelineError
+from resnet.system import files
+from tests.support import REPOSITORY
+
+
+def test_the_checkout_is_found_from_any_folder_in_it():
+    assert project.find_root(REPOSITORY / "resnet" / "data") == REPOSITORY
+
+
+def test_outside_of_a_checkout_there_is_a_clear_error(tmp_path):
+    with pytest.raises(PipelineError, match="is in no checkout of this project"):
+        project.find_root(tmp_path)
+
+
+def test_state_stays_in_the_checkout_and_telemetry_is_off(tmp_path, monkeypatch):
+    for name in ("PREFECT_HOME", "KERAS_HOME", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    env = project.environment(tmp_path)
+    assert env["PREFECT_HOME"] == str(tmp_path / ".state" / "prefect")
+    assert env["KERAS_HOME"] == str(tmp_path / ".state" / "keras")
+    assert env["DO_NOT_TRACK"] == "1"
+    assert env["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert env["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
+def test_what_the_user_has_set_is_respected(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", "/somewhere/else")
+    assert project.environment(tmp_path)["PREFECT_HOME"] == "/somewhere/else"
+
+
+def test_this_interpreters_commands_come_first_on_the_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.pathsep.join(["/usr/bin", str(Path(sys.executable).parent)]))
+    folders = project.environment(tmp_path)["PATH"].split(os.pathsep)
+    assert folders == [str(Path(sys.executable).parent), "/usr/bin"]
+
+
+def loaded(code: str, *words: str) -> set[str]:
+    """Top-level modules that a process has loaded when it has run `code`."""
+    script = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+HEAVY = {"prefect", "mlflow", "dvc", "pandas", "matplotlib"}
+
+
+def test_help_loads_nothing_heavy():
+    code = "from resnet.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert not loaded(code) & (HEAVY | {"keras", "tensorflow", "jax", "numpy", "pydantic"})
+
+
+# Python imports it by itself when it starts, and so in the process of a command.
+LIST_AT_EXIT = """
+import atexit, sys
+atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_training_loads_none_of_the_tools_around_it_and_leaves_the_home_alone(tmp_path):
+    root, home, hook = (tmp_path / name for name in ("checkout", "home", "hook"))
+    for folder in (root / "data" / "arrays", root / "reports", home, hook):
+        folder.mkdir(parents=True)
+    (hook / "sitecustomize.py").write_text(LIST_AT_EXIT)
+    (root / "dvc.yaml").touch()
+    small = ["net.depth=6", "net.widths=[4, 8]", "train.steps=2", "train.batch=10"]
+    values = params.merge(
+        params.read(REPOSITORY), REPOSITORY, "smoke", [*small, "train.device=cpu"]
+    )
+    (root / "params.yaml").write_text(params.dump(values))
+    random = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        images = random.integers(0, 256, (50, 32, 32, 3), np.uint8)
+        np.save(root / "data" / "arrays" / f"{split}_images.npy", images)
+        np.save(
+            root / "data" / "arrays" / f"{split}_labels.npy", np.arange(50, dtype=np.uint8) % 10
+        )
+    files.write_json(
+        root / "reports" / "profile.json", {"mean": [128.0] * 3, "deviation": [60.0] * 3}
+    )
+    env = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    env |= {"HOME": str(home), "PYTHONPATH": os.pathsep.join([str(hook), str(REPOSITORY)])}
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet", "train"],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = set(done.stdout.splitlines()[-1].split())
+    assert {"tensorflow", "keras"} < found
+    assert not found & HEAVY
+    assert list(home.iterdir()) == []
+    assert (root / "models" / "model.keras").exists()

@@ -1,0 +1,115 @@
+"""What a model was made from, in real git repositories."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from resnet import params
+from resnet.checkout import provenance
+from resnet.checkout.dvc_lock import DvcLock
+from resnet.errors import PipelineError
+from tests.support import REPOSITORY, git
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with a commit: code, parameters, and a metrics file that DVC makes."""
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "code.py").write_text("x = 1\n")
+    (tmp_path / "params.yaml").write_text("train: {epochs: 1}\n")
+    (tmp_path / "metrics.json").write_text("{}\n")
+    (tmp_path / ".gitignore").write_text("ignored\n")
+    outs = [{"path": "metrics.json", "md5": "0" * 32}, {"path": "arrays", "md5": "1" * 32}]
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": {"all": {"outs": outs}}}))
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "First")
+    return tmp_path
+
+
+def test_recorded_files_and_ignored_ones_do_not_make_a_checkout_dirty(checkout: Path) -> None:
+    (checkout / "params.yaml").write_text("train: {epochs: 2}\n")
+    (checkout / "dvc.lock").write_text((checkout / "dvc.lock").read_text() + "# new\n")
+    (checkout / "metrics.json").write_text('{"accuracy": 1}\n')
+    (checkout / "ignored").write_text("")
+    found = provenance.code(checkout)
+    assert found == provenance.Code(git(checkout, "rev-parse", "HEAD").strip(), False, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"- a\n- list\n",
+        b"stages: [train]\n",
+        b"stages: {train: }\n",
+        b"stages: {train: {outs: [{md5: abc}]}}\n",
+        b"stages: {train: {deps: [a]}}\n",
+        b"stages: {train: {params: {params.yaml: [1]}}}\n",
+        b"<<<<<<< ours\nstages: {}\n",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_a_dvc_lock_of_another_form_says_what_to_do(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "dvc.lock").write_bytes(text)
+    with pytest.raises(
+        PipelineError, match=r"(?s)dvc\.lock is not .*: restore it with git, or remove"
+    ):
+        DvcLock.read(tmp_path)
+
+
+def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
+    (checkout / "code.py").write_text("x = 2\n")
+    (checkout / "new.bin").write_bytes(bytes(range(256)))
+    before = git(checkout, "status", "--porcelain")
+    found = provenance.code(checkout)
+    assert found.dirty
+    assert git(checkout, "status", "--porcelain") == before
+
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(checkout), str(clone))
+    (tmp_path / "changes.patch").write_text(found.patch, errors="surrogateescape")
+    git(clone, "apply", str(tmp_path / "changes.patch"))
+    assert (clone / "code.py").read_text() == "x = 2\n"
+    assert (clone / "new.bin").read_bytes() == bytes(range(256))
+
+
+def test_a_repository_of_its_own_without_a_commit_says_what_to_do_with_it(
+    checkout: Path, tmp_path: Path
+) -> None:
+    inner = checkout / "notes" / "inner"
+    inner.mkdir(parents=True)
+    git(inner, "init", "--quiet")
+    with pytest.raises(PipelineError, match=r"^notes/inner/ in .*: commit there, move it out"):
+        provenance.code(checkout)
+    git(inner, "commit", "--quiet", "--allow-empty", "-m", "First")
+    assert "Subproject commit" in provenance.code(checkout).patch
+    with (checkout / ".gitignore").open("a") as stream:
+        stream.write("notes\n")
+    git(checkout, "commit", "--quiet", "-am", "Ignore the notes")
+    assert not provenance.code(checkout).dirty
+
+
+def test_without_git_there_is_no_commit_and_it_says_so(tmp_path: Path) -> None:
+    found = provenance.code(tmp_path)
+    assert found == provenance.Code(None, True, "")
+    assert str(found) == "no git commit: this folder is not a git checkout"
+
+
+def test_the_data_hash_is_the_one_in_the_lock(checkout: Path) -> None:
+    paths = params.load(REPOSITORY).paths.model_copy(update={"arrays": Path("arrays")})
+    assert provenance.data_hash(checkout, paths) == "1" * 32
+    with pytest.raises(PipelineError, match="knows no output elsewhere"):
+        provenance.data_hash(checkout, paths.model_copy(update={"arrays": Path("elsewhere")}))
+    (checkout / "dvc.lock").unlink()
+    with pytest.raises(PipelineError, match="run 'dvc repro' first"):
+        provenance.data_hash(checkout, paths)
+
+
+def test_what_cannot_change_the_model_does_not_change_the_params_hash() -> None:
+    chosen = params.load(REPOSITORY)
+    runtime = chosen.runtime.model_copy(update={"progress_seconds": 9})
+    gate = chosen.gate.model_copy(update={"floor": 0.1})
+    same = chosen.model_copy(update={"runtime": runtime, "gate": gate})
+    other = chosen.model_copy(update={"data": chosen.data.model_copy(update={"seed": 7})})
+    assert provenance.params_hash(same) == provenance.params_hash(chosen)
+    assert provenance.params_hash(other) != provenance.params_hash(chosen)

@@ -1,0 +1,122 @@
+"""DVC decides whether a stage runs; the outcome says why. A real DVC repository, tiny stages."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import yaml
+
+from resnet.checkout import stages
+
+STAGES = ("fetch", "ingest", "train", "evaluate")
+
+STAGE = """
+import pathlib, sys, time
+name, *inputs = sys.argv[1:]
+print(f"{name} at work", flush=True)
+if pathlib.Path("slow").exists():
+    pathlib.Path("started").touch()
+    time.sleep(8)
+if pathlib.Path("broken").exists():
+    sys.exit("error: the disk is full\\nfree some space")
+pathlib.Path(name + ".out").write_text("".join(pathlib.Path(one).read_text() for one in inputs))
+"""
+
+
+def dvc(root, *words):
+    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """fetch → ingest → train → evaluate, each a copy of the file before; all have run."""
+    root = tmp_path_factory.mktemp("pipeline")
+    (root / "stage.py").write_text(STAGE)
+    (root / "source").write_text("1")
+    (root / "params.yaml").write_text("train: {epochs: 1}\n")
+    entries, before = {}, "source"
+    for name in STAGES:
+        entries[name] = {
+            "cmd": f"python stage.py {name} {before}",
+            "deps": [before],
+            "outs": [f"{name}.out"],
+        }
+        before = f"{name}.out"
+    entries["train"]["params"] = ["train"]
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": entries}))
+    dvc(root, "init", "--no-scm")
+    assert changed(root) == set(STAGES)
+    for name in STAGES:
+        outcome = run(name, root)
+        assert (outcome.action, outcome.why) == ("ran", "it has not run here before")
+    return root
+
+
+def changed(root):
+    return stages.changed(root, 30, lambda line: None)
+
+
+def run(name, root, say=lambda line: None, lock_seconds=30):
+    return stages.run(name, root, lock_seconds, say)
+
+
+def test_a_stage_with_nothing_new_is_skipped_and_says_so(made):
+    assert changed(made) == set()
+    outcome = run("train", made)
+    assert outcome == stages.skipped("train", made)
+    assert outcome.why.startswith("its 1 dependencies and 1 parameters are those of dvc.lock")
+
+
+def test_a_changed_parameter_is_named_with_both_values(made):
+    (made / "params.yaml").write_text("train: {epochs: 2}\n")
+    assert "train" in changed(made)
+    lines = []
+    outcome = run("train", made, lines.append)
+    assert (outcome.action, outcome.why) == ("ran", "train.epochs 1 → 2")
+    assert "train at work" in lines
+
+
+def test_what_was_computed_before_is_restored(made):
+    for epochs in (1, 3, 1):
+        (made / "params.yaml").write_text(f"train: {{epochs: {epochs}}}\n")
+        outcome = run("train", made)
+    assert outcome.action == "restored"
+    assert outcome.why == "computed before from the same inputs (train.epochs 3 → 1)"
+
+
+def test_a_missing_output_comes_back(made):
+    (made / "train.out").unlink()
+    assert "train" in changed(made)
+    outcome = run("train", made)
+    assert outcome.action == "restored"
+    assert "its outputs were not there" in outcome.why
+
+
+def test_a_failing_stage_gives_its_own_words(made):
+    (made / "source").write_text("2")
+    (made / "broken").touch()
+    try:
+        with pytest.raises(stages.StageError, match="^fetch: the disk is full\nfree some space$"):
+            run("fetch", made)
+    finally:
+        (made / "broken").unlink()
+    assert run("fetch", made).why == "source changed"
+
+
+def test_two_at_once_wait_for_each_other(made, monkeypatch):
+    monkeypatch.setattr(stages, "RETRY_SECONDS", 0.5)
+    (made / "source").write_text("3")
+    (made / "slow").touch()
+    first = threading.Thread(target=run, args=("fetch", made))
+    first.start()
+    while not (made / "started").exists():
+        time.sleep(0.1)
+    (made / "slow").unlink()
+    with pytest.raises(stages.StageError, match="another process has been at work on its files"):
+        run("fetch", made, lock_seconds=0)
+    lines = []
+    assert run("fetch", made, lines.append).action == "skipped"
+    first.join()
+    assert any("another process is at work" in line for line in lines)

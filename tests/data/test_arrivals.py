@@ -1,0 +1,149 @@
+"""New batches of images in a real DVC repository: tracked when whole, brought when named."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.checkout.stages import StageError
+from resnet.data import arrivals
+from resnet.data.arrivals import Sources, Tracked
+from tests.support import REPOSITORY
+
+
+@pytest.fixture
+def chosen() -> params.Params:
+    loaded = params.load(REPOSITORY)
+    return loaded.model_copy(
+        update={"runtime": loaded.runtime.model_copy(update={"settle_seconds": 0})}
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with nothing but DVC's settings and an empty data/extra."""
+    place = tmp_path / "checkout"
+    (place / "data" / "extra").mkdir(parents=True)
+    for name in (".gitignore", ".dvcignore", ".dvc/config"):
+        (place / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, place / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
+    return place
+
+
+def add(root: Path, name: str, value: int) -> Path:
+    path = root / "data" / "extra" / name
+    images = np.full((2, 32, 32, 3), value, np.uint8)
+    np.savez(path, images=images, labels=np.zeros(2, np.uint8))
+    return path
+
+
+def tracked_by_git(root: Path) -> set[str]:
+    words = ["git", "ls-files", "--others", "--exclude-standard", "data"]
+    return set(subprocess.run(words, cwd=root, capture_output=True, text=True).stdout.split())
+
+
+def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
+    root: Path, chosen: params.Params
+) -> None:
+    path, said = add(root, "day.npz", 1), []
+    before = Sources.here(root, chosen)
+    assert arrivals.track(root, chosen, before, said.append).tracked == ["day.npz"]
+    assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
+    here = Sources.here(root, chosen)
+    assert here.since(before) == "day.npz was added"
+    assert here.hash != before.hash
+    assert arrivals.track(root, chosen, before, said.append) == Tracked([], [], [], [])
+
+    content = path.read_bytes()
+    path.unlink()
+    assert Sources.here(root, chosen) == here
+    absent = arrivals.absent(root, chosen)
+    assert [track.name for track in absent] == ["day.npz.dvc"]
+    arrivals.pull(root, chosen, absent, said.append)
+    assert path.read_bytes() == content
+    assert arrivals.absent(root, chosen) == []
+
+    add(root, "day.npz", 2)
+    assert arrivals.track(root, chosen, here, said.append).tracked == ["day.npz"]
+    assert Sources.here(root, chosen).since(here) == "day.npz was changed"
+
+
+def test_what_a_version_was_trained_on_and_git_took_away_stays_away(
+    root: Path, chosen: params.Params
+) -> None:
+    path, nothing = add(root, "day.npz", 1), Sources("a", {})
+    arrivals.track(root, chosen, nothing, print)
+    trained = Sources.here(root, chosen)
+    Path(f"{path}.dvc").unlink()  # as a git pull takes it away, and leaves the data
+    found = arrivals.track(root, chosen, trained, print)
+    assert found.tracked == []
+    (said,) = found.left_out
+    assert "day.npz is not tracked: " in said
+    assert Sources.here(root, chosen).since(trained) == "day.npz was taken away"
+
+    path.rename(path.with_name("night.npz"))  # in DVC's cache, but under a name that nobody removed
+    assert arrivals.track(root, chosen, trained, print).tracked == ["night.npz"]
+
+
+def test_a_batch_that_dvc_refuses_does_not_keep_the_others(
+    root: Path, chosen: params.Params, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / "data" / "extra" / "a").symlink_to(tmp_path / "elsewhere")
+    add(root, "b.npz", 1)
+    found = arrivals.track(root, chosen, Sources("a", {}), print)
+    assert found.tracked == ["b.npz"]
+    (refused,) = found.refused
+    assert refused.startswith("add a: ")
+
+
+def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
+    path = root / "data" / "extra" / "gone.npz"
+    Path(f"{path}.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  hash: md5\n  path: gone.npz\n")
+    with pytest.raises(StageError, match="^pull: "):
+        arrivals.pull(root, chosen, arrivals.absent(root, chosen), lambda line: None)
+
+
+def test_a_batch_that_is_still_being_written_is_left_alone(
+    root: Path, chosen: params.Params
+) -> None:
+    path, said = add(root, "day.npz", 1), []
+    os.utime(path, (0, 0))  # as a copy keeps the time of its original
+    slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
+    slow_chosen = chosen.model_copy(update={"runtime": slow})
+    found = arrivals.track(root, slow_chosen, Sources("a", {}), said.append)
+    assert found == Tracked([], ["day.npz"], [], [])
+    assert [line for line in said if "day.npz changed" in line and "waiting until" in line]
+    assert not Path(f"{path}.dvc").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (Sources("a", {}), Sources("a", {}), None),
+        (Sources("a", {"x": "1"}), Sources("a", {"x": "1", "y": "2"}), "y was added"),
+        (Sources("a", {"x": "1"}), Sources("a", {"x": "2"}), "x was changed"),
+        (Sources("a", {"x": "1"}), Sources("a", {}), "x was taken away"),
+        (Sources("a", {}), Sources("b", {}), "the data set is published with other files"),
+        (Sources(None, {}), Sources("b", {}), None),
+        (
+            Sources("a", {"x": "1", "y": "1"}),
+            Sources("b", {"y": "2", "z": "1"}),
+            "z was added, y was changed, x was taken away, "
+            "the data set is published with other files",
+        ),
+    ],
+)
+def test_what_is_new_is_said_in_words(before: Sources, after: Sources, said: str | None) -> None:
+    assert after.since(before) == said
+
+
+def test_a_profile_tells_what_it_was_made_from() -> None:
+    profile = {"source": "a", "extra": {"x": {"md5": "1", "images": 3}}}
+    assert Sources.of(profile) == Sources("a", {"x": "1"})
+    assert Sources.of({"dataset": "cifar10"}) == Sources(None, {})

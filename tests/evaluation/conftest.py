@@ -1,0 +1,3 @@
+"""Predictions with a known number of images right."""
+
+from tests.support.registry import chosen, predictions  # noqa: F401

@@ -1,0 +1,86 @@
+"""What an accuracy hides, on predictions whose answers are known."""
+
+import numpy as np
+import pytest
+
+from resnet.data.sets.annotations import Annotations
+from resnet.evaluation import robustness
+from resnet.evaluation.score import calibration, calibration_error, wilson
+from resnet.evaluation.values import Predictions
+
+NEAR = np.array([True, True, False, False, False, False])
+WRONG = np.array([False, False, False, False, True, False])
+
+
+def six() -> Predictions:
+    """Of six images of two classes the first four are right."""
+    labels_n = np.array([0, 1, 0, 1, 0, 1], np.uint8)
+    said_n = np.array([0, 1, 0, 1, 1, 0])
+    return Predictions(labels_n, np.where(np.eye(2)[said_n] == 1, 0.9, 0.1).astype(np.float32))
+
+
+def drawn(images: int, sharpness: float, seed: int) -> Predictions:
+    """Labels drawn as softmax(logits) says, and a model that says softmax(sharpness × logits)."""
+    random = np.random.default_rng(seed)
+    logits_nk = random.normal(0, 2, (images, 10))
+    true_nk, said_nk = (np.exp(scale * logits_nk) for scale in (1.0, sharpness))
+    true_nk, said_nk = (p_nk / p_nk.sum(axis=1, keepdims=True) for p_nk in (true_nk, said_nk))
+    labels_n = (true_nk.cumsum(axis=1) > random.random((images, 1))).argmax(axis=1)
+    return Predictions(labels_n.astype(np.uint8), said_nk.astype(np.float32))
+
+
+def test_each_part_of_the_test_images_has_its_accuracy_and_interval() -> None:
+    table = robustness.subsets(six(), Annotations(near_n=NEAR, wrong_n=WRONG)).set_index("subset")
+    assert table["images"].to_dict() == {
+        "all": 6,
+        "without near-duplicates": 4,
+        "near-duplicates": 2,
+        "without label errors": 5,
+        "without both": 3,
+    }
+    assert table["correct"].tolist() == [4, 2, 2, 4, 2]
+    assert table["accuracy"].tolist() == pytest.approx([4 / 6, 2 / 4, 1, 4 / 5, 2 / 3])
+    assert tuple(table.loc["without both", ["low", "high"]]) == wilson(2, 3)
+
+
+def test_what_was_not_asked_for_makes_no_row() -> None:
+    assert robustness.subsets(six(), Annotations())["subset"].tolist() == ["all"]
+    part = robustness.subsets(six(), Annotations(wrong_n=WRONG))
+    assert part["subset"].tolist() == ["all", "without label errors"]
+    nobody = Annotations(near_n=np.zeros(6, np.bool_))
+    assert robustness.subsets(six(), nobody)["images"].tolist() == [6, 6]
+
+
+def test_the_cross_entropy_against_people_is_least_for_their_own_shares() -> None:
+    people_nk = np.array([[0.5, 0.5], [1.0, 0.0]])
+    entropy = robustness.human_entropy(people_nk)
+    assert entropy == pytest.approx(np.log(2) / 2)
+    labels_n = np.zeros(2, np.uint8)
+    own = Predictions(labels_n, people_nk.astype(np.float32))
+    assert robustness.human_cross_entropy(own, people_nk) == pytest.approx(entropy)
+    other = Predictions(labels_n, np.array([[0.75, 0.25], [0.5, 0.5]], np.float32))
+    wanted = (-(np.log(0.75) + np.log(0.25)) / 2 - np.log(0.5)) / 2
+    assert robustness.human_cross_entropy(other, people_nk) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_what_made_the_model_too_sure_or_not_sure_enough(
+    sharpness: float,
+) -> None:
+    assert robustness.temperature(drawn(20_000, sharpness, 0)) == pytest.approx(sharpness, rel=0.05)
+
+
+def test_a_temperature_from_held_out_images_mends_the_calibration_of_others() -> None:
+    held_out, test = drawn(5_000, 2.5, 1), drawn(5_000, 2.5, 2)
+    scaled = robustness.scaled(test, robustness.temperature(held_out))
+    before, after = (calibration_error(calibration(one, 15)) for one in (test, scaled))
+    assert before > 0.1
+    assert after < 0.03
+    assert (scaled.predicted_n == test.predicted_n).all()
+    np.testing.assert_allclose(scaled.probabilities_nk.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_temperature_of_one_changes_nothing() -> None:
+    np.testing.assert_allclose(
+        robustness.scaled(six(), 1.0).probabilities_nk, six().probabilities_nk, atol=1e-6
+    )

@@ -1,0 +1,157 @@
+"""A backend is chosen once in a process, so each has one of its own, whose output tests look at."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from resnet import params
+from resnet.model.backend import cpu_name
+from resnet.nets.build import build
+from resnet.nets.data_spec import DataSpec
+from tests.support import REPOSITORY
+
+SELECT = """
+import sys
+from pathlib import Path
+from resnet.model import backend
+from resnet import params
+from resnet.errors import PipelineError
+for device in sys.argv[2:]:
+    try:
+        print(backend.select(sys.argv[1], device, deterministic=True))
+    except PipelineError as error:
+        print("PipelineError", error)
+if "keras" in sys.modules:
+    import keras, tempfile
+    from resnet.nets.build import build
+    print("Keras runs on", keras.config.backend())
+    model = build(params.load(Path()).net, DataSpec([125.0] * 3, [63.0] * 3, classes=10))
+    print("built:", {one.dtype for one in model.weights}, model.count_params())
+    print("epsilon:", keras.config.epsilon())
+    x = keras.Input((3,))
+    keras.Model(x, x).save(tempfile.mkdtemp() + "/model.keras")
+    print("loaded:", *(name for name in backend.UNUSED if name in sys.modules))
+"""
+USERS_KERAS = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
+# TensorFlow refuses to draw without a seed; XLA ends a process with a flag that it does not know.
+THEN = {
+    "tensorflow": """
+import tensorflow as tf
+try:
+    tf.random.normal([])
+except RuntimeError:
+    print("refused")
+import jax, matplotlib, pandas, sklearn
+print("imported later")
+""",
+    "jax": """
+import jax, os
+if 1 + jax.numpy.ones([]) == 2 and "deterministic_ops=true" in os.environ["XLA_FLAGS"]:
+    print("refused")
+""",
+}
+Selected = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Selected:
+    """`select` in a process of its own, beside another keras.json; what it gave."""
+    home = tmp_path_factory.mktemp("keras")
+    (home / "keras.json").write_text(json.dumps(USERS_KERAS))
+
+    @cache
+    def run(backend: str, *devices: str) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-c", SELECT + THEN.get(backend, ""), backend, *devices],
+            cwd=REPOSITORY,
+            env={**os.environ, "KERAS_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+def has_gpu() -> bool:
+    try:
+        return subprocess.run(["nvidia-smi"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_keras_runs_on_the_chosen_backend_without_noise(backend: str, selected: Selected) -> None:
+    done = selected(backend, "gpu", "cpu")
+    assert f"Device(backend='{backend}', kind='cpu'" in done.stdout
+    assert f"Keras runs on {backend}" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU here")
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_gpu_where_there_is_none_is_an_error_and_never_a_cpu_run(
+    backend: str, selected: Selected
+) -> None:
+    done = selected(backend, "gpu", "cpu")
+    assert done.stdout.startswith(f"PipelineError train.device is gpu, but {backend} sees none")
+    assert "set train.device to auto or cpu" in done.stdout
+
+
+def test_processors_of_one_name_differ_by_generation_vectors_and_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = """processor\t: 0
+cpu family\t: 25
+model\t\t: 1
+model name\t: AMD EPYC
+flags\t\t: fpu sse2 avx avx2 fma
+
+processor\t: 1
+model name\t: another
+"""
+    monkeypatch.setattr(Path, "read_text", lambda _: told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert cpu_name() == "AMD EPYC (family 25, model 1, avx2), 2 cores"
+    told = told.replace("avx2", "avx2 avx512f").replace(": 1\nmodel name", ": 17\nmodel name")
+    assert cpu_name() == "AMD EPYC (family 25, model 17, avx512f), 2 cores"
+    told = "processor\t: 0\nBogoMIPS\t: 100\n"  # as ARM's kernel tells it
+    monkeypatch.setattr(platform, "processor", lambda: "aarch64")
+    assert cpu_name() == "aarch64, 2 cores"
+
+
+def test_a_backend_that_is_not_installed_says_how_to_install_it(selected: Selected) -> None:
+    done = selected("no_such_backend", "auto")
+    assert "PipelineError train.backend is no_such_backend, which is not installed" in done.stdout
+
+
+def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later(
+    selected: Selected,
+) -> None:
+    for backend in ("tensorflow", "jax"):
+        assert f"loaded: {backend}" in selected(backend, "gpu", "cpu").stdout.splitlines()
+    assert "imported later" in selected("tensorflow", "gpu", "cpu").stdout.splitlines()
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_users_keras_json_does_not_change_our_networks(backend: str, selected: Selected) -> None:
+    lines = selected(backend, "gpu", "cpu").stdout.splitlines()
+    ours = build(params.load(REPOSITORY).net, DataSpec([125.0] * 3, [63.0] * 3, classes=10))
+    assert f"built: {{'float32'}} {ours.count_params()}" in lines
+    assert "epsilon: 1e-07" in lines
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_what_is_not_deterministic_is_refused_where_that_was_asked(
+    backend: str, selected: Selected
+) -> None:
+    assert "refused" in selected(backend, "gpu", "cpu").stdout.splitlines()

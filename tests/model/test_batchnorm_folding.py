@@ -1,0 +1,93 @@
+"""Batch normalisation folded into convolutions."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from resnet.model.batchnorm_folding import folded
+from resnet.nets.build import build, published
+from resnet.nets.data_spec import DataSpec
+from resnet.params import Net
+
+DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
+
+
+def trained(block: Any, shortcut: Any, views: Any = 1) -> Any:
+    """A published network whose normalisations are not at their first values."""
+    net = Net(
+        block=block,
+        shortcut=shortcut,
+        depth=10,
+        widths=(8, 16),
+        stem="convolution",
+        stem_stride=1,
+        activation="relu",
+        views=views,
+    )
+    random = np.random.default_rng(0)
+    weights = [
+        random.uniform(0.5, 2, one.shape).astype(np.float32) if one.ndim == 1 else one
+        for one in build(net, DATA).get_weights()
+    ]
+    return published(net, DATA, weights)
+
+
+def normalisations(model: Any) -> list[str]:
+    kind = keras.layers.BatchNormalization
+    return [layer.name for layer in model.layers if isinstance(layer, kind)]
+
+
+@pytest.fixture(scope="module")
+def images() -> Any:
+    return np.random.default_rng(1).integers(0, 256, (16, 32, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("block", "shortcut", "views"),
+    [
+        ("basic", "A", 1),
+        ("basic", "B", 1),
+        ("preactivation", "A", 1),
+        ("preactivation", "B", 1),
+        ("pooled", "A", 1),
+        ("pooled", "A", 6),
+    ],
+)
+def test_folding_changes_probabilities_by_rounding_only(
+    block: str, shortcut: str, views: int, images: Any
+) -> None:
+    model = trained(block, shortcut, views)
+    expected = np.asarray(model(images, training=False))
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(np.asarray(folded(model)(images)), expected, atol=1e-5)
+
+
+def test_no_normalisation_is_left_in_the_basic_network() -> None:
+    assert normalisations(folded(trained("basic", "B"))) == []
+
+
+def test_a_network_within_a_model_is_folded_too() -> None:
+    inner = folded(trained("basic", "A", views=2)).get_layer("resnet")
+    assert normalisations(inner) == []
+
+
+def test_a_normalisation_of_a_sum_stays() -> None:
+    left = normalisations(folded(trained("preactivation", "A")))
+    assert "head_norm" in left
+    assert "group1_block1_norm2" not in left
+
+
+def test_a_convolution_that_two_layers_take_stays() -> None:
+    x = keras.Input((4, 4, 1))
+    maps = keras.layers.Conv2D(2, 3, use_bias=False)(x)
+    model = keras.Model(x, [maps, keras.layers.BatchNormalization()(maps)])
+    assert len(normalisations(folded(model))) == 1
+
+
+def test_the_model_itself_stays_as_it_is() -> None:
+    model = trained("basic", "A")
+    before = [np.array(one) for one in model.get_weights()]
+    folded(model)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))

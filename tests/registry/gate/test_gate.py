@@ -1,0 +1,549 @@
+"""The gate's rules by themselves, and its verdicts from a real SQLite store."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from resnet import params
+from resnet.errors import MovedError, PipelineError
+from resnet.evaluation.comparison import compare
+from resnet.evaluation.values import Evaluation, Predictions
+from resnet.model import model_file
+from resnet.registry import store, versions
+from resnet.registry.card.summary import summarize
+from resnet.registry.gate.gate import judge
+from resnet.registry.gate.rules import Best, Facts, Rule, decide, measured
+from resnet.registry.gate.verdict import Verdict
+from resnet.registry.ledger import ledger
+from resnet.registry.promotion import promotion
+from resnet.system import files
+from tests.support import REPOSITORY
+
+GATE = params.load(REPOSITORY).gate
+CLASSES = [f"class {k}" for k in range(10)]
+Register = Callable[..., int]
+Make = Callable[..., Predictions]
+
+
+@pytest.fixture
+def facts(evaluation: Callable[..., Evaluation]) -> Facts:
+    """A first version that every rule lets pass."""
+    recalls = dict.fromkeys(CLASSES, 0.8)
+    metrics = measured(evaluation("a", 8000).metrics)
+    return Facts(metrics, recalls, comparison=None, best=None)
+
+
+def rule(facts: Facts, name: str, gate: params.Gate = GATE) -> Rule:
+    (found,) = [one for one in decide(facts, gate) if one.name == name]
+    return found
+
+
+def failed(verdict: Verdict) -> dict[str, str]:
+    return {one.name: one.text for one in verdict.rules if not one.passed}
+
+
+def unchecked(root: Path, client: Any, version: versions.Version) -> None:
+    """What these versions have for models cannot be loaded: see test_check."""
+
+
+def promoted(root: Path, name: str, version: int) -> Verdict:
+    """Put into production, by force where the gate is against it."""
+    verdict = judge(root, name, version, GATE)
+    promotion.promote(root, verdict, reason="a test", force=True, check=unchecked)
+    return verdict
+
+
+def never(root: Path, model: Path, test_hash: str) -> Predictions:
+    raise AssertionError("nothing had to be scored again")
+
+
+def test_a_first_version_is_held_against_the_floors_and_ceilings_alone(facts: Facts) -> None:
+    names = ["floor", "class floor", "calibration", "latency", "size"]
+    assert [one.name for one in decide(facts, GATE)] == names
+    assert all(one.passed for one in decide(facts, GATE))
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "found"),
+    [
+        ("floor", {"floor": 0.8}, {"accuracy": 0.7999}),
+        ("calibration", {"calibration_error": 0.2}, {"calibration_error": 0.2001}),
+        ("latency", {"latency_ms": 5.0}, {"latency_ms": 5.01}),
+        ("size", {"size_bytes": 1000}, {"size_bytes": 1001}),
+    ],
+)
+def test_a_limit_holds_up_to_itself(
+    facts: Facts, name: str, limit: dict[str, float], found: dict[str, float]
+) -> None:
+    gate = GATE.model_copy(update=limit)
+    (wanted,) = limit.values()
+    (key,) = found
+    assert rule(replace(facts, metrics={**facts.metrics, key: wanted}), name, gate).passed
+    beyond = rule(replace(facts, metrics={**facts.metrics, **found}), name, gate)
+    assert not beyond.passed
+    assert "wanted at" in beyond.text
+
+
+def test_every_class_has_to_reach_its_floor(facts: Facts) -> None:
+    passed = rule(facts, "class floor")
+    assert (passed.passed, passed.text) == (
+        True,
+        "recall of class 0 80.0% is the lowest, wanted at least 60.0% of every class",
+    )
+    low = {**dict.fromkeys(CLASSES, 0.8), "class 3": 0.59, "class 5": 0.1}
+    refused = rule(replace(facts, recalls=low), "class floor")
+    assert not refused.passed
+    assert "recall of class 3 59.0%, class 5 10.0%, wanted" in refused.text
+
+
+def test_the_margin_is_held_by_the_lower_bound_and_not_by_the_difference(
+    facts: Facts, predictions: Make
+) -> None:
+    production = predictions(8000)
+    near = compare(predictions(7920), production, CLASSES, GATE.confidence)
+    assert near.bound > -GATE.margin
+    assert rule(replace(facts, comparison=near), "margin").passed
+    unsure = compare(predictions(7920, first=400), production, CLASSES, GATE.confidence)
+    assert unsure.difference == near.difference
+    refused = rule(replace(facts, comparison=unsure), "margin")
+    assert not refused.passed
+    assert "-0.80 points against production's 80.00%, with 95% confidence at" in refused.text
+
+
+@pytest.mark.parametrize(("best", "passed"), [(0.81, True), (0.8101, False)])
+def test_a_version_stays_within_the_margin_of_the_best_ever(
+    facts: Facts, best: float, passed: bool
+) -> None:
+    found = rule(replace(facts, best=Best(3, best, serves=False)), "best")
+    assert found.passed is passed
+    assert "of version 3, the best ever in production; wanted at least -1.00 points" in found.text
+    serving = rule(replace(facts, best=Best(3, best, serves=True)), "best")
+    assert "the best ever in production (and there now)" in serving.text
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"), [("class floor", "recalls"), ("margin", "comparison"), ("best", "best")]
+)
+def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(
+    facts: Facts, name: str, fact: str
+) -> None:
+    found = rule(replace(facts, **{fact: PipelineError("the file is gone")}), name)
+    assert str(found) == f"FAIL  {name}: cannot be evaluated: the file is gone"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None])
+@pytest.mark.parametrize(
+    ("metric", "rules"),
+    [
+        ("accuracy", ["floor", "best"]),
+        ("calibration_error", ["calibration"]),
+        ("latency_ms", ["latency"]),
+        ("size_bytes", ["size"]),
+        ("loss", []),
+    ],
+)
+def test_a_metric_that_is_no_number_fails_its_rules_and_no_other(
+    facts: Facts,
+    evaluation: Callable[..., Evaluation],
+    metric: str,
+    rules: list[str],
+    value: float | None,
+) -> None:
+    metrics = measured(replace(evaluation("a", 8000).metrics, **{metric: value}))
+    facts = replace(facts, metrics=metrics, best=Best(1, 0.8, serves=True))
+    found = [one for one in decide(facts, GATE) if not one.passed]
+    assert [one.name for one in found] == rules
+    for one in found:
+        assert f"cannot be evaluated: {metric} of the evaluation is no number" in one.text
+
+
+def test_a_verdict_of_metrics_that_are_no_numbers_is_whole_json(
+    made_store: Path, register: Register, evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    name = "no-numbers"
+    version = versions.resolve(store.client(made_store), name, register(name))
+    scored = evaluation(version.model_hash)
+    broken = replace(scored, metrics=replace(scored.metrics, loss=float("nan"), size_bytes=None))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    (folder / "metrics.json").write_text(json.dumps(broken._flat()))
+    store.client(made_store).set_model_version_tag(
+        name, str(version.number), "evaluation_hash", broken.hash
+    )
+    verdict = judge(made_store, name, version.number, GATE)
+    assert list(failed(verdict)) == ["size"]
+    assert Verdict.from_dict(json.loads(json.dumps(verdict.as_dict(), allow_nan=False))) == verdict
+    assert "| size of the model's file, bytes | – |" in verdict.page()
+    promotion.promote(made_store, verdict, reason="a try", check=unchecked)
+    (event,) = ledger.events(store.client(made_store), name)
+    assert (event.action, event.evidence["metrics"]["loss"]) == ("refuse", None)
+
+
+def test_probabilities_that_are_no_numbers_are_not_compared(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "nan-probabilities"
+    old, challenger = register(name, 8000, "u" * 64), register(name, 8500)
+    promoted(made_store, name, old)
+
+    def score(root: Path, model: Path, test_hash: str) -> Predictions:
+        found = predictions(8000)
+        found.probabilities_nk[3, 2] = np.nan
+        return found
+
+    found = failed(judge(made_store, name, challenger, GATE, score))
+    assert list(found) == ["margin", "best"]
+    for text in found.values():
+        assert "for 1 of 10,000 test images are no numbers" in text
+
+
+def test_small_losses_cannot_add_up_to_more_than_the_margin(
+    made_store: Path, register: Register
+) -> None:
+    name = "ratchet"
+    chain = [register(name, correct) for correct in (8000, 7950, 7900, 7850)]
+    refused = [failed(promoted(made_store, name, version)) for version in chain]
+    assert refused[:3] == [{}, {}, {}]
+    assert list(refused[3]) == ["best"]
+    assert refused[3]["best"].startswith("-1.50 points against 80.00% of version 1, the best")
+    # 7850 is in production now, by force; what was best stays so.
+    assert list(failed(judge(made_store, name, register(name, 7860), GATE))) == ["best"]
+
+
+def test_the_best_counts_though_it_was_rolled_back(made_store: Path, register: Register) -> None:
+    name = "rolled-back"
+    first, best, third = (register(name, correct) for correct in (8000, 8200, 8050))
+    for version in (first, best):
+        promoted(made_store, name, version)
+    promotion.rollback(made_store, name, reason="a test", check=unchecked)
+    verdict = judge(made_store, name, third, GATE)
+    assert verdict.against == first
+    assert list(failed(verdict)) == ["best"]
+
+
+def test_the_best_counts_though_it_was_deleted(made_store: Path, register: Register) -> None:
+    name = "deleted"
+    first, best, third = (register(name, correct) for correct in (8000, 8200, 8050))
+    for version in (first, best):
+        promoted(made_store, name, version)
+    promotion.rollback(made_store, name, reason="a test", check=unchecked)
+    store.client(made_store).delete_model_version(name, str(best))
+    found = failed(judge(made_store, name, third, GATE))
+    assert list(found) == ["best"]
+    assert found["best"].startswith("-1.50 points against 82.00% of version 2, the best ever")
+
+
+def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_the_rule(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "deleted-elsewhere"
+    best, second = register(name, 8200, "u" * 64), register(name, 8150, "u" * 64)
+    for version in (best, second):
+        promoted(made_store, name, version)
+    store.client(made_store).delete_model_version(name, str(best))
+    challenger = register(name, 8100)
+    verdict = judge(made_store, name, challenger, GATE, lambda *words: predictions(8000))
+    assert failed(verdict) == {
+        "best": "cannot be evaluated: version 1, once in production, is deleted, and the ledger "
+        "does not hold its accuracy on these test images; '--force' goes past this rule"
+    }
+
+
+def test_a_deleted_version_that_was_not_the_best_on_its_images_stands_in_nobodys_way(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "deleted-worse"
+    worse, best = register(name, 8150, "u" * 64), register(name, 8200, "u" * 64)
+    for version in (worse, best):
+        promoted(made_store, name, version)
+    store.client(made_store).delete_model_version(name, str(worse))
+    first = judge(made_store, name, register(name, 8100), GATE, lambda *words: predictions(8000))
+    assert failed(first) == {}
+    # What was scored again for that decision is in the ledger, so it can go as well.
+    promotion.promote(made_store, first, reason="a test", check=unchecked)
+    store.client(made_store).delete_model_version(name, str(best))
+    assert failed(judge(made_store, name, register(name, 8090), GATE, never)) == {}
+
+
+def test_predictions_of_the_same_test_images_are_not_made_again(
+    made_store: Path, register: Register
+) -> None:
+    name = "stored"
+    first, second = register(name), register(name, 8100, first=200)
+    promoted(made_store, name, first)
+    verdict = judge(made_store, name, second, GATE, never)
+    assert verdict.passed
+    assert verdict.comparison is not None
+    assert (verdict.comparison.gained, verdict.comparison.lost) == (300, 200)
+
+
+def test_what_was_evaluated_on_other_test_images_is_scored_again_and_once(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "other-images"
+    old, newer = register(name, 9000, "u" * 64), register(name, 9100, "u" * 64)
+    challenger = register(name, 8000)
+    for version in (old, newer):
+        promoted(made_store, name, version)
+    asked: list[tuple[str, str]] = []
+
+    def score(root: Path, model: Path, test_hash: str) -> Predictions:
+        asked.append((model.read_text(), test_hash))
+        return predictions(8050)
+
+    verdict = judge(made_store, name, challenger, GATE, score)
+    assert asked == [(f"{name}-1", "t" * 64)]
+    assert verdict.passed
+    assert verdict.comparison is not None
+    assert verdict.comparison.production == 0.805
+    # What was recorded on the old images stands beside nothing that is of the new ones.
+    for text in (
+        "| calibration error | – | 2.0% |",
+        "| latency of one image, ms | 1.50 | 1.50 |",
+        "| size of the model's file, bytes | 5,000 | 5,000 |",
+    ):
+        assert text in verdict.page()
+    told = summarize(
+        made_store, versions.resolve(store.client(made_store), name, challenger), newer
+    )
+    assert (told.other_metrics["accuracy"], told.other_metrics["latency_ms"]) == (None, 1.5)
+    assert told.metrics["accuracy"] == 0.8
+    (best,) = [one for one in verdict.rules if one.name == "best"]
+    assert "80.50% of version 2" in best.text
+
+
+def test_where_nothing_can_be_scored_again_the_rules_fail_with_the_reason(
+    made_store: Path, register: Register
+) -> None:
+    name = "no-images"
+    old, challenger = register(name, 8000, "u" * 64), register(name, 8500)
+    promoted(made_store, name, old)
+
+    def score(root: Path, model: Path, test_hash: str) -> Predictions:
+        raise PipelineError("data/arrays is not there: run 'dvc pull'")
+
+    verdict = judge(made_store, name, challenger, GATE, score)
+    reason = "cannot be evaluated: data/arrays is not there: run 'dvc pull'"
+    assert failed(verdict) == {"margin": reason, "best": reason}
+    assert verdict.comparison is None
+
+
+@pytest.mark.parametrize(
+    ("artifact", "rules"),
+    [
+        ("evaluation/predictions.parquet", ["class floor", "margin"]),
+        ("data/profile.json", ["class floor", "margin"]),
+    ],
+)
+def test_a_challenger_whose_files_are_gone_fails_what_needs_them(
+    made_store: Path, register: Register, artifact: str, rules: list[str]
+) -> None:
+    name = artifact.rpartition("/")[2].partition(".")[0]
+    first, second = register(name), register(name, 8100)
+    promoted(made_store, name, first)
+    client = store.client(made_store)
+    for number in (first, second):
+        run = versions.resolve(client, name, number).run_id
+        (store.local_artifacts(made_store) / name / run / "artifacts" / artifact).unlink()
+    found = failed(judge(made_store, name, second, GATE))
+    assert list(found) == rules
+    assert all(f"its artifact {artifact} cannot be read" in text for text in found.values())
+
+
+def test_a_challenger_whose_predictions_are_damaged_fails_what_needs_them(
+    made_store: Path, register: Register
+) -> None:
+    name = "damaged-predictions"
+    promoted(made_store, name, register(name))
+    version = versions.resolve(store.client(made_store), name, register(name, 8100))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    path = folder / "predictions.parquet"
+    table = parquet.read_table(path)
+    for damaged in (table.drop_columns("label"), table.select(["label"])):
+        parquet.write_table(damaged, path)
+        found = failed(judge(made_store, name, version.number, GATE))
+        assert list(found) == ["class floor", "margin"]
+        assert all("run 'resnet evaluate' again" in text for text in found.values())
+
+
+def test_predictions_that_are_not_those_of_the_metrics_are_not_believed(
+    made_store: Path, register: Register, predictions: Make, tmp_path: Path
+) -> None:
+    name = "exchanged"
+    version = versions.resolve(store.client(made_store), name, register(name))
+    folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
+    predictions(9000).write(folder / "predictions.parquet")
+    found = failed(judge(made_store, name, version.number, GATE))
+    assert "has 9000 of 10000 images right, but its evaluation says 8000" in found["class floor"]
+
+
+def test_every_decision_on_the_same_test_images_is_counted(
+    made_store: Path, register: Register, predictions: Make
+) -> None:
+    name = "counted"
+    first, worse, better = (register(name, correct) for correct in (8000, 7000, 8100))
+    elsewhere = register(name, 8000, "u" * 64)
+    for number, version in enumerate((first, worse, better), start=1):
+        verdict = judge(made_store, name, version, GATE)
+        assert verdict.uses == number
+        ordinal = {1: "1st", 2: "2nd", 3: "3rd"}[number]
+        assert str(verdict).endswith(f"\n{ordinal} decision on these test images")
+        promotion.promote(made_store, verdict, reason="a test", check=unchecked)
+    assert judge(made_store, name, first, GATE).uses == 4
+    assert judge(made_store, name, elsewhere, GATE, lambda *words: predictions(8000)).uses == 1
+
+
+def test_of_decisions_that_were_prepared_at_once_each_has_its_own_number(
+    made_store: Path, register: Register
+) -> None:
+    name = "at-once"
+    promoted(made_store, name, register(name))
+    verdicts = [judge(made_store, name, register(name, 7000), GATE) for _ in range(2)]
+    assert [verdict.uses for verdict in verdicts] == [2, 2]
+    for uses, verdict in enumerate(verdicts, start=2):
+        made = promotion.promote(made_store, verdict, reason="a test", check=unchecked)
+        assert made.verdict == replace(verdict, uses=uses)
+        assert made.event is not None
+        assert made.event.evidence["uses"] == uses
+    assert judge(made_store, name, 1, GATE).uses == 4
+
+
+@pytest.mark.parametrize(
+    ("uses", "text"), [(4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (112, "112th")]
+)
+def test_the_number_of_decisions_is_an_ordinal(
+    made_store: Path, register: Register, uses: int, text: str
+) -> None:
+    name = f"ordinal-{uses}"
+    verdict = replace(judge(made_store, name, register(name), GATE), uses=uses)
+    assert str(verdict).splitlines()[-1] == f"{text} decision on these test images"
+
+
+def test_a_verdict_about_another_evaluation_than_the_versions_moves_nothing(
+    made_store: Path, register: Register
+) -> None:
+    name = "evaluated-again"
+    client, version = store.client(made_store), register(name)
+    verdict = judge(made_store, name, version, GATE)
+    client.set_model_version_tag(name, str(version), "evaluation_hash", "e" * 64)
+    with pytest.raises(MovedError, match=r"by now it has eeeeeeeeeeee….*ask the gate again"):
+        promotion.promote(made_store, verdict, reason="a test", force=True, check=unchecked)
+    assert ledger.events(client, name) == []
+    assert versions.with_alias(client, name, versions.PRODUCTION) is None
+
+
+def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
+    made_store: Path, register: Register, tmp_path: Path
+) -> None:
+    name = "kept"
+    first, second = register(name), register(name, 7000)
+    promoted(made_store, name, first)
+    verdict = judge(made_store, name, second, GATE)
+    decision = promotion.promote(made_store, verdict, reason="a try", check=unchecked)
+    assert decision.event is not None
+    client = store.client(made_store)
+    version = versions.resolve(client, name, second)
+    folder = versions.fetch(client, version, "gate", tmp_path)
+    page, values = sorted(folder.iterdir())
+    assert [page.suffix, values.suffix] == [".html", ".json"]
+    assert values.stem == page.stem == f"0002-{decision.event.id[:8]}"
+    kept = json.loads(values.read_text())
+    assert kept["event"] == decision.event.id
+    assert kept["passed"] is False
+    assert Verdict.from_dict(kept) == verdict
+    assert Verdict.from_dict(decision.event.evidence) == verdict
+    html = page.read_text()
+    assert "<h2>The gate: refused</h2>" in html
+    assert "<strong>FAIL</strong></td>\n<td>margin</td>" in html
+
+
+def test_the_page_tells_the_comparison_and_how_often_the_test_images_were_used(
+    made_store: Path, register: Register
+) -> None:
+    name = "a_page"
+    first, second = register(name), register(name, 8100, first=200)
+    alone = promoted(made_store, name, first).page()
+    assert "a\\_page version 1, with nothing in production to compare it with" in alone
+    assert "used for this decision, and for none before it" in alone
+    assert "McNemar" not in alone
+    page = judge(made_store, name, second, GATE).page()
+    for text in (
+        "## The gate: passed",
+        "beside version 1, which was in production",
+        "| pass | margin | +1.00 points against production's 80.00%",
+        "+1.00 points, paired bootstrap 95% interval +",
+        "| class 0 | 1,000 | 80.0% | 81.0% | +1.0 |",
+        "| latency of one image, ms | 1.50 | 1.50 |",
+        "The test images (`tttttttttttt`) were used for this decision, and for 1 before it",
+        "slightly optimistic",
+    ):
+        assert text in page
+
+
+def test_a_verdict_that_lacks_something_is_not_read(made_store: Path, register: Register) -> None:
+    values = judge(made_store, "lacking", register("lacking"), GATE).as_dict()
+    del values["rules"]
+    with pytest.raises(PipelineError, match="Field required: rules.*ask the gate again"):
+        Verdict.from_dict(values)
+
+
+def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checkout(
+    made_store: Path,
+    register: Register,
+    chosen: params.Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import keras
+
+    from resnet.data.arrays import load
+    from resnet.evaluation.evaluate import test_hash
+
+    name, root = "again", tmp_path / "checkout"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri(made_store))
+    layers = keras.layers
+    blind = keras.Sequential(  # it says class 0 of every image
+        [
+            layers.Input((32, 32, 3), dtype="uint8"),
+            layers.GlobalAveragePooling2D(dtype="float32"),
+            layers.Dense(10, "softmax", kernel_initializer="zeros", bias_initializer="zeros"),
+        ]
+    )
+    model_file.save(blind, tmp_path / "real" / versions.MODEL_FILE)
+    arrays = root / chosen.paths.arrays
+    arrays.mkdir(parents=True)
+    np.save(arrays / "test_images.npy", np.zeros((100, 32, 32, 3), np.uint8))
+    np.save(arrays / "test_labels.npy", (np.arange(100) % 10).astype(np.uint8))
+    files.write_json(root / chosen.paths.profile, {"classes": CLASSES})
+    (root / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    (root / "dvc.yaml").touch()
+    here = test_hash(load(arrays, "test"))
+
+    old = register(name, 8000, "u" * 64, model=tmp_path / "real" / versions.MODEL_FILE)
+    promoted(root, name, old)
+    verdict = judge(root, name, register(name, 90, here, images=100), GATE)
+    assert verdict.passed
+    assert verdict.comparison is not None
+    assert (verdict.comparison.production, verdict.comparison.challenger) == (0.1, 0.9)
+
+    elsewhere = judge(root, name, register(name, 90, "v" * 64, images=100), GATE)
+    wanted = f"holds the test images {here[:12]}…, wanted vvvvvvvvvvvv…, on which the challenger"
+    assert wanted in failed(elsewhere)["margin"]
+    assert wanted in failed(elsewhere)["best"]
+    assert ledger.events(store.client(root), name)[0].evidence["version"] == old
+
+
+def test_the_gate_itself_loads_neither_tensorflow_nor_scipys_statistics() -> None:
+    code = (
+        "import sys, resnet.registry.gate.gate; "
+        "print({'keras', 'tensorflow', 'scipy.stats'}.intersection(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"

@@ -1,0 +1,230 @@
+"""The ledger is a chain: what was edited, deleted or moved about shows."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.registry.ledger import ledger
+from resnet.registry.ledger.event import TAG_LENGTH, Event
+from resnet.registry.promotion import history
+
+NOW = datetime(2031, 1, 2, tzinfo=UTC)
+
+
+def event(name: str, version: int = 1, **words: Any) -> Event:
+    moves = {"production": (version - 1 or None, version)}
+    values = {"who": "ann@host", "reason": "better", "moves": moves, **words}
+    return Event("promote", name, version, **values)
+
+
+def broken(client: Any, name: str) -> str | None:
+    return ledger.read(client, name).broken
+
+
+def test_an_event_may_be_about_no_version_at_all(made_store: Path) -> None:
+    client = store.client(made_store)
+    moves = {"production": (2, None)}
+    found = replace(event("gone"), action="found", version=None, moves=moves)
+    finished = ledger.finish(client, ledger.begin(client, found))
+    assert ledger.events(client, "gone") == [finished]
+    assert finished.versions == {2}
+    assert broken(client, "gone") is None
+
+
+def write(client: Any, name: str, versions: range) -> list[Event]:
+    return [ledger.finish(client, ledger.begin(client, event(name, one))) for one in versions]
+
+
+def test_events_are_read_as_they_were_written(any_store: Path) -> None:
+    client = store.client(any_store)
+    long = {"predictions": ["π" * 7, 0.1] * TAG_LENGTH, "nothing": None}
+    words: dict[str, Any] = {
+        "reason": 'Gründe, "and" a line\nmore ' * TAG_LENGTH,
+        "evidence": long,
+        "flow_run": "0" * 36,
+        "forced": True,
+        "moves": {"candidate": (None, 2), "production": (1, None)},
+        "request": "f" * 32,
+        "expires": "2031-01-01T00:00:00.000+00:00",
+    }
+    name = f"long-{any_store.name}"
+    begun = ledger.begin(client, event(name, **words))
+    assert ledger.events(client, name) == []
+    assert ledger.unfinished(client, name) == [begun]
+    finished = ledger.finish(client, begun)
+    assert ledger.events(client, name) == [finished]
+    assert broken(client, name) is None
+    assert finished == replace(
+        event(name, **words),
+        id=begun.id,
+        time=begun.time,
+        index=0,
+        hash=finished.digest(),
+    )
+    (line,) = history.as_json_lines([finished], NOW).splitlines()
+    told = json.loads(line)
+    assert told["evidence"] == long
+    assert told["hash"] == finished.hash
+    assert (told["version_from"], told["version_to"]) == (1, None)
+
+
+def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path) -> None:
+    client = store.client(made_store)
+    first, second = (ledger.begin(client, event("order", number)) for number in (1, 2))
+    ledger.finish(client, second)
+    ledger.finish(client, first)
+    read = ledger.events(client, "order")
+    assert [(one.index, one.version) for one in read] == [(0, 2), (1, 1)]
+    assert read[1].previous == read[0].hash
+    assert broken(client, "order") is None
+
+
+def test_an_event_is_finished_once(made_store: Path) -> None:
+    client = store.client(made_store)
+    begun = ledger.begin(client, event("once"))
+    ledger.abandon(client, begun, "somebody was quicker")
+    for act in (ledger.finish, partial(ledger.abandon, why="too late")):
+        with pytest.raises(PipelineError, match="closed by another process"):
+            act(client, begun)
+    assert ledger.events(client, "once") == []
+    note = client.get_run(begun.id).data.tags["mlflow.note.content"]
+    assert note.startswith("Not done: somebody was quicker")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("reason", "worse"),
+        ("who", "bob@host"),
+        ("time", "2001-01-01T00:00:00.000+00:00"),
+        ("forced", "true"),
+        ("moves", '{"production": [1, 3]}'),
+        ("reason.1", "more"),
+        ("flow_run", "never"),
+        ("hash", "0" * 64),
+        ("previous", "0" * 64),
+    ],
+)
+def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
+    name = f"edited-{tag}"
+    client = store.client(made_store)
+    events = write(client, name, range(1, 4))
+    client.set_tag(events[1].id, tag, value)
+    assert (broken(client, name) or "").startswith(f"event 1 (run {events[1].id}) is not")
+    with pytest.raises(
+        PipelineError, match="is not whole: event 1 .*backup.*rename the experiment"
+    ):
+        ledger.whole(client, name)
+
+
+def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path) -> None:
+    client = store.client(made_store)
+    _, second, third = write(client, "forged", range(1, 4))
+    forged = replace(second, reason="worse")
+    client.set_tag(second.id, "reason", "worse")
+    client.set_tag(second.id, "hash", forged.digest())
+    assert broken(client, "forged") == (
+        f"event 2 (run {third.id}) follows another event than the one before it"
+    )
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_deleted_event_is_found_the_last_one_too(made_store: Path, index: int) -> None:
+    name = f"deleted-{index}"
+    client = store.client(made_store)
+    events = write(client, name, range(1, 4))
+    client.delete_run(events[index].id)
+    assert (broken(client, name) or "").startswith(f"event {index}")
+    client.restore_run(events[index].id)
+    assert broken(client, name) is None
+
+
+def test_an_edited_or_deleted_head_is_found(made_store: Path) -> None:
+    client = store.client(made_store)
+    first, second = write(client, "headless", range(1, 3))
+    experiment = client.get_experiment_by_name("headless-ledger").experiment_id
+    client.set_experiment_tag(experiment, "head", f"0 {first.hash} {first.id}")
+    told = broken(client, "headless") or ""
+    assert f"and not '1 {second.hash} {second.id}': it was edited" in told
+    client.delete_experiment_tag(experiment, "head")
+    assert (broken(client, "headless") or "").startswith("the experiment's tag head is None and")
+    client.set_experiment_tag(experiment, "head", f"1 {second.hash} {second.id}")
+    assert broken(client, "headless") is None
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
+def test_an_event_whose_run_was_not_closed_is_in_the_chain_if_the_head_names_it(
+    made_store: Path, status: str
+) -> None:
+    name = f"unclosed-{status}"
+    client = store.client(made_store)
+    first, last = write(client, name, range(1, 3))
+    client.update_run(last.id, status)  # killed in between, or closed by one that was suspended
+    found = ledger.read(client, name)
+    assert (found.events, found.unfinished, found.broken) == ([first, last], [], None)
+    ledger.close_last(client, found)
+    assert client.get_run(last.id).info.status == "FINISHED"
+    assert ledger.read(client, name) == found
+
+
+def test_evidence_that_is_no_number_is_written_as_null(made_store: Path) -> None:
+    client = store.client(made_store)
+    evidence = {"metrics": {"loss": float("nan"), "top2": float("-inf"), "size_bytes": 1}}
+    finished = ledger.finish(client, ledger.begin(client, event("nan", evidence=evidence)))
+    assert ledger.events(client, "nan") == [finished]
+    assert finished.evidence == {"metrics": {"loss": None, "top2": None, "size_bytes": 1}}
+
+
+def test_a_run_that_was_finished_by_hand_is_found(made_store: Path) -> None:
+    client = store.client(made_store)
+    write(client, "by-hand", range(1, 2))
+    begun = ledger.begin(client, event("by-hand", 2))
+    client.set_terminated(begun.id)
+    assert broken(client, "by-hand") == (
+        f"run {begun.id} was finished by hand: no event's index is in its tags"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [("moves", "everywhere"), ("evidence.1", "more"), ("version", "")]
+)
+def test_a_run_that_is_no_event_is_named(made_store: Path, tag: str, value: str) -> None:
+    name = f"no-event-{tag}"
+    client = store.client(made_store)
+    (written,) = write(client, name, range(1, 2))
+    client.set_tag(written.id, tag, value)
+    with pytest.raises(PipelineError, match=f"run {written.id} holds no event .*backup"):
+        ledger.events(client, name)
+
+
+def test_a_ledger_of_which_everything_was_deleted_is_no_empty_one(made_store: Path) -> None:
+    client = store.client(made_store)
+    write(client, "all", range(1, 2))
+    client.delete_experiment(client.get_experiment_by_name("all-ledger").experiment_id)
+    with pytest.raises(PipelineError, match="all-ledger is deleted: restore it"):
+        ledger.events(client, "all")
+
+
+def test_the_table_says_what_moved_and_who_moved_it() -> None:
+    events = [
+        Event("promote", "m", 1, {"production": (None, 1)}, "ann@host", "the first", index=0),
+        Event("refuse", "m", 2, {}, "bob@host", "no", flow_run="7", index=1),
+        Event("promote", "m", 2, {"production": (1, 2)}, "ann@host", "so", forced=True, index=2),
+        Event("found", "m", None, {"production": (2, None)}, "unknown", "gone", index=3),
+    ]
+    events = [replace(one, time="2031-01-02T03:04:05.678+00:00") for one in events]
+    assert history.as_table(events, NOW).splitlines() == [
+        "#  TIME (UTC)           ACTION            VERSION  PRODUCTION  WHO       WHY",
+        "0  2031-01-02 03:04:05  promote           1        – → 1       ann@host  the first",
+        "1  2031-01-02 03:04:05  refuse            2                    bob@host  no (flow run 7)",
+        "2  2031-01-02 03:04:05  promote (forced)  2        1 → 2       ann@host  so",
+        "3  2031-01-02 03:04:05  found             –        2 → –       unknown   gone",
+    ]
+    assert history.as_table([], NOW) == "nothing was ever promoted"

@@ -1,0 +1,94 @@
+"""A version is loaded and asked before an alias moves to it. With TensorFlow."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.model import model_file, probe
+from resnet.model.probe import Probe
+from resnet.registry import store, versions
+from resnet.registry.promotion import smoke_test
+from resnet.registry.tracking.publish import publish
+
+WriteOutputs = Callable[..., str]
+
+
+@pytest.fixture
+def local(empty_store: Path, tmp_path: Path) -> Path:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    (tmp_path / "dvc.yaml").touch()  # with params.yaml it makes a checkout
+    return tmp_path
+
+
+def test_a_published_version_works_until_its_answers_are_others(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(local, chosen)
+    version = publish(chosen, local)
+    client = store.client(local)
+    smoke_test.must_work(local, client, version)
+    smoke_test.must_be_whole(local, client, version)
+
+    path = versions.fetch(client, version, versions.PROBE_FILE, local / "got")
+    asked = Probe.read(path)
+    Probe(asked.images_nhwc, asked.probabilities_nk[::-1]).write(path)
+    client.log_artifact(version.run_id, str(path), "probe")
+    with pytest.raises(
+        PipelineError, match=r"version 1 does not work: .* differ by up to .*take an"
+    ):
+        smoke_test.must_work(local, client, version)
+    smoke_test.must_be_whole(local, client, version)  # which asks nothing
+
+    attached = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
+    (attached / versions.PROBE_FILE).unlink()
+    for must in (smoke_test.must_work, smoke_test.must_be_whole):
+        with pytest.raises(PipelineError, match="cannot be checked.*resnet publish"):
+            must(local, client, version)
+    (attached / versions.MODEL_FILE).write_bytes(b"no model")
+    for must in (smoke_test.must_work, smoke_test.must_be_whole):
+        with pytest.raises(PipelineError, match="artifact is damaged"):
+            must(local, client, version)
+
+
+def test_a_model_is_asked_for_its_hash_and_its_answers(
+    tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    model_hash = write_outputs(tmp_path, chosen)
+    at, to = tmp_path / chosen.paths.model, tmp_path / "probe.npz"
+    images_nhwc = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    Probe.of(model_file.load(at), images_nhwc).write(to)
+    assert len(Probe.read(to).images_nhwc) == probe.IMAGES
+    probe.check_file(at, to, model_hash)
+    with pytest.raises(PipelineError, match=f"holds model {model_hash[:12]}…, 000000000000… was"):
+        probe.check_file(at, to, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"), [(0.9 * probe.TOLERANCE, True), (1.1 * probe.TOLERANCE, False)]
+)
+def test_answers_may_differ_by_what_another_cpu_rounds_otherwise(
+    change: float, passes: bool
+) -> None:
+    images_nhwc = np.zeros((2, 32, 32, 3), np.uint8)
+
+    def model(images_nhwc: np.ndarray, training: bool) -> np.ndarray:
+        return np.full((len(images_nhwc), 10), 0.1)
+
+    asked = Probe(images_nhwc, model(images_nhwc, False) + change)
+    if passes:
+        asked.check(model)
+    else:
+        with pytest.raises(PipelineError, match="differ by up to"):
+            asked.check(model)
+
+
+@pytest.mark.parametrize("answer", [np.full((1, 10), np.nan), np.zeros((1, 9))])
+def test_no_numbers_and_another_shape_are_no_answers(answer: np.ndarray) -> None:
+    asked = Probe(np.zeros((1, 32, 32, 3), np.uint8), np.full((1, 10), 0.1))
+    with pytest.raises(PipelineError, match="the model"):
+        asked.check(lambda images_nhwc, training: answer)

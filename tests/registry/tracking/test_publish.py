@@ -1,0 +1,254 @@
+"""Publishing, with a real Keras model, to SQLite and to a real server."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.checkout import provenance
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Evaluation
+from resnet.model import model_file
+from resnet.model.probe import Probe
+from resnet.registry import store, versions
+from resnet.registry.gate import gate
+from resnet.registry.promotion import promotion
+from resnet.registry.promotion.smoke_test import must_be_whole
+from resnet.registry.promotion.status import Status, status
+from resnet.registry.tracking.live_run import LiveRun
+from resnet.registry.tracking.publish import publish
+from resnet.registry.versions import PROBE_FILE
+from resnet.system import files
+
+WriteOutputs = Callable[..., str]
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def root(
+    request: pytest.FixtureRequest,
+    empty_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A checkout that publishes to its own SQLite file, or to a server that the user names."""
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
+    else:
+        shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    return tmp_path
+
+
+@pytest.fixture
+def local(empty_store: Path, tmp_path: Path) -> Path:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    return tmp_path
+
+
+def runs_of(client: Any, chosen: params.Params) -> list[Any]:
+    return list(client.search_runs([store.experiment(client, chosen.model_name)]))
+
+
+def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
+    root: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    model_hash = write_outputs(root, chosen)
+    assert status(chosen, root) == Status(None, evaluated=False, decided=False)
+
+    version = publish(chosen, root)
+    client = store.client(root)
+    assert publish(chosen, root) == version
+    assert len(runs_of(client, chosen)) == 1
+    assert len(client.search_model_versions(f"name = '{chosen.model_name}'")) == 1
+
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.optimizer.name"] == chosen.train.optimizer.name
+    assert run.data.metrics["accuracy"] == 0.8
+    steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
+    assert steps == [10, 20]
+    assert "validation_loss" not in run.data.metrics
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("cifar10", f"{'d' * 32}.dir")
+    for artifact in (
+        "recipe/dvc.lock",
+        "recipe/changes.patch",
+        "pictures/curves.png",
+        "probe/probe.npz",
+    ):
+        assert versions.fetch(client, version, artifact, root / "got").exists()
+    attached = versions.download(client, version, root / "got")
+    assert attached.read_bytes() == (root / chosen.paths.model).read_bytes()
+
+    registered = client.get_model_version(version.name, str(version.number))
+    assert registered.tags["model_hash"] == model_hash
+    assert registered.tags["data_hash"] == f"{'d' * 32}.dir"
+    assert registered.tags["git_commit"] == "none"
+    assert "80.00%" in registered.description
+    assert status(chosen, root) == Status(version, evaluated=True, decided=False)
+
+
+@pytest.mark.parametrize(("views", "told"), [(1, None), (2, "two views"), (6, "six views")])
+def test_the_description_says_how_many_views_of_an_image_are_averaged(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, views: int, told: str | None
+) -> None:
+    net = chosen.net.model_copy(update={"views": views})
+    with_views = chosen.model_copy(update={"net": net})
+    write_outputs(local, with_views)
+    version = publish(with_views, local)
+    registered = store.client(local).get_model_version(version.name, str(version.number))
+    assert told in registered.description if told else "views" not in registered.description
+
+
+def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
+) -> None:
+    """End to end, a process does so that cannot import this package."""
+    write_outputs(local, chosen)
+    publish(chosen, local)
+    verdict = gate.judge(local, chosen.model_name, "latest", chosen.gate)
+    decision = promotion.promote(local, verdict, reason="first", check=check)
+    assert decision.promoted
+    assert status(chosen, local).decided
+    images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
+    expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
+    with store.as_default(store.client(local)):
+        served = mlflow.pyfunc.load_model(f"models:/{chosen.model_name}@production")
+    answer_nk = served.predict(images_nhwc)
+    assert answer_nk.dtype == np.float32
+    np.testing.assert_allclose(answer_nk, expected_nk, atol=1e-6)
+
+
+def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
+    local: Path,
+    chosen: params.Params,
+    write_outputs: WriteOutputs,
+    evaluate_again: Callable[..., None],
+) -> None:
+    model_hash = write_outputs(local, chosen, correct=8000)
+    first = publish(chosen, local)
+    evaluate_again(local, chosen, model_hash, 8100)
+    assert not status(chosen, local).evaluated
+
+    second = publish(chosen, local)
+    client = store.client(local)
+    assert second.number == first.number
+    assert status(chosen, local).evaluated
+    assert client.get_run(second.run_id).data.metrics["accuracy"] == 0.81
+    assert versions.evaluation(client, second, local / "got").metrics.correct == 8100
+    lock = versions.fetch(client, second, "evaluation/dvc.lock", local / "got")
+    assert lock.read_bytes() == (local / "dvc.lock").read_bytes()
+
+
+def test_a_version_says_what_caused_it_and_from_which_images_it_came(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    assert versions.newest_profile(local, chosen.model_name) == {}
+    write_outputs(local, chosen)
+    version = publish(chosen, local, cause="night was added")
+    tags = store.client(local).get_model_version(version.name, str(version.number)).tags
+    assert tags["cause"] == "night was added"
+    profile = files.read_json(local / chosen.paths.profile)
+    assert versions.newest_profile(local, chosen.model_name) == profile
+
+
+def test_a_publish_that_broke_off_is_completed_by_the_next(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(local, chosen)
+    arrays, away = local / chosen.paths.arrays, local / "away"
+    arrays.rename(away)  # needed for the probe and for the input example
+    with pytest.raises(PipelineError, match="is not there"):
+        publish(chosen, local)
+    away.rename(arrays)
+    assert status(chosen, local).version is None
+    version = publish(chosen, local)
+    client = store.client(local)
+    assert version.number == 1
+    (run,) = runs_of(client, chosen)
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(version.run_id, "train_loss")) == 2
+
+
+def test_a_version_is_asked_before_it_is_made_whoever_logged_its_parts(
+    local: Path,
+    chosen: params.Params,
+    write_outputs: WriteOutputs,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    write_outputs(local, chosen)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "as_default", lambda client: 1 / 0)  # when all parts are there
+        with pytest.raises(ZeroDivisionError):
+            publish(chosen, local)
+    client = store.client(local)
+    (run,) = runs_of(client, chosen)
+    damaged = tmp_path / Path(PROBE_FILE).name
+    damaged.write_bytes(b"cut off")
+    client.log_artifact(run.info.run_id, str(damaged), "probe")
+    model = local / chosen.paths.model
+    with monkeypatch.context() as broken:
+        broken.setattr(model_file, "model_hash", lambda model: "0" * 64)
+        with pytest.raises(PipelineError, match="holds model 000000000000…, but"):
+            publish(chosen, local)
+    assert status(chosen, local).version is None
+
+    version = publish(chosen, local)
+    asked = Probe.read(versions.fetch(client, version, PROBE_FILE, tmp_path / "asked"))
+    asked.check(model_file.load(model))
+
+
+def test_publishing_again_brings_back_what_the_check_before_a_move_needs(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, tmp_path: Path
+) -> None:
+    write_outputs(local, chosen)
+    version, client = publish(chosen, local), store.client(local)
+    artifacts = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
+    for name in (PROBE_FILE, versions.MODEL_FILE):
+        (artifacts / name).unlink()
+    assert publish(chosen, local) == version
+    must_be_whole(local, client, version)
+
+
+def test_publishing_completes_the_run_that_training_opened(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    model_hash = write_outputs(local, chosen)
+    live = LiveRun(local, chosen)
+    live.started(20, local, provenance.training_key(chosen, local))
+    live.epoch({"epoch": 1, "step": 10, "learning_rate": 0.1, "train_loss": 2.0})
+    live.finished(model_hash)
+    version = publish(chosen, local)
+    client = store.client(local)
+    (run,) = runs_of(client, chosen)
+    assert run.info.run_id == version.run_id
+    assert [p.step for p in client.get_metric_history(version.run_id, "train_loss")] == [10, 20]
+
+
+def test_outputs_that_do_not_belong_together_are_refused(
+    local: Path, chosen: params.Params, write_outputs: WriteOutputs, evaluation: Callable[..., Any]
+) -> None:
+    write_outputs(local, chosen)
+    metrics = local / chosen.paths.metrics
+    there = metrics.read_bytes()
+    other: Evaluation = evaluation("0" * 64)
+    other.write(chosen.paths.model_copy(update={"metrics": metrics}))
+    with pytest.raises(PipelineError, match="is about model 000000000000"):
+        status(chosen, local)
+    metrics.write_bytes(there + b" ")
+    with pytest.raises(PipelineError, match=r"metrics.json is not the one that dvc.lock records"):
+        publish(chosen, local)
+    metrics.write_bytes(there)
+    edited = chosen.model_copy(update={"train": chosen.train.model_copy(update={"batch": 7})})
+    (local / "params.yaml").write_text(params.dump(edited.model_dump(mode="json")))
+    with pytest.raises(PipelineError, match="train in params.yaml is not what stage train ran"):
+        publish(edited, local)
+    (local / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
+    shutil.rmtree(local / chosen.paths.pictures)
+    with pytest.raises(PipelineError, match="pictures is not there"):
+        publish(chosen, local)

@@ -1,0 +1,592 @@
+"""A version that was really made is verified; and each part of its record, damaged, is found."""
+
+import functools
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+
+from resnet import cli, params
+from resnet.checkout import dvc_cache, packages, rebuild
+from resnet.errors import PipelineError
+from resnet.evaluation.values import Predictions
+from resnet.model import backend
+from resnet.registry import store
+from resnet.registry.tracking.publish import publish
+from resnet.registry.verification import claims
+from resnet.registry.verification.claims import Claim
+from resnet.registry.verification.verify import Report, Result, verify
+from resnet.system import files
+from tests.support import REPOSITORY
+
+PATCH = "recipe/changes.patch"
+RAW = ("batches.meta", "test_batch")
+QUICK = [claim for claim in claims.CLAIMS if claim.name not in ("model", "served", "score")]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkout, and the one version that was published from it."""
+
+    root: Path
+    name: str
+    run_id: str
+
+    @property
+    def client(self) -> Any:
+        return store.client(self.root)
+
+    def verify(self, wanted: Sequence[Claim] = QUICK) -> dict[str, Result]:
+        report = verify(self.root, self.name, 1, lambda line: None, wanted)
+        return {result.name: result for result in report.results}
+
+    def artifact(self, name: str) -> Path:
+        return store.local_artifacts(self.root) / self.name / self.run_id / "artifacts" / name
+
+    def cached(self, name: str, folder: str = "data/arrays") -> Path:
+        """A file of the arrays in DVC's cache, or of another folder."""
+        return dvc_cache.place(
+            dvc_cache.folder(self.root), dvc_cache.digest(self.root / folder / name)
+        )
+
+    @contextmanager
+    def written(self, path: Path, content: str | bytes | None) -> Iterator[None]:
+        """With another content of a file, or without it, for a while."""
+        before = path.read_bytes()
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+
+    @contextmanager
+    def tagged(self, tags: dict[str, str]) -> Iterator[None]:
+        """With other tags of the version for a while."""
+        before = self.client.get_model_version(self.name, "1").tags
+        for name, value in tags.items():
+            self.client.set_model_version_tag(self.name, "1", name, value)
+        try:
+            yield
+        finally:
+            for name in tags:
+                if name in before:
+                    self.client.set_model_version_tag(self.name, "1", name, before[name])
+                else:
+                    self.client.delete_model_version_tag(self.name, "1", name)
+
+
+LISTED = functools.cache(packages.listed)  # which reads the metadata of hundreds of packages
+
+
+@pytest.fixture(autouse=True)
+def listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each verification asks what is installed, and no test installs anything."""
+    monkeypatch.setattr(packages, "listed", LISTED)
+
+
+@pytest.fixture(scope="module")
+def published(
+    empty_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    chosen: params.Params,
+    write_outputs: Callable[..., str],
+) -> Published:
+    """A checkout with this project's code, the outputs of a tiny model, and its version."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(empty_store / ".state", root / ".state")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "resnet", root / "resnet", ignore=ignored)
+    for name in ("dvc.yaml", ".gitignore", ".dvc/config"):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, root / name)
+    (root / "requirements.lock").write_text(packages.listed())
+    write_outputs(root, chosen)
+    _evaluate(root, chosen)
+    _lock(root, chosen)
+    _git(root, "init", "--quiet")
+    _git(root, "add", "--all")
+    _git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "First")
+    version = publish(chosen, root)
+    return Published(root, version.name, version.run_id)
+
+
+def _evaluate(root: Path, chosen: params.Params) -> None:
+    """Score the tiny model, as the stage does; and say that this machine trained it."""
+    from resnet.evaluation.evaluate import evaluate
+
+    paths = chosen.paths.model_copy(
+        update={name: root / at for name, at in chosen.paths if at is not None}
+    )
+    training = files.read_json(paths.training)
+    training["cpu"] = training["device_name"] = backend.cpu_name()
+    training["versions"]["python"] = platform.python_version()
+    files.write_json(paths.training, training)
+    evaluate(chosen.evaluate, paths)
+
+
+def _lock(root: Path, chosen: params.Params) -> None:
+    """dvc.lock as DVC writes it, and the arrays in its cache."""
+    at = chosen.paths
+    all_values = chosen.model_dump(mode="json")
+
+    def entries(*paths: object) -> list[dict[str, str]]:
+        return [{"path": str(path), "md5": dvc_cache.digest(root / str(path))} for path in paths]
+
+    def values(*sections: str) -> dict[str, Any]:
+        return {"params.yaml": {section: all_values[section] for section in sections}}
+
+    (root / at.raw).mkdir(parents=True)
+    for name in RAW:
+        (root / at.raw / name).write_text(f"the {name}")
+    raw = entries(*(at.raw / name for name in RAW))
+    inputs, code = (
+        entries(at.arrays, at.profile),
+        entries("resnet/model/model_file.py", "resnet/nets"),
+    )
+    stages = {
+        "fetch": {"outs": raw},
+        "ingest": {"deps": entries(at.raw), "outs": inputs, "params": values("data")},
+        "train": {
+            "cmd": "exec python -m resnet train",
+            "deps": [*inputs, *code],
+            "outs": entries(at.model, at.history, at.training),
+            "params": values("net", "train"),
+        },
+        "evaluate": {
+            "cmd": "python -m resnet evaluate",
+            "deps": [*inputs, *entries(at.model)],
+            "outs": entries(at.metrics, at.predictions),
+            "params": values("evaluate"),
+        },
+    }
+    (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    home, listing = dvc_cache.folder(root), []
+    for name in RAW:
+        place = dvc_cache.place(home, dvc_cache.digest(root / at.raw / name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / at.raw / name, place)
+    for path in sorted((root / at.arrays).iterdir()):
+        place = dvc_cache.place(home, dvc_cache.digest(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+        listing.append({"md5": dvc_cache.digest(path), "relpath": path.name})
+    place = dvc_cache.place(home, dvc_cache.digest(root / at.arrays))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(listing))
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_every_claim_about_a_version_as_it_was_published_holds(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    results = published.verify(claims.CLAIMS)
+    assert {name: result.state for name, result in results.items()} == dict.fromkeys(
+        [claim.name for claim in claims.CLAIMS], "PASS"
+    ), "\n".join(map(str, results.values()))
+    assert results["score"].text.endswith("of 4 right, as recorded")
+    assert list(tmp_path.iterdir()) == []
+    assert _git(published.root, "status", "--porcelain") == ""
+
+
+TAGS = {
+    "no such commit": ({"git_commit": "0" * 40}, "commit", "is not in this checkout's repository"),
+    "no commit": ({"git_commit": "none"}, "commit", "without a git commit"),
+    "dirty without a patch": ({"git_dirty": "true"}, "commit", "the recorded patch has 0 bytes"),
+    "other parameters": ({"params_hash": "0" * 64}, "parameters", "000000000000… recorded"),
+    "other data": ({"data_hash": "0" * 32}, "data", "000000000000… recorded"),
+    "another evaluation": ({"evaluation_hash": "0" * 64}, "evaluation", "is not the evaluation"),
+    "other test images": ({"test_hash": "0" * 64}, "evaluation", "is not the evaluation"),
+}
+
+
+@pytest.mark.parametrize("case", TAGS)
+def test_a_tag_that_is_not_true_fails(published: Published, case: str) -> None:
+    tags, name, text = TAGS[case]
+    with published.tagged(tags):
+        results = published.verify()
+    assert (results[name].state, text in results[name].text) == ("FAIL", True), results[name]
+    others = {result.state for result in results.values() if result.name != name}
+    assert others == ({"PASS", "UNKNOWN"} if name == "commit" else {"PASS"})
+
+
+def test_what_needs_the_commit_is_unknown_without_it(published: Published) -> None:
+    with published.tagged({"git_commit": "0" * 40}):
+        results = published.verify()
+    for name in ("code", "packages", "data"):
+        assert (results[name].state, results[name].text) == ("UNKNOWN", "needs commit")
+
+
+ARTIFACTS = {
+    "dvc.lock of other code": ("recipe/dvc.lock", "md5: ", "md5: 0", "code", "ran with"),
+    "edited parameters": (
+        "recipe/params.yaml",
+        "batch: 500",
+        "batch: 501",
+        "parameters",
+        "not what",
+    ),
+    "another package": ("recipe/packages.txt", "numpy==", "numpy==0.", "packages", "numpy 0."),
+    "a package less": (
+        "recipe/packages.txt",
+        "\nnumpy==",
+        "\n#numpy==",
+        "packages",
+        "not as requirements.lock of the commit has them: numpy none, not ",
+    ),
+    "parameters without a section": (
+        "recipe/params.yaml",
+        "\nevaluate:\n",
+        "\nother:\n",
+        "data",
+        "its recipe/params.yaml has no section evaluate",
+    ),
+    "a dvc.lock that is a list": (
+        "recipe/dvc.lock",
+        "schema: '2.0'\nstages:\n",
+        "- schema:\n",
+        "parameters",
+        "dvc.lock is not as DVC writes it",
+    ),
+    "a dependency that is nowhere": (
+        "recipe/dvc.lock",
+        "path: resnet/nets",
+        "path: resnet/nots",
+        "code",
+        "resnet/nots, which stage train ran with, is not in the commit, and no stage before made",
+    ),
+    "another raw file": (
+        "recipe/dvc.lock",
+        "path: data/raw/cifar-10-batches-py/test_batch",
+        "path: data/raw/cifar-10-batches-py/tests",
+        "code",
+        "cifar-10-batches-py, which stage ingest ran with, is not what the stage before made",
+    ),
+    "another profile": ("data/profile.json", "cat", "dog", "data", "profile.json is"),
+    "edited metrics": (
+        "evaluation/metrics.json",
+        '"images": 4',
+        '"images": 5',
+        "evaluation",
+        "not the eval",
+    ),
+    "broken metrics": ("evaluation/metrics.json", "{", "[", "evaluation", "not the eval"),
+}
+
+
+@pytest.mark.parametrize("case", ARTIFACTS)
+def test_a_file_that_was_edited_fails(published: Published, case: str) -> None:
+    artifact, old, new, name, text = ARTIFACTS[case]
+    path = published.artifact(artifact)
+    content = path.read_text()
+    assert old in content
+    with published.written(path, content.replace(old, new)):
+        result = published.verify()[name]
+    assert (result.state, text in result.text) == ("FAIL", True), result
+
+
+def test_a_patch_has_to_apply(published: Published) -> None:
+    lock, recorded = published.root / "requirements.lock", published.artifact(PATCH)
+    with published.written(lock, lock.read_text() + "one-more==1.0\n"):
+        patch = _git(published.root, "diff")
+    with published.tagged({"git_dirty": "true"}):
+        with published.written(recorded, patch):
+            result = published.verify()["commit"]
+            assert (result.state, "applies to it" in result.text) == ("PASS", True), result
+        with published.written(recorded, patch.replace("\n zipp", "\n nothing")):
+            result = published.verify()["commit"]
+            assert (result.state, "does not apply" in result.text) == ("FAIL", True), result
+    with published.written(recorded, patch):
+        result = published.verify()["commit"]
+        assert (result.state, "git_dirty is False" in result.text) == ("FAIL", True), result
+
+
+def test_a_list_without_packages_says_nothing_about_the_environment(published: Published) -> None:
+    with published.written(published.artifact("recipe/packages.txt"), "\n"):
+        results = published.verify()
+    for name in ("packages", "environment"):
+        found = results[name].state, results[name].text
+        assert found == ("FAIL", "its recipe/packages.txt lists no package")
+
+
+def test_packages_are_those_that_the_nearest_lock_pins_for_the_recorded_python(
+    published: Published,
+) -> None:
+    installed = packages.listed()
+
+    def with_locks(**locks: str) -> Result:
+        def check(case: claims.Case) -> str:
+            for name, text in locks.items():
+                (case.tree / f"{name}.lock").write_text(text)
+            return claims.locked(case)
+
+        return published.verify([claims.CLAIMS[0], Claim("packages", check)])["packages"]
+
+    count = len(packages.pins(installed))
+    elsewhere = "elsewhere==1.0 ; python_full_version < '3' or sys_platform == 'win32'\n"
+    told = with_locks(requirements=installed + elsewhere, packages="no lock of ours==1\n")
+    assert told.text == f"{count} packages were as requirements.lock of the commit has them"
+    without_uv = "".join(line for line in installed.splitlines(True) if not line.startswith("uv="))
+    told = with_locks(requirements="other==1.0\n", **{"requirements-gpu": without_uv})
+    assert told.state == "PASS"
+    assert told.text == (
+        f"{count - 1} packages were as requirements-gpu.lock of the commit has them; beside them uv"
+    )
+    told = with_locks(requirements=installed + "here==1.0 ; python_full_version > '3'\n")
+    assert told.state == "FAIL"
+    assert told.text.endswith("requirements.lock of the commit has them: here none, not 1.0")
+
+
+def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
+    path = published.artifact("evaluation/predictions.parquet")
+    parquet.write_table(parquet.read_table(path).drop_columns("label"), tmp_path / "no-label")
+    found = Predictions.read(path)
+    other = Predictions(found.labels_n, found.probabilities_nk * np.float32(1.5))
+    other.write(tmp_path / "as-right")
+    Predictions(found.predicted_n, found.probabilities_nk).write(tmp_path / "wrong")
+    for name, text in (
+        ("as-right", "predictions.parquet is"),
+        ("wrong", "images right"),
+        ("no-label", "run 'resnet evaluate' again"),
+    ):
+        with published.written(path, (tmp_path / name).read_bytes()):
+            result = published.verify()["evaluation"]
+        assert (result.state, text in result.text) == ("FAIL", True), result
+
+
+def test_data_whose_bytes_are_wrong_fail_and_data_that_are_nowhere_are_unknown(
+    published: Published,
+) -> None:
+    path = published.cached("test_images.npy")
+    with published.written(path, path.read_bytes()[:-1] + b"\0"):
+        result = published.verify()["data"]
+        assert (result.state, "DVC's cache is" in result.text) == ("FAIL", True), result
+    with published.written(path, None):
+        result = published.verify()["data"]
+        assert (result.state, "cannot be had" in result.text) == ("UNKNOWN", True), result
+
+
+def test_raw_files_are_read_where_they_are_at_hand_and_named_where_they_are_not(
+    published: Published,
+) -> None:
+    raw = "data/raw/cifar-10-batches-py"
+    cached, here = published.cached("test_batch", raw), published.root / raw / "test_batch"
+    assert published.verify()["data"].text.endswith("…; so have 2 of 2 raw files")
+    with published.written(cached, b"damaged"):
+        result = published.verify()["data"]
+        assert (result.state, "test_batch in DVC's cache is" in result.text) == ("FAIL", True)
+    with published.written(cached, None):
+        assert published.verify()["data"].text.endswith("so have 2 of 2 raw files")
+        for content in (b"of another data set", None):
+            with published.written(here, content):
+                result = published.verify()["data"]
+            assert result.state == "PASS"
+            assert result.text.endswith("1 of 2 raw files; not to be had here: test_batch")
+
+
+def test_data_of_its_own_is_no_code(published: Published) -> None:
+    lock, recipe = (published.artifact(f"recipe/{name}") for name in ("dvc.lock", "params.yaml"))
+    values = yaml.safe_load(lock.read_text())
+    extra = {"path": "data/extra", "md5": f"{'0' * 32}.dir"}
+    values["stages"]["ingest"]["deps"].append(extra)
+    with published.written(lock, yaml.safe_dump(values)):
+        assert {one.state for one in published.verify().values()} == {"PASS"}
+        recorded = yaml.safe_load(recipe.read_text())
+        assert recorded["paths"].pop("extra") == extra["path"]
+        with published.written(recipe, yaml.safe_dump(recorded)):
+            results = published.verify()
+        assert results.pop("code").text.startswith(
+            "data/extra, which stage ingest ran with, is not"
+        )
+        assert {one.state for one in results.values()} == {"PASS"}  # a path less is no reason
+
+
+def test_a_commit_is_found_in_a_shallow_checkout_though_no_branch_has_it(
+    published: Published, tmp_path: Path
+) -> None:
+    root, tree = tmp_path / "shallow", tmp_path / "tree"
+    first = _git(published.root, "rev-parse", "HEAD").strip()
+    words = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
+    _git(tmp_path, "clone", "--quiet", "--depth", "1", published.root.as_uri(), str(root))
+    _git(root, *words, "-m", "Left behind")
+    left = _git(root, "rev-parse", "HEAD").strip()
+    _git(root, "reset", "--quiet", "--hard", "HEAD~1")
+    rebuild.clone(root, left, b"", tree)
+    assert (tree / "dvc.yaml").read_bytes() == (root / "dvc.yaml").read_bytes()
+    assert _git(tree, "log", "--format=%H").split() == [left, first]
+    with pytest.raises(PipelineError, match="000000000000 is not .*'git fetch --unshallow'"):
+        rebuild.clone(root, "0" * 40, b"", tmp_path / "other")
+
+
+def test_an_environment_that_cannot_be_had_is_unknown(published: Published) -> None:
+    with published.tagged({"version.python": "3.9.1"}):
+        result = published.verify()["environment"]
+    assert (result.state, "Python" in result.text) == ("UNKNOWN", True)
+    assert "not 3.9.1" in result.text
+
+
+def test_a_commit_without_a_lock_says_nothing_about_packages(published: Published) -> None:
+    def unlocked(case: claims.Case) -> str:
+        (case.tree / "requirements.lock").unlink()
+        return claims.locked(case)
+
+    result = published.verify([claims.CLAIMS[0], Claim("packages", unlocked)])["packages"]
+    assert (result.state, result.text) == ("UNKNOWN", "the commit has no requirements.lock")
+
+
+def test_a_damaged_model_file_fails_and_the_command_ends_with_1(
+    published: Published, enter: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(published.root)
+    model = published.artifact("model.keras")
+    with published.written(model, model.read_bytes() + b"\0"):
+        assert cli.main(["verify", "1", "--model", published.name]) == 1
+    told = capsys.readouterr()
+    assert "FAIL     model        " in told.out
+    assert "the registry's artifact is damaged" in told.out
+    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in told.out
+    assert "verify: evaluation" in told.err
+
+
+def test_an_interrupted_verification_leaves_nothing_behind(
+    published: Published, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "resnet", "verify", "1", "--model", published.name]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with psutil.Popen(
+        words, cwd=published.root, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as started:
+        for line in started.stderr:
+            if line == b"verify: model\n":
+                break
+        while not (children := started.children()):
+            time.sleep(0.05)
+        started.send_signal(signal.SIGINT)
+        assert b"error: interrupted" in started.stderr.read()
+    assert started.returncode == 1
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_mlflow_cannot_serve_fails_and_its_file_passes(published: Published) -> None:
+    (served,) = store.local_artifacts(published.root).rglob("saved_model.pb")
+    with published.written(served, b"damaged"):
+        results = published.verify([claim for claim in claims.CLAIMS if claim.name in TWO])
+    assert results["model"].state == "PASS", results["model"]
+    assert results["served"].state == "FAIL"
+    assert "MLflow cannot serve it" in results["served"].text
+
+
+TWO = ("model", "served")
+
+
+def test_another_model_that_is_served_fails(published: Published) -> None:
+    def other(case: claims.Case) -> str:
+        case.answers = {"model_hash": case.version.model_hash, "difference": "0.0123"}
+        return claims.served(case)
+
+    result = published.verify([Claim("served", other)])["served"]
+    assert result.state == "FAIL"
+    assert "differ from model.keras's by up to 0.0123" in result.text
+
+
+REBUILT = [claim for claim in claims.CLAIMS if claim.name in claims.REBUILT]
+
+
+def scored(published: Published, correct: int) -> Result:
+    """The score's result where the stage counts `correct` images more than it did."""
+
+    def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
+        recorded = files.read_json(published.artifact("evaluation/metrics.json"))
+        found = {**recorded, "correct": recorded["correct"] + correct}
+        files.write_json(tree / "reports/metrics.json", found)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rebuild, "run", stage)
+        return published.verify([*REBUILT, Claim("score", claims.score)])["score"]
+
+
+def test_a_score_is_the_same_here(published: Published) -> None:
+    assert scored(published, 0).state == "PASS"
+    for correct in (1, -1):
+        result = scored(published, correct)
+        assert (result.state, "on the same CPU" in result.text) == ("FAIL", True), result
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason", "beyond"),
+    [
+        ({"cpu": "an abacus"}, ", not an abacus", "FAIL"),
+        ({"version.python": "3.9.1"}, ", not 3.9.1", "UNKNOWN"),
+        ({"device": "gpu"}, "here: recorded on a GPU", "UNKNOWN"),
+        ({"cpu": "an abacus", "version.python": "3.9.1"}, ", not 3.9.1", "UNKNOWN"),
+    ],
+    ids=["another CPU", "other packages", "a GPU", "both"],
+)
+def test_a_score_elsewhere_is_within_two_images_and_beyond_says_nothing_without_the_environment(
+    published: Published, tags: dict[str, str], reason: str, beyond: str
+) -> None:
+    with published.tagged(tags):
+        for correct in (0, 2, -2):
+            assert scored(published, correct).state == "PASS"
+        assert reason in scored(published, 2).text
+        for correct in (3, -3):
+            result = scored(published, correct)
+            assert result.state == beyond, result
+            assert "more than 2 apart; here: " in result.text
+            assert reason in result.text
+
+
+def trained(published: Published, model_hash: str | None) -> Result:
+    """The result where training gives this model, or ends with an error."""
+
+    def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
+        if model_hash is None:
+            raise PipelineError("no such device")
+        found = files.read_json(published.artifact("training/training.json"))
+        files.write_json(tree / "reports/training.json", {**found, "model_hash": model_hash})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rebuild, "run", stage)
+        return published.verify([*REBUILT, claims.EVERY[-1]])["retrain"]
+
+
+def test_other_bits_fail_here_and_are_unknown_elsewhere(published: Published) -> None:
+    tags = published.client.get_model_version(published.name, "1").tags
+    assert trained(published, tags["model_hash"]).state == "PASS"
+    assert trained(published, "0" * 64).state == "FAIL"
+    assert trained(published, None).state == "FAIL"
+    with published.tagged({"cpu": "an abacus"}):
+        for outcome in ("0" * 64, None):
+            result = trained(published, outcome)
+            assert (result.state, "not an abacus" in result.text) == ("UNKNOWN", True), result
+
+
+def test_an_unknown_claim_is_no_failure(published: Published) -> None:
+    version = verify(published.root, published.name, 1, lambda line: None, ()).version
+    unknown = Result("data", "UNKNOWN", "nowhere")
+    assert not Report(version, [unknown]).failed
+    assert Report(version, [unknown, Result("model", "FAIL", "damaged")]).failed

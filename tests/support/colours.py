@@ -1,0 +1,101 @@
+"""A model that names the colour of an image, and a checkout whose registry has it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from resnet import params
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.forms.image import statistics
+from resnet.model import model_file
+from resnet.registry import store, versions
+from resnet.serving.predict import predict
+from resnet.system import files
+from tests.support import REPOSITORY
+
+CLASSES = ("dark", "red", "green", "blue")
+Colours = Callable[..., np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that names the colour of an image."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            layers.Input((32, 32, 3), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4),
+            layers.Softmax(),
+        ]
+    )
+    weights = np.hstack([np.zeros((3, 1)), 8 * np.eye(3)])
+    network.layers[2].set_weights([weights, np.array([4.0, 0, 0, 0])])
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model_file.save(network, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def colours() -> Colours:
+    """Makes images that are dark, red, green or blue, by the shares given, none like another."""
+
+    def make(number: int, seed: int, shares: tuple[float, ...] = (0.25,) * 4) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        of_n = rng.choice(4, number, p=shares)
+        images = rng.integers(0, 60, (number, 32, 32, 3))
+        for k in (1, 2, 3):
+            images[of_n == k, :, :, k - 1] += rng.integers(140, 190, ((of_n == k).sum(), 1, 1))
+        return images.astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def registry(model: Path, colours: Colours, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose registry has the model as `colours`, version 1 in production.
+
+    Version 2 is the same with a profile from before brightness and contrast were counted.
+    """
+    root = tmp_path_factory.mktemp("registry")
+    client = store.client(root)
+    client.create_registered_model("colours")
+    images = colours(2000, seed=0)
+    light = {name: one.as_dict() for name, one in statistics.describe(images).items()}
+    for told in (light, {}):
+        _register(client, root, model, {"classes": CLASSES, **told}, images)
+    client.set_registered_model_alias("colours", "production", "1")
+    return root
+
+
+def _register(
+    client: Any, root: Path, model: Path, profile: dict[str, Any], images: np.ndarray
+) -> None:
+    """As publish does, with the images as the test images, all of which are right."""
+    probabilities_nk = predict(model_file.load(model), images)
+    predictions = Predictions(probabilities_nk.argmax(axis=1).astype(np.uint8), probabilities_nk)
+    right = len(images)
+    numbers = dict.fromkeys(("correct", "images", "parameters", "flops", "size_bytes"), right)
+    shares = ("accuracy", "accuracy_low", "accuracy_high", "loss", "top2", "calibration_error")
+    timings = ("latency_ms", "throughput")
+    metrics = Metrics(**numbers, **dict.fromkeys((*shares, *timings), 1.0))
+    scored = Evaluation(metrics, "m" * 64, "t" * 64)
+    run = client.create_run(store.experiment(client, "colours")).info.run_id
+    paths = params.load(REPOSITORY).paths
+    scored.write(paths.model_copy(update={"metrics": root / "metrics.json"}))
+    predictions.write(root / "predictions.parquet")
+    client.log_artifact(run, str(model))
+    for name in ("metrics.json", "predictions.parquet"):
+        client.log_artifact(run, str(root / name), "evaluation")
+    client.log_dict(run, profile, versions.PROFILE_FILE)
+    tags = {
+        "file_hash": files.digest(model),
+        "evaluation_hash": scored.hash,
+        "test_hash": scored.test_hash,
+    }
+    client.create_model_version("colours", f"runs:/{run}/model.keras", run, tags=tags)

@@ -1,0 +1,355 @@
+"""A checkout as the stages leave it, and the two kinds of store: SQLite and a real server."""
+
+import hashlib
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from resnet import params
+from resnet.data import arrays
+from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.operations import servers
+from resnet.registry import store, versions
+from resnet.system import addresses, files
+from tests.support import REPOSITORY
+
+WRITES = ("create_", "set_", "log_", "delete_", "rename_", "update_")  # MLflow's methods
+CLASSES = [f"class {k}" for k in range(10)]
+
+
+@pytest.fixture
+def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Work in a checkout, to call a command; what that adds to the variables goes with the test."""
+
+    def into(root: Path) -> None:
+        monkeypatch.setattr(os, "environ", os.environ.copy())
+        monkeypatch.chdir(root)
+
+    return into
+
+
+@pytest.fixture(scope="session")
+def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server on loopback, over a store that was there before."""
+    root = tmp_path_factory.mktemp("server")
+    shutil.copytree(empty_store / ".state", root / ".state")
+    with servers.mlflow_server(root, addresses.free_port()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with an empty SQLite store, to copy: making its tables takes seconds."""
+    root = tmp_path_factory.mktemp("empty")
+    store.prepare_local(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made_store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a SQLite store that the tests of a module share."""
+    root = tmp_path_factory.mktemp("store")
+    shutil.copytree(empty_store / ".state", root / ".state")
+    return root
+
+
+@pytest.fixture(scope="session")
+def chosen() -> params.Params:
+    return params.load(REPOSITORY)
+
+
+@pytest.fixture
+def evaluation() -> Callable[..., Evaluation]:
+    return _evaluation
+
+
+@pytest.fixture(scope="session")
+def write_outputs() -> Callable[..., str]:
+    return _write_outputs
+
+
+@pytest.fixture
+def evaluate_again() -> Callable[..., None]:
+    return _evaluate
+
+
+def _evaluation(
+    model_hash: str, correct: int = 8000, test_hash: str = "t" * 64, images: int = 10_000
+) -> Evaluation:
+    share = correct / images
+    metrics = Metrics(
+        accuracy=share,
+        accuracy_low=share - 0.01,
+        accuracy_high=share + 0.01,
+        loss=0.6,
+        top2=0.9,
+        calibration_error=0.02,
+        parameters=100,
+        flops=1000,
+        size_bytes=5000,
+        latency_ms=1.5,
+        throughput=2000.0,
+        correct=correct,
+        images=images,
+    )
+    return Evaluation(metrics, model_hash, test_hash)
+
+
+@pytest.fixture
+def predictions() -> Callable[..., Predictions]:
+    return _predictions
+
+
+def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predictions:
+    """Of images of ten classes in turn; `correct` of them are right, from the image `first` on."""
+    labels_n = (np.arange(images) % 10).astype(np.uint8)
+    right_n = np.roll(np.arange(images) < correct, first)
+    probabilities_nk = np.full((images, 10), 0.01, np.float32)
+    probabilities_nk[np.arange(images), np.where(right_n, labels_n, (labels_n + 1) % 10)] = 0.91
+    return Predictions(labels_n, probabilities_nk)
+
+
+@pytest.fixture(scope="module")
+def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+    """Register a version in `made_store` the way publish does, with any file as its model.
+
+    It has `correct` of its test images right, from the image `first` on.
+    """
+    client, room = store.client(made_store), tmp_path_factory.mktemp("registered")
+
+    def one(
+        name: str,
+        correct: int = 8000,
+        test_hash: str = "t" * 64,
+        images: int = 10_000,
+        first: int = 0,
+        model: Path | None = None,
+    ) -> int:
+        existing = client.search_model_versions(f"name = '{name}'")
+        scored = _evaluation(f"{name}-{len(existing)}", correct, test_hash, images)
+        run = client.create_run(store.experiment(client, name)).info.run_id
+        if model is None:
+            model = room / versions.MODEL_FILE
+            model.write_text(scored.model_hash)
+        client.log_artifact(run, str(model))
+        at = params.load(REPOSITORY).paths
+        scored.write(at.model_copy(update={"metrics": room / "metrics.json"}))
+        _predictions(correct, images, first).write(room / "predictions.parquet")
+        for artifact in ("metrics.json", "predictions.parquet"):
+            client.log_artifact(run, str(room / artifact), "evaluation")
+        client.log_dict(run, {"classes": CLASSES}, "data/profile.json")
+        if not existing:
+            client.create_registered_model(name)
+        tags = {
+            "model_hash": scored.model_hash,
+            "file_hash": files.digest(model),
+            "evaluation_hash": scored.hash,
+            "test_hash": test_hash,
+        }
+        made = client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
+        return int(made.version)
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def save(
+    made_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Callable[[], None]]:
+    """Save `made_store`, which is in use, as it is; what that gives puts it back."""
+    database = made_store / ".state" / "mlflow" / "mlflow.db"
+    artifacts = store.local_artifacts(made_store)
+
+    def now() -> Callable[[], None]:
+        saved = tmp_path_factory.mktemp("saved")
+        shutil.copy(database, saved / "database")
+        shutil.copytree(artifacts, saved / "artifacts")
+
+        def put_back() -> None:
+            source, target = sqlite3.connect(saved / "database"), sqlite3.connect(database)
+            with closing(source), closing(target):
+                source.backup(target)
+            shutil.rmtree(artifacts)
+            shutil.copytree(saved / "artifacts", artifacts)
+
+        return put_back
+
+    return now
+
+
+@pytest.fixture(scope="session")
+def check() -> Callable[..., None]:
+    """The check before a move without its larger part, which needs TensorFlow: see test_check."""
+
+    def whole(root: Path, client: Any, version: versions.Version) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            versions.download(client, version, Path(folder))
+
+    return whole
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def any_store(
+    request: pytest.FixtureRequest, made_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A checkout with its own SQLite file, and one whose user names a server."""
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))
+    return made_store
+
+
+@pytest.fixture
+def fork() -> Callable[[Callable[[], object]], int]:
+    """Call something in a child process; its id. Quick: nothing is imported again."""
+    return _fork
+
+
+@pytest.fixture
+def wait() -> Callable[[int], int]:
+    """Wait for a child; its exit code, or the signal that killed it below zero."""
+    return lambda pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def killed() -> Callable[[Callable[[], object], int], bool]:
+    """Call something in a process that is killed before its write number n; whether it was."""
+
+    def one(action: Callable[[], object], writes: int) -> bool:
+        opened = store.client
+
+        def act() -> None:
+            store.client = lambda root: Mortal(opened(root), writes)
+            action()
+
+        code = os.waitstatus_to_exitcode(os.waitpid(_fork(act), 0)[1])
+        assert code in (0, -signal.SIGKILL)
+        return code != 0
+
+    return one
+
+
+class Mortal:
+    """A client of MLflow whose process is killed when it has written `writes` times."""
+
+    def __init__(self, client: Any, writes: int) -> None:
+        self._client, self._left = client, writes
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._counted(found) if name.startswith(WRITES) else found
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*words: Any, **more: Any) -> Any:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            return write(*words, **more)
+
+        return counted
+
+
+def _fork(action: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        action()
+    except BaseException:  # noqa: BLE001  (a child must not go on with its parent's tests)
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed: int = 0) -> str:
+    """What fetch … evaluate leave in `root`, of a tiny model; returns its hash."""
+    import keras
+
+    from resnet.model import model_file
+
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(4, 3, strides=4)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, keras.layers.Softmax()(keras.layers.Dense(10)(x)))
+    paths = chosen.paths
+    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    model_hash = model_file.model_hash(model)
+    (root / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
+    _write_data(paths)
+    model_file.save(model, paths.model)
+    paths.history.parent.mkdir(parents=True, exist_ok=True)
+    paths.history.write_text(
+        "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+        "1,10,0.1,2.0,0.3,,\n2,20,0.2,1.5,0.5,,\n"
+    )
+    training = {
+        "model_hash": model_hash,
+        "parameters": 100,
+        "backend": "tensorflow",
+        "device": "cpu",
+        "device_name": "a processor",
+        "epochs": 2,
+        "steps": 20,
+        "best_epoch": None,
+        "seconds": 3.0,
+        "images_per_second": 500.0,
+        "versions": {"python": "3.11", "keras": keras.__version__, "numpy": np.__version__},
+        "cpu": "a processor",
+    }
+    files.write_json(paths.training, training)
+    _evaluate(root, chosen, model_hash, correct)
+    return model_hash
+
+
+def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) -> None:
+    """The evaluation's outputs, and dvc.lock as it is after them."""
+    paths = chosen.paths
+    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    _evaluation(model_hash, correct).write(paths)
+    _predictions(correct).write(paths.predictions)
+    shares = f"{correct / 10_000},{correct / 10_000 - 0.02},{correct / 10_000 + 0.02}"
+    paths.per_class.write_text(
+        "class,images,predicted,precision,recall,recall_low,recall_high,f1\n"
+        + "".join(f"{name},1000,1000,0.75,{shares},0.7\n" for name in CLASSES)
+    )
+    paths.subsets.write_text(
+        "subset,images,correct,accuracy,low,high\n"
+        f"all,10000,{correct},{shares}\nwithout near-duplicates,9714,7500,0.772,0.764,0.780\n"
+    )
+    for path in (paths.confusion, paths.reliability):
+        path.write_text("a,b\n1,2\n")
+    paths.pictures.mkdir(exist_ok=True)
+    for name in ("curves", "confusion", "reliability", "mistakes"):
+        Image.new("RGB", (8, 8)).save(paths.pictures / f"{name}.png")
+    outs = [
+        {"path": path.as_posix(), "md5": hashlib.md5((root / path).read_bytes()).hexdigest()}  # noqa: S324
+        for path in (chosen.paths.model, chosen.paths.metrics)
+    ]
+    outs.append({"path": chosen.paths.arrays.as_posix(), "md5": f"{'d' * 32}.dir"})
+    recorded = {"params.yaml": {"train": chosen.train.model_dump(mode="json")}}
+    lock = {"schema": "2.0", "stages": {"train": {"outs": outs, "params": recorded}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+def _write_data(paths: params.Paths) -> None:
+    paths.arrays.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    for split in arrays.SPLITS:
+        np.save(paths.arrays / f"{split}_images.npy", noise)
+        np.save(paths.arrays / f"{split}_labels.npy", np.arange(4, dtype=np.uint8))
+    profile = {"dataset": "cifar10", "classes": CLASSES, "counts": {"test": {"cat": 1}}}
+    files.write_json(paths.profile, profile)

@@ -1,0 +1,85 @@
+"""What a long job prints in a log can be read back."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import termios
+
+from resnet.system.progress import Progress, fraction
+
+
+def test_each_plain_line_says_the_share_that_is_done(capsys):
+    with Progress("train", total=8, unit="steps", seconds=0) as progress:
+        for _ in range(8):
+            progress.advance(1, "loss 1.5")
+    lines = capsys.readouterr().out.splitlines()
+    shares = [fraction(line) for line in lines]
+    assert shares[:3] == [("train", 0.12), ("train", 0.25), ("train", 0.37)]
+    assert shares[-1] == ("train", 1.0)
+    assert all("loss 1.5" in line for line in lines)
+
+
+BAR = """
+from resnet.system.progress import Progress
+with Progress("train", total=8, unit="steps", seconds=0) as progress:
+    for _ in range(8):
+        progress.advance(1, "loss 1.5")
+"""
+
+
+def test_a_terminal_gets_a_bar_and_no_plain_lines():
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    done = subprocess.run(
+        [sys.executable, "-c", BAR], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True
+    )
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the terminal's end
+        while part := os.read(ours, 4096):
+            drawn += part
+    os.close(ours)
+    assert done.stdout == ""
+    last = drawn.decode().strip().rpartition("\r")[2]
+    assert last.startswith("train: 100%|")
+    assert "| 8/8 [" in last
+    assert "loss 1.5" in last
+
+
+def test_a_job_that_fails_does_not_say_it_is_done(capsys):
+    try:
+        with Progress("train", total=8, unit="steps", seconds=60) as progress:
+            progress.advance(1)
+            raise RuntimeError
+    except RuntimeError:
+        assert capsys.readouterr().out == ""
+
+
+def test_other_lines_are_not_progress():
+    assert fraction("train: the loss is NaN") is None
+    assert fraction("error: train: 3 %") is None
+
+
+def test_time_left_is_reckoned_from_what_this_process_did(capsys, monkeypatch):
+    now = iter([0.0, 10.0, 10.0, 10.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    progress = Progress("train", total=100, unit="steps", seconds=0)
+    progress.resume(50)
+    progress.advance(10)
+    assert capsys.readouterr().out == "train:  60 % (60 of 100 steps), 10 s, 40 s left\n"
+
+
+def test_a_reader_who_is_gone_is_noticed(monkeypatch):
+    reader, writer = os.pipe()
+    pipe = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stdout", pipe)
+    progress = Progress("train", total=8, unit="steps", seconds=0)
+    progress.advance(1)
+    assert not progress.unread
+    os.close(reader)
+    progress.advance(1)
+    assert progress.unread
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()

@@ -1,0 +1,131 @@
+"""Two processes on loopback train as one: `python -m resnet train` in both."""
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.model import backend
+from resnet.params import Params
+from tests.support import REPOSITORY
+
+QUICK = "--xla_backend_optimization_level=0"  # little time for the compiler
+Process = subprocess.Popen[str]
+
+
+@pytest.fixture
+def start(settings: Callable[..., Params], tmp_path: Path) -> Callable[..., Process]:
+    """Starts `resnet train` on JAX, in a folder of its own but on the same arrays."""
+
+    def started(name: str, *overrides: str, **environment: str) -> Process:
+        folder = tmp_path / name
+        files = {"model": "model.keras", "history": "history.csv", "training": "training.json"}
+        outputs = [f"paths.{what}={folder / file}" for what, file in files.items()]
+        p = settings("train.backend=jax", *outputs, *overrides)
+        folder.mkdir()
+        (folder / "params.yaml").write_text(params.dump(p.model_dump(mode="json")))
+        shutil.copy(REPOSITORY / "dvc.yaml", folder)
+        return subprocess.Popen(
+            [sys.executable, "-m", "resnet", "train"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": QUICK, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return started
+
+
+def together(process: int, address: str) -> dict[str, str]:
+    return {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        "KERAS_DISTRIBUTION_PROCESS_ID": str(process),
+    }
+
+
+@pytest.fixture
+def address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def ended(process: Process) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    with (folder / "history.csv").open() as stream:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+
+
+def test_two_processes_train_as_one_and_only_the_first_writes(
+    start: Callable[..., Process], tmp_path: Path, address: str
+) -> None:
+    short = "train.steps=12", "train.schedule.peak=0.05"
+    alone = start("alone", *short)
+    both = [
+        start(f"process{k}", *short, "train.devices=all", **together(k, address)) for k in (0, 1)
+    ]
+    for process in (alone, *both):
+        ended(process)
+
+    for one, shared in zip(
+        history(tmp_path / "alone"), history(tmp_path / "process0"), strict=True
+    ):
+        assert shared == pytest.approx(one, rel=1e-4)
+    left = {path.name for path in (tmp_path / "process1").iterdir()}
+    assert left == {"params.yaml", "dvc.yaml", ".state"}
+
+
+AGREE = """
+import sys, jax
+jax.config.update("jax_platforms", "cpu")
+process = int(sys.argv[2])
+jax.distributed.initialize(sys.argv[1], 2, process)
+from resnet.errors import PipelineError
+from resnet.training.engines import multi_process
+multi_process.agree("abcd")
+try:
+    multi_process.agree("abcd" if process == 0 else "abce")
+except PipelineError as error:
+    print(error)
+"""
+
+
+def test_processes_that_differ_do_not_train_together(address: str) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", AGREE, address, str(process)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for process in (0, 1)
+    ]
+    for process in both:
+        assert "process 1 has other parameters, images or code than process 0" in ended(process)
+
+
+def test_several_processes_need_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_DISTRIBUTION_PROCESS_ID", "0")
+    with pytest.raises(PipelineError, match=r"train\.backend is tensorflow: set it to jax"):
+        backend.select("tensorflow", "cpu", together=True)
+
+
+def test_half_of_the_variables_are_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_DISTRIBUTION_PROCESS_ID", "0")
+    with pytest.raises(PipelineError, match="_JOB_ADDRESSES, .*_NUM_PROCESSES must be set too"):
+        backend._join("cpu")
