@@ -1,18 +1,18 @@
 """What scored images are compared with: a version's test predictions and its training images."""
 
 from pathlib import Path
-from typing import Any
 
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features, said
 from resnet.registry import versions
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 LIGHT = ("brightness", "contrast")  # what a profile counts of the training images
 
 
-def reference(client: Any, version: Version, into: Path) -> Features:
+def reference(client: Client, version: Version, into: Path) -> Features:
     """What `version` knows. `into` is a folder for downloads.
 
     Raises PipelineError where its predictions or its profile cannot be had, or the profile is from
@@ -33,7 +33,7 @@ def reference(client: Any, version: Version, into: Path) -> Features:
     )
 
 
-def light(client: Any, version: Version, into: Path) -> dict[str, Histogram]:
+def light(client: Client, version: Version, into: Path) -> dict[str, Histogram]:
     """The brightness and the contrast of the images that `version` was trained on.
 
     Empty where its profile is from before they were counted. Raises PipelineError.

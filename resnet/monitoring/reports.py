@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from resnet.registry import store
+from resnet.registry.store import Client
 
 SUFFIX = "-monitoring"
 REPORT_FILE = "report.html"  # artifact of the run
@@ -21,7 +21,7 @@ class Kept:
 
 
 def keep(
-    client: Any,
+    client: Client,
     model: str,
     key: str,
     name: str,
@@ -49,6 +49,6 @@ def keep(
     return Kept(run_id, path, ANNOUNCED in run.data.tags)
 
 
-def announce(client: Any, kept: Kept, event: str) -> None:
+def announce(client: Client, kept: Kept, event: str) -> None:
     """Write down the id of the event that told of a report."""
     client.set_tag(kept.id, ANNOUNCED, event)

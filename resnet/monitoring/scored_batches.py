@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features
 from resnet.registry import store
+from resnet.registry.store import Client, Run
 from resnet.registry.versions import Version
 
 SUFFIX = "-batches"
@@ -53,7 +54,7 @@ class Batch:
         }
 
     @classmethod
-    def of(cls, run: Any) -> Self:
+    def of(cls, run: Run) -> Self:
         """From the MLflow run that keeps it. Raises PipelineError where its tags are no batch's."""
         tags = run.data.tags
         try:
@@ -79,7 +80,7 @@ class Batch:
             ) from error
 
 
-def record(client: Any, batch: Batch, training: Mapping[str, Histogram]) -> tuple[Batch, bool]:
+def record(client: Client, batch: Batch, training: Mapping[str, Histogram]) -> tuple[Batch, bool]:
     """Keep a batch; the one that is kept, and whether it was not kept before.
 
     Safe to repeat: the same images scored by the same version are one batch, the first one.
@@ -95,7 +96,7 @@ def record(client: Any, batch: Batch, training: Mapping[str, Histogram]) -> tupl
     return kept, not found
 
 
-def last(client: Any, version: Version, count: int) -> list[Batch]:
+def last(client: Client, version: Version, count: int) -> list[Batch]:
     """The last `count` batches that `version` has scored, the oldest first.
 
     Raises PipelineError where one cannot be read.
@@ -112,7 +113,7 @@ def last(client: Any, version: Version, count: int) -> list[Batch]:
     return [Batch.of(run) for run in reversed(runs)]
 
 
-def _begin(client: Any, experiment: str, batch: Batch) -> Any:
+def _begin(client: Client, experiment: str, batch: Batch) -> Run:
     moment = datetime.fromisoformat(batch.time)
     return client.create_run(
         experiment,

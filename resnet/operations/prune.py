@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from resnet.checkout import checkpoint_folders, dvc_gc, worktree
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import store, unreferenced
 from resnet.registry.ledger.lock import holding
+from resnet.registry.store import Client
 from resnet.registry.unreferenced import Unheld
 from resnet.system import files, processes
 
@@ -61,7 +61,7 @@ def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     return list(plan.items)
 
 
-def _plan(root: Path, client: Any, name: str, before: datetime) -> _Plan:
+def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     _must_be_idle(root)
     abandoned = checkpoint_folders.abandoned(root, before.timestamp())
     trees = worktree.left_over(root, before.timestamp())
@@ -81,7 +81,7 @@ def _plan(root: Path, client: Any, name: str, before: datetime) -> _Plan:
     return _Plan(found, abandoned, before, frozenset(needed), items)
 
 
-def _carry_out(root: Path, client: Any, name: str, plan: _Plan) -> None:
+def _carry_out(root: Path, client: Client, name: str, plan: _Plan) -> None:
     """Remove what is planned: first what names something, then what was named by it."""
     if plan.registered.versions:
         with holding(client, name, processes.actor()) as lock:
@@ -116,7 +116,7 @@ def as_text(items: Sequence[Item], deleted: bool) -> str:
     return "\n".join([*map(str, items), end])
 
 
-def _registered(client: Any, name: str, found: Unheld) -> Iterator[Item]:
+def _registered(client: Client, name: str, found: Unheld) -> Iterator[Item]:
     for number, made in found.versions.items():
         yield Item("version", f"{name} version {number}, registered {made:%Y-%m-%d}", 0)
     for run in found.runs:

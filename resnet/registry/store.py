@@ -8,9 +8,11 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property, wraps
 from pathlib import Path
+from types import MethodType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -18,6 +20,7 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.entities import Run as Run  # for those who read runs, and import no mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -33,6 +36,47 @@ UNANSWERED = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")  # MLflow's codes, of
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that does not do its work
 
 
+class Client(MlflowClient):
+    """MLflow's client, whose methods raise UnreachableError where the store does not answer."""
+
+    def __getattribute__(self, name: str) -> Any:
+        attribute = super().__getattribute__(name)
+        if name.startswith("_") or not isinstance(attribute, MethodType):
+            return attribute
+
+        @wraps(attribute)
+        def answering(*words: Any, **more: Any) -> Any:
+            try:
+                return attribute(*words, **more)
+            except MlflowException as error:
+                if error.error_code in UNANSWERED:
+                    raise _unreachable(self.tracking_uri, error) from error
+                raise
+
+        return answering
+
+    def fetch_artifact(self, run_id: str, path: str, into: Path) -> Path:
+        """A copy of a run's artifact in the folder `into`.
+
+        `download_artifacts` would look for logged models at `path` too, which takes twice as long
+        with a SQLite file. Raises MlflowException where there is none.
+        """
+        location = self._locations.get(run_id)
+        if location is None:
+            location = self._locations[run_id] = self.get_run(run_id).info.artifact_uri
+        try:
+            repository = get_artifact_repository(location, self.tracking_uri)
+            return Path(repository.download_artifacts(path, str(into)))
+        except Exception as error:  # each kind of artifact store raises its own
+            self.get_run(run_id)  # a store that went away says so itself
+            raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
+
+    @cached_property
+    def _locations(self) -> dict[str, str]:
+        """Where runs keep their artifacts: it never changes."""
+        return {}
+
+
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI where it is set, else the SQLite store under `root`/.state/mlflow."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
@@ -40,67 +84,30 @@ def tracking_uri(root: Path) -> str:
     return f"{SQLITE}{database}" if database else uri
 
 
-def client(root: Path) -> Any:
-    """An `MlflowClient` of the store that `tracking_uri` names; its registry is there too.
+def client(root: Path) -> Client:
+    """A client of the store that `tracking_uri` names; its registry is there too.
 
     Raises UnreachableError, after some seconds, where a server does not answer, and PipelineError
-    where a file is no store. So do its methods, where the store stops to do its work later.
+    where a file is no store.
     """
     return _open(tracking_uri(root))
 
 
-def _open(uri: str) -> Any:
+def _open(uri: str) -> Client:
     database = _database(uri)
     if database:
         _prepare(database)
     try:
-        opened = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        opened = Client(tracking_uri=uri, registry_uri=uri)
         opened.search_experiments(max_results=1)
-    except UNAVAILABLE as error:
+    except (*UNAVAILABLE, UnreachableError) as error:
         if database:
             raise PipelineError(
                 f"{database} cannot be read as an MLflow store ({_first_line(error)}): restore it, "
                 "or move it away to start anew"
             ) from error
         raise _unreachable(uri, error) from error
-    return _Client(opened, uri)
-
-
-class _Client:
-    """MLflow's client, whose methods raise UnreachableError where the store does not answer."""
-
-    def __init__(self, opened: MlflowClient, uri: str) -> None:
-        self._opened, self._uri = opened, uri
-        self._places: dict[str | None, str] = {}  # of runs' artifacts, which stay
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._opened, name)
-        return self._answering(found) if callable(found) else found
-
-    def download_artifacts(self, run_id: str | None, path: str, into: str) -> str:
-        """MLflow's, from the run's own artifacts: it would look for logged models at `path` too.
-
-        That takes twice as long with a SQLite file. A version made by hand may have no run.
-        """
-        if run_id not in self._places:
-            self._places[run_id] = self.get_run(run_id or "").info.artifact_uri
-        try:
-            found = get_artifact_repository(self._places[run_id], self._uri)
-            return str(found.download_artifacts(path, into))
-        except Exception as error:  # each kind of artifact store raises its own
-            self.get_run(run_id or "")  # a store that went away says so itself
-            raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
-
-    def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*words: Any, **more: Any) -> Any:
-            try:
-                return method(*words, **more)
-            except MlflowException as error:
-                if error.error_code in UNANSWERED:
-                    raise _unreachable(self._uri, error) from error
-                raise
-
-        return call
+    return opened
 
 
 def _unreachable(uri: str, error: Exception) -> UnreachableError:
@@ -175,7 +182,7 @@ def moved_experiments(root: Path) -> list[Path]:
     return [folder for folder in folders if not folder.is_relative_to(home)]
 
 
-def experiment(opened: Any, name: str) -> str:
+def experiment(opened: Client, name: str) -> str:
     """The id of the experiment `name`, made where there is none."""
     found = opened.get_experiment_by_name(name)
     if found is None:
@@ -195,7 +202,7 @@ def experiment(opened: Any, name: str) -> str:
     return str(found.experiment_id)
 
 
-def log_metrics(client: Any, run_id: str, values: Mapping[str, float | None]) -> None:
+def log_metrics(client: Client, run_id: str, values: Mapping[str, float | None]) -> None:
     """At step 0: they belong to the whole run. What was not measured is left out."""
     now = time.time_ns() // 1_000_000
     measured = [
@@ -207,7 +214,7 @@ def log_metrics(client: Any, run_id: str, values: Mapping[str, float | None]) ->
 
 
 @contextmanager
-def as_default(opened: Any) -> Iterator[None]:
+def as_default(opened: Client) -> Iterator[None]:
     """Let what in MLflow is not a client's method use the store of `opened`, for a while.
 
     Some methods of a client look for a model in the default store too, not in their own.

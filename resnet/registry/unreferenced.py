@@ -5,17 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from mlflow.entities import FileInfo, Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import versions
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.lock import Lock
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.system import processes
+
+T = TypeVar("T")
 
 KEEP = "keep"  # a tag of a version or a run: it stays
 UNDER_WAY = ("RUNNING", "SCHEDULED")
@@ -26,11 +32,11 @@ class Unheld:
     """What can go, and what the rest needs."""
 
     versions: Mapping[int, datetime]  # by number, and when it was registered
-    runs: tuple[Any, ...]  # MLflow's `Run`s
-    kept: tuple[Any, ...]  # MLflow's `ModelVersion`s of every registered model
+    runs: tuple[Run, ...]
+    kept: tuple[ModelVersion, ...]  # of every registered model
 
 
-def find(client: Any, name: str, before: datetime, resumed: Collection[str]) -> Unheld:
+def find(client: Client, name: str, before: datetime, resumed: Collection[str]) -> Unheld:
     """The versions and runs of `name`, from `before` that time, that nothing holds.
 
     Runs whose training is under way stay, and those whose ids are in `resumed`: a checkpoint says
@@ -52,7 +58,7 @@ def find(client: Any, name: str, before: datetime, resumed: Collection[str]) -> 
     return Unheld(gone, runs, tuple(kept))
 
 
-def needed(client: Any, found: Unheld, into: Path) -> set[str]:
+def needed(client: Client, found: Unheld, into: Path) -> set[str]:
     """The md5s of what the kept versions were made from and with; `into` is for downloads.
 
     Those are all outputs that their dvc.locks name, and the added batches of their profiles, which
@@ -88,7 +94,7 @@ def delete_versions(lock: Lock, numbers: Iterable[int]) -> None:
         client.delete_model_version(name, str(number))
 
 
-def delete_runs(client: Any, runs: Iterable[Any]) -> None:
+def delete_runs(client: Client, runs: Iterable[Run]) -> None:
     """Mark runs and the models that they logged as deleted; only `mlflow gc` removes the files.
 
     Raises PipelineError where a version was made of a run by now: it and those after it stay.
@@ -109,14 +115,14 @@ def _taken(what: str) -> PipelineError:
     )
 
 
-def size(client: Any, run: Any) -> int:
+def size(client: Client, run: Run) -> int:
     """Bytes of the run's artifacts, and of the models that it logged."""
     folders = [partial(client.list_artifacts, run.info.run_id)]
     folders += [partial(client.list_logged_model_artifacts, one) for one in _logged(client, run)]
     return sum(_bytes(folder, None) for folder in folders)
 
 
-def _logged(client: Any, run: Any) -> list[str]:
+def _logged(client: Client, run: Run) -> list[str]:
     """Ids of the models that the run logged, those left out that are deleted already."""
     found = client.search_logged_models(
         [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
@@ -124,14 +130,14 @@ def _logged(client: Any, run: Any) -> list[str]:
     return [str(one.model_id) for one in found]
 
 
-def _told(client: Any, name: str) -> set[int]:
+def _told(client: Client, name: str) -> set[int]:
     """The numbers that an event names, one of what is being done among them."""
     found = ledger.whole(client, name)
     events = [*found.events, *found.unfinished]
     return {number for event in events for number in event.versions}
 
 
-def _named(client: Any, name: str) -> set[int]:
+def _named(client: Client, name: str) -> set[int]:
     """The numbers that an alias names."""
     try:
         aliases = client.get_registered_model(name).aliases
@@ -142,13 +148,13 @@ def _named(client: Any, name: str) -> set[int]:
     return {int(number) for number in aliases.values()}
 
 
-def _tags(client: Any, name: str, number: int) -> Mapping[str, str] | None:
+def _tags(client: Client, name: str, number: int) -> Mapping[str, str] | None:
     """The tags of a version; None where it is not there any more."""
     found = client.search_model_versions(f"name = '{name}' and version_number = {number}")
     return found[0].tags if found else None
 
 
-def _runs(client: Any, name: str) -> Iterator[Any]:
+def _runs(client: Client, name: str) -> Iterator[Run]:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return iter(())
@@ -156,20 +162,20 @@ def _runs(client: Any, name: str) -> Iterator[Any]:
     return _pages(lambda page: client.search_runs(ids, page_token=page))
 
 
-def _is_over(run: Any, before: datetime) -> bool:
+def _is_over(run: Run, before: datetime) -> bool:
     """Whether nobody works for the run any more, since `before` that time."""
     if run.info.status in UNDER_WAY and not processes.has_ended(run.data.tags.get("trainer", "")):
         return False
     return _time(run.info.end_time or run.info.start_time) < before
 
 
-def _bytes(folder: Callable[[str | None], Any], path: str | None) -> int:
+def _bytes(folder: Callable[[str | None], Iterable[FileInfo]], path: str | None) -> int:
     return sum(
         _bytes(folder, one.path) if one.is_dir else one.file_size or 0 for one in folder(path)
     )
 
 
-def _pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
+def _pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
     """All results of a search that MLflow answers in pages."""
     page = search(None)
     yield from page

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store
+from resnet.registry.store import Client
 from resnet.system import files
 
 PRODUCTION = "production"  # the alias that serves
@@ -27,7 +29,7 @@ class Version:
 
     name: str
     number: int
-    run_id: str
+    run_id: str  # "" where somebody has made the version by hand, without a run
     model_hash: str
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
@@ -35,13 +37,13 @@ class Version:
     aliases: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: Any) -> Self:
-        """From MLflow's `ModelVersion`."""
+    def of(cls, found: ModelVersion) -> Self:
+        """From MLflow's record of it."""
         tags = found.tags
         return cls(
             name=found.name,
             number=int(found.version),
-            run_id=found.run_id,
+            run_id=found.run_id or "",
             model_hash=tags.get("model_hash", ""),
             file_hash=tags.get("file_hash", ""),
             evaluation_hash=tags.get("evaluation_hash", ""),
@@ -54,7 +56,7 @@ class Version:
         return f"{self.name} version {self.number}{aliases}"
 
 
-def get(client: Any, name: str, number: int) -> Version | None:
+def get(client: Client, name: str, number: int) -> Version | None:
     """The version of `name` with that number."""
     try:
         return Version.of(client.get_model_version(name, str(number)))
@@ -64,14 +66,14 @@ def get(client: Any, name: str, number: int) -> Version | None:
         raise
 
 
-def find(client: Any, name: str, model_hash: str) -> Version | None:
+def find(client: Client, name: str, model_hash: str) -> Version | None:
     """The version of `name` with this model hash; the oldest where there are several."""
     found = client.search_model_versions(f"name = '{name}' and tags.model_hash = '{model_hash}'")
     # A search does not bring the aliases.
     return get(client, name, min(int(one.version) for one in found)) if found else None
 
 
-def latest(client: Any, name: str) -> Version | None:
+def latest(client: Client, name: str) -> Version | None:
     """The newest version of `name`."""
     found = client.search_model_versions(
         f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
@@ -79,7 +81,7 @@ def latest(client: Any, name: str) -> Version | None:
     return get(client, name, int(found[0].version)) if found else None
 
 
-def with_alias(client: Any, name: str, alias: str) -> Version | None:
+def with_alias(client: Client, name: str, alias: str) -> Version | None:
     """The version of `name` that `alias` names now."""
     try:
         return Version.of(client.get_model_version_by_alias(name, alias))
@@ -89,7 +91,7 @@ def with_alias(client: Any, name: str, alias: str) -> Version | None:
         raise
 
 
-def resolve(client: Any, name: str, selector: str | int) -> Version:
+def resolve(client: Client, name: str, selector: str | int) -> Version:
     """The version that `selector` names: a number, an alias, or `latest`.
 
     Raises PipelineError where there is none.
@@ -111,7 +113,7 @@ def resolve(client: Any, name: str, selector: str | int) -> Version:
     return version
 
 
-def download(client: Any, version: Version, into: Path) -> Path:
+def download(client: Client, version: Version, into: Path) -> Path:
     """The attached model.keras in the folder `into`, byte for byte as it was published.
 
     Raises PipelineError where it is not there, or is not what was published.
@@ -127,7 +129,7 @@ def download(client: Any, version: Version, into: Path) -> Path:
     return path
 
 
-def evaluation(client: Any, version: Version, into: Path) -> Evaluation:
+def evaluation(client: Client, version: Version, into: Path) -> Evaluation:
     """The evaluation that belongs to `version`. `into` is a folder for the download.
 
     Raises PipelineError where it is not there, or is not the one that the version's tags name.
@@ -148,7 +150,7 @@ def evaluation(client: Any, version: Version, into: Path) -> Evaluation:
     return found
 
 
-def predictions(client: Any, version: Version, into: Path) -> Predictions:
+def predictions(client: Client, version: Version, into: Path) -> Predictions:
     """What `version` said of each test image in the evaluation that belongs to it.
 
     Raises PipelineError where they are not there, or do not give that evaluation's accuracy.
@@ -164,7 +166,7 @@ def predictions(client: Any, version: Version, into: Path) -> Predictions:
     return found
 
 
-def profile(client: Any, version: Version, into: Path) -> dict[str, Any]:
+def profile(client: Client, version: Version, into: Path) -> dict[str, Any]:
     """What ingest said of the data that `version` was trained on. Raises PipelineError."""
     path = fetch(client, version, PROFILE_FILE, into)
     try:
@@ -188,7 +190,7 @@ def newest_profile(root: Path, name: str) -> dict[str, Any]:
         return profile(client, version, Path(folder))
 
 
-def classes(client: Any, version: Version, into: Path) -> list[str]:
+def classes(client: Client, version: Version, into: Path) -> list[str]:
     """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
     try:
         return [str(name) for name in profile(client, version, into)["classes"]]
@@ -198,7 +200,7 @@ def classes(client: Any, version: Version, into: Path) -> list[str]:
         ) from None
 
 
-def added(client: Any, version: Version, into: Path) -> dict[str, str]:
+def added(client: Client, version: Version, into: Path) -> dict[str, str]:
     """DVC's md5 of each batch that was added to the images `version` was trained on, by its name.
 
     Empty where its profile is from before there were any. Raises PipelineError.
@@ -213,11 +215,11 @@ def added(client: Any, version: Version, into: Path) -> dict[str, str]:
         ) from None
 
 
-def fetch(client: Any, version: Version, artifact: str, into: Path) -> Path:
+def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
     """One artifact of the version's run, in the folder `into`. Raises PipelineError without it."""
     into.mkdir(parents=True, exist_ok=True)
     try:
-        return Path(client.download_artifacts(version.run_id, artifact, str(into)))
+        return client.fetch_artifact(version.run_id, artifact, into)
     except (MlflowException, OSError) as error:
         raise PipelineError(
             f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.forms.histogram import Histogram
@@ -17,6 +16,7 @@ from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import Batch
 from resnet.registry import store, versions
 from resnet.registry.ledger.event import stamp
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.serving.predict import score
 from resnet.system import processes
@@ -107,7 +107,7 @@ def score_registered(
     return Scored(version, summary.features, training, out, kept, new)
 
 
-def _record(root: Path, client: Any, batch: Batch, scored: Scored) -> tuple[Batch, bool]:
+def _record(root: Path, client: Client, batch: Batch, scored: Scored) -> tuple[Batch, bool]:
     try:
         with store.one_at_a_time(root, "record"):
             return scored_batches.record(client, batch, scored.training)

@@ -65,7 +65,7 @@ def test_batches_like_the_known_images_are_quiet_and_darker_ones_have_drifted(
     metrics = client.get_run(drifted.kept.id).data.metrics
     assert (metrics["drifted"], metrics["images"], metrics["batches"]) == (1, 600, 2)
     assert metrics["farthest/brightness"] == drifted.drift.drifted["brightness"]
-    page = client.download_artifacts(drifted.kept.id, reports.REPORT_FILE, str(tmp_path))
+    page = client.fetch_artifact(drifted.kept.id, reports.REPORT_FILE, tmp_path)
     assert Path(page).read_text() == drifted.html
     assert drifted.address.endswith(f"/runs/{drifted.kept.id}/artifacts/report.html")
 

@@ -22,7 +22,7 @@ def test_a_report_is_kept_once_and_opens_in_mlflow(any_store: Path, tmp_path: Pa
     client = store.client(any_store)
     experiment = client.get_experiment_by_name("kept-monitoring").experiment_id
     assert first.path == f"#/experiments/{experiment}/runs/{first.id}/artifacts/report.html"
-    page = client.download_artifacts(first.id, "report.html", str(tmp_path))
+    page = client.fetch_artifact(first.id, "report.html", tmp_path)
     assert Path(page).read_text() == "<p>π</p>"
     assert client.get_run(first.id).data.metrics == {"images": 5}
 
@@ -42,6 +42,6 @@ def test_a_killed_report_is_completed_by_the_next(
         kept = keep(made_store, f"killed-{writes}")
         client = store.client(made_store)
         assert client.get_run(kept.id).info.status == "FINISHED"
-        assert client.download_artifacts(kept.id, "report.html", str(tmp_path))
+        assert client.fetch_artifact(kept.id, "report.html", tmp_path)
         writes += 1
     assert writes == 5  # the experiment, the run, its metrics, the page, its end

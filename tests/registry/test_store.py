@@ -47,13 +47,13 @@ def test_a_store_that_goes_away_between_two_downloads_says_so(
     client = store.client(tmp_path)
     run = client.create_run(store.experiment(client, "short-lived")).info.run_id
     client.log_text(run, "here", "note.txt")
-    assert Path(client.download_artifacts(run, "note.txt", str(tmp_path))).read_text() == "here"
+    assert client.fetch_artifact(run, "note.txt", tmp_path).read_text() == "here"
     with pytest.raises(MlflowException, match="other.txt"):
-        client.download_artifacts(run, "other.txt", str(tmp_path))
+        client.fetch_artifact(run, "other.txt", tmp_path)
     with closing(sqlite3.connect(tmp_path / ".state" / "mlflow" / "mlflow.db")) as database:
         database.execute("ALTER TABLE runs RENAME TO away")
     with pytest.raises(UnreachableError, match="does not answer"):
-        client.download_artifacts(run, "other.txt", str(tmp_path))
+        client.fetch_artifact(run, "other.txt", tmp_path)
 
 
 def test_a_server_that_does_not_answer_is_named_soon(

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -21,6 +21,7 @@ from resnet.registry.card.content import About, ClassScore, Part, Profile
 from resnet.registry.gate.rules import Measured, measured
 from resnet.registry.ledger import ledger, queries
 from resnet.registry.ledger.event import Event
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.system import files
 
@@ -57,7 +58,7 @@ def make(root: Path, name: str, selector: str | int) -> Card:
     return renew(client, versions.resolve(client, name, selector))
 
 
-def renew(client: Any, version: Version) -> Card:
+def renew(client: Client, version: Version) -> Card:
     """Draw the card of `version` anew, and keep it with the version's run.
 
     Safe to repeat, and to kill: the mark is set when the page is there. The same registry gives
@@ -71,7 +72,7 @@ def renew(client: Any, version: Version) -> Card:
     return Card(version, html, f"{artifacts}/{CARD_FILE}")
 
 
-def is_current(client: Any, version: Version, history: Sequence[Event]) -> bool:
+def is_current(client: Client, version: Version, history: Sequence[Event]) -> bool:
     """Whether there is a card, made from the newest evaluation and the newest event about it.
 
     `history` is the ledger's.
@@ -81,7 +82,7 @@ def is_current(client: Any, version: Version, history: Sequence[Event]) -> bool:
     return bool(found == _mark(version, outcome))
 
 
-def follow(client: Any, event: Event) -> None:
+def follow(client: Client, event: Event) -> None:
     """Renew the cards of the versions that `event` concerns, those that are deleted apart.
 
     The event has happened, and nothing that is wrong with a page may look as if it had not: there
@@ -99,7 +100,7 @@ def follow(client: Any, event: Event) -> None:
             )
 
 
-def read(client: Any, version: Version) -> About:
+def read(client: Client, version: Version) -> About:
     """What the registry says of `version`."""
     registered = client.get_model_version(version.name, str(version.number))
     run = client.get_run(version.run_id).data
@@ -128,7 +129,7 @@ def _mark(version: Version, outcome: Event | None) -> str:
     return f"{version.evaluation_hash} {outcome.id if outcome else 'undecided'}"
 
 
-def _artifacts(client: Any, version: Version, into: Path) -> dict[str, Path]:
+def _artifacts(client: Client, version: Version, into: Path) -> dict[str, Path]:
     """Copies of what the run has for the page, by their paths in the run."""
     there = [
         one.path for folder in FOLDERS for one in client.list_artifacts(version.run_id, folder)
@@ -137,7 +138,7 @@ def _artifacts(client: Any, version: Version, into: Path) -> dict[str, Path]:
     return {path: versions.fetch(client, version, path, into) for path in wanted}
 
 
-def _metrics(client: Any, version: Version, into: Path) -> Measured:
+def _metrics(client: Client, version: Version, into: Path) -> Measured:
     """Nothing where the evaluation that belongs to the version is not there: the page says so."""
     try:
         return measured(versions.evaluation(client, version, into).metrics)

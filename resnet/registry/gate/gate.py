@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from resnet import params
 from resnet.errors import PipelineError
@@ -22,6 +22,7 @@ from resnet.registry.gate.rescore import score_again
 from resnet.registry.gate.rules import Best, Facts, Measured, decide, measured, of_the_model
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger, queries
+from resnet.registry.store import Client
 from resnet.registry.versions import PRODUCTION, Version
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class _Test:
     Every method raises PipelineError where the registry lacks what it needs.
     """
 
-    client: Any
+    client: Client
     challenger: Version
     folder: Path  # for downloads
     root: Path

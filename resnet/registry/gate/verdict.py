@@ -10,7 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.comparison import INTERVAL, Comparison
 from resnet.pages import html_page, markdown
+from resnet.registry import versions
 from resnet.registry.gate.rules import Measured, Rule
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 
@@ -90,12 +92,12 @@ class Verdict:
         ]
         return "\n\n".join(parts)
 
-    def log(self, client: Any, event: str) -> None:
+    def log(self, client: Client, event: str) -> None:
         """Keep it with the version, as JSON and as a page; `event` is the ledger's id of it.
 
         Safe to repeat: the event names the two files.
         """
-        run_id = client.get_model_version(self.name, str(self.version)).run_id
+        run_id = versions.resolve(client, self.name, self.version).run_id
         stem = f"gate/{self.uses:04}-{event[:8]}"
         client.log_dict(run_id, {"event": event, **self.as_dict()}, f"{stem}.json")
         title = f"The gate about {self.name} version {self.version}"

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from resnet.registry import versions
 from resnet.registry.ledger import ledger, lock, queries
 from resnet.registry.ledger.event import Event
+from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION
 
 
@@ -23,12 +23,12 @@ class Stray:
         return f"{told}: moved behind the ledger's back"
 
 
-def stray(client: Any, name: str) -> Stray | None:
+def stray(client: Client, name: str) -> Stray | None:
     """Which aliases of `name` were moved behind the ledger's back. For a holder of its lock."""
     return _stray(client, name, ledger.events(client, name))
 
 
-def problems(client: Any, name: str) -> list[str]:
+def problems(client: Client, name: str) -> list[str]:
     """What is wrong with the ledger of `name` and its aliases, in words."""
     while True:
         read = ledger.read(client, name)
@@ -52,7 +52,7 @@ def problems(client: Any, name: str) -> list[str]:
     return lines
 
 
-def _stray(client: Any, name: str, events: Sequence[Event]) -> Stray | None:
+def _stray(client: Client, name: str, events: Sequence[Event]) -> Stray | None:
     moves = {}
     for alias in (PRODUCTION, CANDIDATE):
         last = queries.last_move(events, alias)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
+from mlflow.entities import Run
+
 from resnet.registry.versions import PRODUCTION
 
 Action = Literal[
@@ -100,7 +102,7 @@ class Event:
         }
 
     @classmethod
-    def of(cls, run: Any) -> Self:
+    def of(cls, run: Run) -> Self:
         """From the MLflow run that keeps it. Raises ValueError where its tags are no event's."""
         tags = run.data.tags
         values: dict[str, Any] = {"id": run.info.run_id, "version": None}

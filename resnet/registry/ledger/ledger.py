@@ -19,13 +19,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from mlflow.entities import RunTag
+from mlflow.entities import Experiment, Run, RunTag
 
 from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.ledger.event import TAG_LENGTH, Event, stamp
+from resnet.registry.store import Client
 
 SUFFIX = "-ledger"
 HEAD = "head"  # tag of the experiment: the last event, see `_place`
@@ -49,7 +49,7 @@ class Ledger:
         return _first_break(self.events) or _cut_off(self.events, self.head)
 
 
-def begin(client: Any, event: Event) -> Event:
+def begin(client: Client, event: Event) -> Event:
     """Write down what is about to happen; the event with its id and time."""
     # As it will be read again; what is no number is null there, for JSON has no NaN.
     evidence = json.loads(json.dumps(event.evidence), parse_constant=lambda _: None)
@@ -62,17 +62,17 @@ def begin(client: Any, event: Event) -> Event:
     return replace(event, id=str(run.info.run_id))
 
 
-def check_off(client: Any, event: Event) -> None:
+def check_off(client: Client, event: Event) -> None:
     """Write down that what `event` moves was found to work, and aliases where it expects them."""
     client.set_tag(event.id, CHECKED, "true")
 
 
-def is_checked(client: Any, event: Event) -> bool:
+def is_checked(client: Client, event: Event) -> bool:
     """Whether `check_off` was called: before it no alias is written."""
     return CHECKED in client.get_run(event.id).data.tags
 
 
-def finish(client: Any, event: Event) -> Event:
+def finish(client: Client, event: Event) -> Event:
     """What was begun has happened: the event becomes the last of the chain.
 
     Raises PipelineError where somebody has closed it already.
@@ -90,14 +90,14 @@ def finish(client: Any, event: Event) -> Event:
     return placed
 
 
-def close_last(client: Any, found: Ledger) -> None:
+def close_last(client: Client, found: Ledger) -> None:
     """Close the run of the last event, where its process was killed before it could."""
     last = found.events[-1:]
     if last and client.get_run(last[0].id).info.status != store.FINISHED:
         client.set_terminated(last[0].id, store.FINISHED)
 
 
-def abandon(client: Any, event: Event, why: str) -> None:
+def abandon(client: Client, event: Event, why: str) -> None:
     """What was begun has not happened, or was undone.
 
     Raises PipelineError where somebody has closed it already.
@@ -107,7 +107,7 @@ def abandon(client: Any, event: Event, why: str) -> None:
     client.set_terminated(event.id, "FAILED")
 
 
-def read(client: Any, name: str) -> Ledger:
+def read(client: Client, name: str) -> Ledger:
     """The ledger of the registered model `name`.
 
     Raises PipelineError where a run holds something else; `Ledger.broken` looks at the chain.
@@ -132,17 +132,17 @@ def read(client: Any, name: str) -> Ledger:
     return Ledger(found, unfinished, head)
 
 
-def unfinished(client: Any, name: str) -> list[Event]:
+def unfinished(client: Client, name: str) -> list[Event]:
     """Events that were begun and neither finished nor abandoned. Raises as `read` does."""
     return read(client, name).unfinished
 
 
-def events(client: Any, name: str) -> list[Event]:
+def events(client: Client, name: str) -> list[Event]:
     """Every event of the registered model `name`, in order. Raises as `read` does."""
     return read(client, name).events
 
 
-def whole(client: Any, name: str) -> Ledger:
+def whole(client: Client, name: str) -> Ledger:
     """The ledger of `name`. Raises PipelineError where its chain is broken."""
     found = read(client, name)
     if found.broken:
@@ -178,13 +178,13 @@ def _cut_off(history: Sequence[Event], head: str | None) -> str | None:
     )
 
 
-def models(client: Any) -> list[str]:
+def models(client: Client) -> list[str]:
     """Names of the registered models that have a ledger."""
     found = client.search_experiments(filter_string=f"name LIKE '%{SUFFIX}'")
     return sorted(experiment.name.removesuffix(SUFFIX) for experiment in found)
 
 
-def _experiment(client: Any, name: str) -> Any:
+def _experiment(client: Client, name: str) -> Experiment | None:
     """The experiment, None where nothing was ever written. Raises PipelineError if deleted."""
     found = client.get_experiment_by_name(name + SUFFIX)
     if found and found.lifecycle_stage == "deleted":
@@ -200,7 +200,7 @@ def _not_whole(name: str, found: str) -> PipelineError:
     )
 
 
-def _must_be_open(client: Any, event: Event) -> None:
+def _must_be_open(client: Client, event: Event) -> None:
     if client.get_run(event.id).info.status != UNDER_WAY:
         raise PipelineError(
             f"the event '{event}' was closed by another process while this one was at work: "
@@ -218,9 +218,9 @@ def _place(event: Event) -> str:
     return f"{event.index} {event.hash} {event.id}"
 
 
-def _runs(client: Any, experiment: Any) -> list[Any]:
+def _runs(client: Client, experiment: Experiment) -> list[Run]:
     """All runs of the ledger, the oldest first by the clocks; one search, so of one moment."""
-    runs: list[Any] = []
+    runs: list[Run] = []
     page = None
     while page is None or page.token:
         page = client.search_runs(

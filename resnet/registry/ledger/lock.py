@@ -30,11 +30,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from resnet.errors import PipelineError, UnreachableError
+from resnet.registry.store import Client
 from resnet.system import processes
 
 SUFFIX = ".lock"
@@ -56,7 +58,7 @@ class Holder:
     until: datetime
 
     @classmethod
-    def read(cls, client: Any, name: str) -> Self | None:
+    def read(cls, client: Client, name: str) -> Self | None:
         """The holder of the lock of `name`; None where nobody holds it."""
         torn = None
         while model := _find(client, name + SUFFIX):
@@ -91,7 +93,7 @@ class Holder:
 class Lock:
     """The lock of the registered model `name`, held by this process."""
 
-    client: Any
+    client: Client
     name: str
     token: str
 
@@ -119,7 +121,7 @@ class Lock:
 
 
 @contextmanager
-def holding(client: Any, name: str, who: str) -> Iterator[Lock]:
+def holding(client: Client, name: str, who: str) -> Iterator[Lock]:
     """Hold the lock of the registered model `name` in the block. `who` is told to those who wait.
 
     Raises PipelineError where another holds it for too long.
@@ -172,7 +174,7 @@ def _create(lock: Lock, who: str) -> bool:
     return True
 
 
-def _find(client: Any, name: str) -> Any:
+def _find(client: Client, name: str) -> RegisteredModel | None:
     """The registered model of that name; None where there is none."""
     try:
         return client.get_registered_model(name)
@@ -182,7 +184,7 @@ def _find(client: Any, name: str) -> Any:
         return None
 
 
-def _bury(client: Any, name: str, token: str) -> bool:
+def _bury(client: Client, name: str, token: str) -> bool:
     """Rename the lock to the tombstone of `token`; whether this call did it."""
     try:
         client.rename_registered_model(name + SUFFIX, _tombstone(name, token))
@@ -195,7 +197,7 @@ def _bury(client: Any, name: str, token: str) -> bool:
     return True
 
 
-def _sweep(client: Any, name: str) -> None:
+def _sweep(client: Client, name: str) -> None:
     """Remove tombstones that nobody can still be about to meet."""
     before = (time.time() - TOMBSTONE_SECONDS) * 1000
     for found in client.search_registered_models(f"name LIKE '{name}{SUFFIX}.%'"):

@@ -14,7 +14,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import store, versions
@@ -23,9 +22,10 @@ from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import audit, ledger, lock
 from resnet.registry.ledger.event import Event
 from resnet.registry.ledger.lock import Lock
+from resnet.registry.store import Client
 from resnet.registry.versions import PRODUCTION, Version
 
-Check = Callable[[Path, Any, Version], None]
+Check = Callable[[Path, Client, Version], None]
 """(root, client, version) → nothing; raises PipelineError where no alias may come to name it."""
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def settle(held: Lock) -> list[str]:
     return lines
 
 
-def point(client: Any, name: str, alias: str, number: int | None) -> None:
+def point(client: Client, name: str, alias: str, number: int | None) -> None:
     """Let `alias` name that version, or nothing."""
     if number is None:
         client.delete_registered_model_alias(name, alias)
@@ -116,7 +116,7 @@ def point(client: Any, name: str, alias: str, number: int | None) -> None:
         client.set_registered_model_alias(name, alias, str(number))
 
 
-def _close(client: Any, event: Event) -> Event:
+def _close(client: Client, event: Event) -> Event:
     """The gate's verdict is kept before the event is finished, or a crash could lose it.
 
     The model card tells of what has happened, so it is drawn after that.
@@ -128,7 +128,7 @@ def _close(client: Any, event: Event) -> Event:
     return finished
 
 
-def _has_happened(client: Any, event: Event) -> bool:
+def _has_happened(client: Client, event: Event) -> bool:
     """Whether each alias is where `event` puts it, and the version is still there."""
     return (
         event.version is None or versions.get(client, event.model, event.version) is not None
@@ -137,7 +137,7 @@ def _has_happened(client: Any, event: Event) -> bool:
     )
 
 
-def _undo(client: Any, event: Event) -> None:
+def _undo(client: Client, event: Event) -> None:
     """Put back what was written before production."""
     for alias, (before, after) in _to_write(event):
         if alias != PRODUCTION and _named(client, event.model, alias) == after:
@@ -145,7 +145,7 @@ def _undo(client: Any, event: Event) -> None:
             point(client, event.model, alias, None if gone else before)
 
 
-def _expect(client: Any, event: Event, side: int) -> None:
+def _expect(client: Client, event: Event, side: int) -> None:
     """Raise MovedError unless each alias is on that side of its move: 0 before, 1 after."""
     for alias, move in event.moves.items():
         found = _named(client, event.model, alias)
@@ -166,6 +166,6 @@ def _is_found(event: Event) -> bool:
     return event.action == "found"
 
 
-def _named(client: Any, name: str, alias: str) -> int | None:
+def _named(client: Client, name: str, alias: str) -> int | None:
     found = versions.with_alias(client, name, alias)
     return found.number if found else None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import versions
@@ -14,6 +13,7 @@ from resnet.registry.ledger.event import Event
 from resnet.registry.promotion import alias_move
 from resnet.registry.promotion.request import Request, newest, waiting
 from resnet.registry.promotion.smoke_test import must_work
+from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
 from resnet.system import processes
 
@@ -153,7 +153,7 @@ def rollback(
         return alias_move.carry_out(root, held, event, check)
 
 
-def _before(client: Any, name: str, history: Sequence[Event], now: int | None) -> int:
+def _before(client: Client, name: str, history: Sequence[Event], now: int | None) -> int:
     """The last version before the one in production `now` that is still there."""
     others = [number for number in reversed(queries.succession(history)) if number != now]
     for number in others:
@@ -187,7 +187,7 @@ def _moved(
 
 
 def _event(
-    client: Any, version: Version, verdict: Verdict, wanted: Event, asked: Request | None
+    client: Client, version: Version, verdict: Verdict, wanted: Event, asked: Request | None
 ) -> Event:
     """What is wanted or the refusal of it, whole; it answers the version's request if that waits.
 

@@ -4,15 +4,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from resnet.checkout import command
 from resnet.errors import PipelineError
 from resnet.registry import versions
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 
-def must_work(root: Path, client: Any, version: Version) -> None:
+def must_work(root: Path, client: Client, version: Version) -> None:
     """Raise PipelineError unless `version` can be downloaded and loaded, and gives its answers.
 
     TensorFlow runs in a child process of the checkout at `root`, and sees no GPU.
@@ -28,7 +28,7 @@ def must_work(root: Path, client: Any, version: Version) -> None:
             ) from error
 
 
-def must_be_whole(root: Path, client: Any, version: Version) -> None:
+def must_be_whole(root: Path, client: Client, version: Version) -> None:
     """Raise PipelineError unless the files of `version` are there, the model's byte for byte.
 
     That is enough where these bytes were loaded and asked a moment ago, as `publish` does when it
@@ -39,7 +39,7 @@ def must_be_whole(root: Path, client: Any, version: Version) -> None:
 
 
 @contextmanager
-def _files(client: Any, version: Version) -> Iterator[tuple[Path, Path]]:
+def _files(client: Client, version: Version) -> Iterator[tuple[Path, Path]]:
     """The version's model.keras and its probe, for the time of the block."""
     with tempfile.TemporaryDirectory() as folder:
         model = versions.download(client, version, Path(folder))

@@ -5,14 +5,15 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Metric
+
+from resnet.registry.store import Client
 
 NOT_CURVES = ("epoch", "step")
 
 
-def points(row: Mapping[str, float]) -> list[Any]:
+def points(row: Mapping[str, float]) -> list[Metric]:
     """The points of one epoch, at its optimizer step. What was not measured (NaN) has none."""
     now = time.time_ns() // 1_000_000
     return [
@@ -31,7 +32,7 @@ def read(history: Path) -> list[dict[str, float]]:
         ]
 
 
-def complete(client: Any, run_id: str, rows: list[dict[str, float]]) -> None:
+def complete(client: Client, run_id: str, rows: list[dict[str, float]]) -> None:
     """Log those points of `rows` that the run does not have yet."""
     wanted = [point for row in rows for point in points(row)]
     have = {

@@ -7,14 +7,15 @@ adds later.
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from resnet import params
 from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
 from resnet.registry import store
+from resnet.registry.store import Client
 from resnet.registry.tracking import curves, run_artifacts
 from resnet.system import files, processes
 
@@ -25,8 +26,8 @@ class LiveRun:
     """One training as one MLflow run, opened at its first step."""
 
     def __init__(self, root: Path, chosen: params.Params) -> None:
+        self._client: Client  # from the first step on
         self._root, self._chosen = root, chosen
-        self._client: Any = None
         self._run_id = ""
         self._logged = 0  # up to which step the run has its points already
         self._lost = False
@@ -65,7 +66,7 @@ class LiveRun:
         self._run_id = run_artifacts.open_run(self._client, experiment, self._chosen, tags)
         files.write_text(note, self._run_id)
 
-    def _take_up(self, run: Any) -> None:
+    def _take_up(self, run: Run) -> None:
         run_id = run.info.run_id
         self._client.update_run(run_id, "RUNNING")
         self._client.set_tag(run_id, "trainer", processes.identity())
@@ -98,7 +99,7 @@ class LiveRun:
             self._lost = True
 
 
-def left_running(client: Any, experiment: str, key: str) -> list[str]:
+def left_running(client: Client, experiment: str, key: str) -> list[str]:
     """Ids of runs of this training, newest first, that say RUNNING though their process is gone."""
     running = client.search_runs(
         [experiment],
@@ -110,7 +111,7 @@ def left_running(client: Any, experiment: str, key: str) -> list[str]:
     ]
 
 
-def _active(client: Any, run_id: str) -> Any:
+def _active(client: Client, run_id: str) -> Run | None:
     """The run; None where the store has none of this id, or somebody has deleted it."""
     try:
         run = client.get_run(run_id)

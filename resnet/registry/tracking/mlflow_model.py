@@ -15,6 +15,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from resnet.registry import store
+from resnet.registry.store import Client
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 SIGNATURE = ModelSignature(
@@ -35,7 +36,7 @@ class _Flavor:
             mlflow.keras.save_model(path=path, **words)
 
 
-def log(client: Any, run_id: str, model: Any, example_nhwc: np.ndarray) -> str:
+def log(client: Client, run_id: str, model: Any, example_nhwc: np.ndarray) -> str:
     """Log `model` as an output of the run; the id of the logged model.
 
     `example_nhwc`, uint8 (n, 32, 32, 3), becomes its input example, and the logged copy is asked
@@ -59,7 +60,7 @@ def log(client: Any, run_id: str, model: Any, example_nhwc: np.ndarray) -> str:
     return str(logged.model_id)
 
 
-def find(client: Any, run_id: str) -> str | None:
+def find(client: Client, run_id: str) -> str | None:
     """The id of a model that was logged whole as an output of the run."""
     outputs = client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else ():

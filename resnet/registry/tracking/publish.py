@@ -4,7 +4,6 @@
 """
 
 from pathlib import Path
-from typing import Any
 
 from mlflow.exceptions import MlflowException
 
@@ -13,6 +12,7 @@ from resnet.checkout import provenance
 from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.ledger import ledger
+from resnet.registry.store import Client
 from resnet.registry.tracking import live_run, run_artifacts
 from resnet.registry.tracking.run_artifacts import Outputs
 from resnet.registry.versions import Version
@@ -54,7 +54,7 @@ def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Vers
     return version
 
 
-def _run(client: Any, outputs: Outputs) -> str:
+def _run(client: Client, outputs: Outputs) -> str:
     """The run of this model: the one that training opened, or one made from its files."""
     model_hash = outputs.scores.model_hash
     experiment = store.experiment(client, outputs.chosen.model_name)
@@ -71,7 +71,7 @@ def _run(client: Any, outputs: Outputs) -> str:
     return run_artifacts.open_run(client, experiment, outputs.chosen, tags)
 
 
-def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | None) -> None:
+def _create_version(client: Client, run_id: str, outputs: Outputs, cause: str | None) -> None:
     name, scores = outputs.chosen.model_name, outputs.scores
     model_id = _logged_model(client, run_id, outputs)
     client.set_terminated(run_id)
@@ -100,7 +100,7 @@ def _create_version(client: Any, run_id: str, outputs: Outputs, cause: str | Non
         )
 
 
-def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
+def _logged_model(client: Client, run_id: str, outputs: Outputs) -> str:
     """The model in MLflow's form, logged unless it is there."""
     from resnet.registry.tracking import mlflow_model
 
@@ -108,7 +108,7 @@ def _logged_model(client: Any, run_id: str, outputs: Outputs) -> str:
     return found or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
-def _renew_evaluation(client: Any, version: Version, outputs: Outputs) -> None:
+def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> None:
     number, evaluation = str(version.number), outputs.scores.evaluation
     client.update_model_version(version.name, number, description=_describe(outputs))
     for key, value in {

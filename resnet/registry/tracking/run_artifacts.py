@@ -18,6 +18,7 @@ from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation
 from resnet.model.probe import IMAGES, Probe
 from resnet.registry import store, versions
+from resnet.registry.store import Client
 from resnet.registry.tracking import curves
 from resnet.system import files, processes
 
@@ -114,7 +115,9 @@ class Outputs:
         return arrays.load(self.scores.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
-def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[str, str]) -> str:
+def open_run(
+    client: Client, experiment: str, chosen: params.Params, tags: Mapping[str, str]
+) -> str:
     """A new run with the parameters already in it; its id."""
     user = {"mlflow.user": processes.user(), "mlflow.source.name": "resnet"}
     name = f"resnet-{chosen.net.depth}-{chosen.net.block}"
@@ -123,7 +126,7 @@ def open_run(client: Any, experiment: str, chosen: params.Params, tags: Mapping[
     return str(run.info.run_id)
 
 
-def complete(client: Any, run_id: str, outputs: Outputs, anew: Collection[str] = ()) -> None:
+def complete(client: Client, run_id: str, outputs: Outputs, anew: Collection[str] = ()) -> None:
     """Log the parts that the run lacks, and those named in `anew` in any case.
 
     A part's tag is set when all of it is there, and a part can be logged twice without harm: so
@@ -138,7 +141,7 @@ def complete(client: Any, run_id: str, outputs: Outputs, anew: Collection[str] =
             client.set_tag(run_id, f"logged.{name}", mark)
 
 
-def _recipe(client: Any, run_id: str, outputs: Outputs) -> None:
+def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:
     """Parameters, code, and the packages that were at work."""
     _log_parameters(client, run_id, outputs.chosen)
     versions_of = outputs.scores.training["versions"]
@@ -157,7 +160,7 @@ def _recipe(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_text(run_id, packages.listed(), "recipe/packages.txt")
 
 
-def _data(client: Any, run_id: str, outputs: Outputs) -> None:
+def _data(client: Client, run_id: str, outputs: Outputs) -> None:
     """The data set: its digest is DVC's own, so `dvc.lock` and the run name the same thing."""
     profile = files.read_json(outputs.scores.paths.profile)
     arrays = outputs.chosen.paths.arrays.as_posix()
@@ -175,7 +178,7 @@ def _data(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_artifact(run_id, str(outputs.scores.paths.profile), "data")
 
 
-def _training(client: Any, run_id: str, outputs: Outputs) -> None:
+def _training(client: Client, run_id: str, outputs: Outputs) -> None:
     """Curves, and what training said of itself."""
     paths, training = outputs.scores.paths, outputs.scores.training
     curves.complete(client, run_id, curves.read(paths.history))
@@ -184,7 +187,7 @@ def _training(client: Any, run_id: str, outputs: Outputs) -> None:
         client.log_artifact(run_id, str(path), "training")
 
 
-def _model(client: Any, run_id: str, outputs: Outputs) -> None:
+def _model(client: Client, run_id: str, outputs: Outputs) -> None:
     """The model's file, byte for byte as dvc.lock has it."""
     path = outputs.scores.paths.model
     if path.name != versions.MODEL_FILE:
@@ -192,7 +195,7 @@ def _model(client: Any, run_id: str, outputs: Outputs) -> None:
     client.log_artifact(run_id, str(path))
 
 
-def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
+def _probe(client: Client, run_id: str, outputs: Outputs) -> None:
     """What the model answers to a few test images: whoever moves an alias asks it again."""
     folder, _, name = versions.PROBE_FILE.rpartition("/")
     with tempfile.TemporaryDirectory() as room:
@@ -201,7 +204,7 @@ def _probe(client: Any, run_id: str, outputs: Outputs) -> None:
         client.log_artifact(run_id, str(path), folder)
 
 
-def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
+def _evaluation(client: Client, run_id: str, outputs: Outputs) -> None:
     """Metrics, predictions, tables and pictures; they take the place of an older evaluation's.
 
     dvc.lock too: it says which files they are, and the recipe's is from before a later evaluation.
@@ -217,7 +220,7 @@ def _evaluation(client: Any, run_id: str, outputs: Outputs) -> None:
             client.log_artifact(run_id, str(path), "evaluation")
 
 
-PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
+PARTS: Mapping[str, Callable[[Client, str, Outputs], None]] = {
     "recipe": _recipe,
     "data": _data,
     "training": _training,
@@ -228,7 +231,7 @@ PARTS: Mapping[str, Callable[[Any, str, Outputs], None]] = {
 NEEDED = {"model": versions.MODEL_FILE, "probe": versions.PROBE_FILE}  # before an alias moves
 
 
-def _is_lost(client: Any, run_id: str, part: str) -> bool:
+def _is_lost(client: Client, run_id: str, part: str) -> bool:
     """Whether an artifact that the check before a move needs is not there."""
     path = NEEDED.get(part)
     if path is None:
@@ -243,7 +246,7 @@ def _reports(paths: params.Paths) -> tuple[Path, ...]:
     return (paths.predictions, *tables, paths.pictures)
 
 
-def _log_parameters(client: Any, run_id: str, chosen: params.Params) -> None:
+def _log_parameters(client: Client, run_id: str, chosen: params.Params) -> None:
     values = chosen.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
     flat = [Param(key, str(value)) for key, value in _flat(values)]
     client.log_batch(run_id, params=flat)

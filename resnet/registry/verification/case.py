@@ -17,6 +17,7 @@ from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
 from resnet.model import backend
 from resnet.registry import versions
+from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 OWN_DATA = ("extra",)  # keys of `paths`: see `Case.own_data`
@@ -46,7 +47,7 @@ class Case:
     What it is asked for raises PipelineError where the registry does not have it.
     """
 
-    def __init__(self, root: Path, client: Any, version: Version, home: Path, say: Say) -> None:
+    def __init__(self, root: Path, client: Client, version: Version, home: Path, say: Say) -> None:
         self.root, self.version, self.say = root, version, say
         self.tree = home / "clone"  # made by the first check
         self._client, self._artifacts = client, home / "artifacts"

@@ -10,6 +10,7 @@ import mlflow.pyfunc
 import numpy as np
 import tensorflow as tf
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
 
 from resnet.errors import PipelineError
 from resnet.model import model_file
@@ -36,7 +37,7 @@ def report(root: Path, path: Path, name: str, number: int) -> None:
         raise PipelineError(f"MLflow cannot serve it: {error}") from error
 
 
-def _difference(model: keras.Model, served: mlflow.pyfunc.PyFuncModel) -> float:
+def _difference(model: keras.Model, served: PyFuncModel) -> float:
     """The greatest one between two probabilities, over a few images of noise."""
     images_nhwc = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), np.uint8)
     expected_nk = np.asarray(model(images_nhwc, training=False))

@@ -186,7 +186,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert told["features"]["brightness"] > 0.3
     assert f"[The report, with pictures]({told['report']})" in page
     report = told["report"].split("/runs/")[1].removesuffix("/artifacts/report.html")
-    html = registry.download_artifacts(report, "report.html", str(tmp_path))
+    html = registry.fetch_artifact(report, "report.html", tmp_path)
     assert "data:image/png;base64" in Path(html).read_text()
     assert registry.get_run(report).data.tags["announced"] == event["id"]
 
