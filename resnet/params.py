@@ -168,6 +168,11 @@ class Paths(Section):
     subsets: Path
     pictures: Path
 
+    def under(self, root: Path) -> Self:
+        """These paths with the relative ones in the folder `root`."""
+        paths = {name: root / path for name, path in self if path is not None}
+        return self.model_copy(update=paths)
+
 
 class Runtime(Section):
     progress_seconds: NonNegative

@@ -100,3 +100,10 @@ def test_nobody_changes_a_parameter_on_the_way():
 
 def test_the_stand_in_has_a_model_name_of_its_own():
     assert chosen("data.dataset=generated").model_name == "generated-resnet"
+
+
+def test_paths_lead_into_the_folder_that_they_are_put_under():
+    paths = chosen("paths.model=/elsewhere/model.keras").paths.under(Path("/checkout"))
+    assert paths.metrics == Path("/checkout") / params.load(REPOSITORY).paths.metrics
+    assert paths.model == Path("/elsewhere/model.keras")
+    assert paths.archive is None

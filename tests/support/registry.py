@@ -284,8 +284,7 @@ def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed:
     x = keras.layers.Conv2D(4, 3, strides=4)(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(images, keras.layers.Softmax()(keras.layers.Dense(10)(x)))
-    paths = chosen.paths
-    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    paths = chosen.paths.under(root)
     model_hash = model_file.model_hash(model)
     (root / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
     shutil.copy(REPOSITORY / "dvc.yaml", root)
@@ -317,8 +316,7 @@ def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed:
 
 def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) -> None:
     """The evaluation's outputs, and dvc.lock as it is after them."""
-    paths = chosen.paths
-    paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+    paths = chosen.paths.under(root)
     _evaluation(model_hash, correct).write(paths)
     _predictions(correct).write(paths.predictions)
     shares = f"{correct / 10_000},{correct / 10_000 - 0.02},{correct / 10_000 + 0.02}"

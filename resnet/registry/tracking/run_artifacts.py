@@ -37,8 +37,7 @@ class Scores:
     @classmethod
     def read(cls, chosen: params.Params, root: Path) -> Self:
         """Raises PipelineError where one is missing, or belongs to another model."""
-        paths = chosen.paths
-        paths = paths.model_copy(update={name: root / at for name, at in paths if at is not None})
+        paths = chosen.paths.under(root)
         try:
             training = files.read_json(paths.training)
         except FileNotFoundError:

@@ -132,9 +132,7 @@ def _evaluate(root: Path, chosen: params.Params) -> None:
     """Score the tiny model, as the stage does; and say that this machine trained it."""
     from resnet.evaluation.evaluate import evaluate
 
-    paths = chosen.paths.model_copy(
-        update={name: root / at for name, at in chosen.paths if at is not None}
-    )
+    paths = chosen.paths.under(root)
     training = files.read_json(paths.training)
     training["cpu"] = training["device_name"] = backend.cpu_name()
     training["versions"]["python"] = platform.python_version()
