@@ -9,7 +9,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import enter_checkout, remote
+from flows.tasks import enter_checkout, retried_task
 from resnet import params
 from resnet.monitoring import drift_page
 from resnet.monitoring import monitor as monitoring
@@ -35,12 +35,12 @@ def monitor(
         model: the registered model; params.yaml's where nothing is given.
     """
     root = enter_checkout()
-    chosen = params.load(root)
-    report = remote(monitoring.monitor, "compare")(
-        root, model or chosen.model_name, version, chosen.monitor, batches
+    parameters = params.load(root)
+    report = retried_task(monitoring.monitor, "compare")(
+        root, model or parameters.model_name, version, parameters.monitor, batches
     )
     if report.drift.drifted and not report.kept.announced:
-        remote(announce, "announce")(root, report)
+        retried_task(announce, "announce")(root, report)
     show(report)
     return Completed(
         name=report.drift.verdict, message=drift_page.headline(report.version, report.drift)

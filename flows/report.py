@@ -1,7 +1,8 @@
-"""A flow run's artifact: the result, the gate's page, the metrics, the link to MLflow."""
+"""A flow run's artifact: the result, the gate's page, the metrics, a link to MLflow."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
@@ -9,8 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from resnet.checkout.stages import Outcome
 from resnet.pages import markdown
 from resnet.registry import store
-from resnet.registry.card import summary
-from resnet.registry.card.summary import Summary
+from resnet.registry.card.summary import Summary, summarize
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.promotion.request import Request
 from resnet.registry.versions import Version
@@ -34,66 +34,72 @@ METRICS = {
 }
 
 
-def show(
-    tree: Path,
-    version: Version,
-    verdict: Verdict | None,
-    outcomes: Sequence[Outcome],
-    result: str,
-    request: Request | None = None,
-    cause: str | None = None,
-    problems: Sequence[str] = (),
-) -> None:
-    """Make the artifact `result` of this flow run, from the message that the run ends with.
+@dataclass(frozen=True)
+class RunReport:
+    """What a flow run did about a version, for its artifact."""
 
-    `request` is one that waits for its answer, `cause` what the run answers to, `problems` those of
-    the ledger.
-    """
-    found = summary.summarize(tree, version, verdict.against if verdict else None)
-    headline = result.partition("\n")[0]  # the rest is what the gate said, which its page says
+    version: Version
+    message: str  # the run ends with it; only the first line is shown, the gate's page has the rest
+    verdict: Verdict | None = None
+    stages: Sequence[Outcome] = ()
+    request: Request | None = None  # open: it waits for an answer
+    cause: str | None = None  # what the run was started for
+    problems: Sequence[str] = ()  # of the ledger
+
+
+def show(tree: Path, report: RunReport) -> None:
+    """Make the artifact `result` of this flow run."""
+    verdict = report.verdict
+    metrics = summarize(tree, report.version, verdict.against if verdict else None)
     create_markdown_artifact(
         key="result",
-        description=str(version),
-        markdown="\n\n".join(
-            [
-                f"# {markdown.text(version.name)} version {version.number}",
-                markdown.text(headline),
-                *([f"Cause: {markdown.text(cause)}"] if cause else []),
-                *(f"**Warning**: {markdown.text(problem)}" for problem in problems),
-                *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
-                *([verdict.page()] if verdict else []),
-                "## Metrics",
-                _metrics(found),
-                *(["## Stages", _stages(outcomes)] if outcomes else []),
-                f"[The run in MLflow, with its model card]({store.pages(tree)}/{found.run_path})",
-            ]
-        ),
+        description=str(report.version),
+        markdown=page(report, metrics, store.pages(tree)),
+    )
+
+
+def page(report: RunReport, metrics: Summary, mlflow: str) -> str:
+    """The artifact's Markdown; `mlflow` is the address of MLflow's pages."""
+    version, verdict, request = report.version, report.verdict, report.request
+    return "\n\n".join(
+        [
+            f"# {markdown.text(version.name)} version {version.number}",
+            markdown.text(report.message.partition("\n")[0]),
+            *([f"Cause: {markdown.text(report.cause)}"] if report.cause else []),
+            *(f"**Warning**: {markdown.text(problem)}" for problem in report.problems),
+            *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
+            *([verdict.page()] if verdict else []),
+            "## Metrics",
+            _metrics(metrics),
+            *(["## Stages", _stages(report.stages)] if report.stages else []),
+            f"[The run in MLflow, with its model card]({mlflow}/{metrics.run_path})",
+        ]
     )
 
 
 def answers(request: Request) -> str:
-    """What answers an open request, typed in a shell; the deployment has a form as well."""
+    """The shell commands that answer an open request; the deployment has a form as well."""
     values = {
         "version": request.event.version,
         "model": request.event.model,
         "action": "approve",
         "reason": "…",
     }
-    params = json.dumps(values, ensure_ascii=False)
-    deployment = f"prefect deployment run promote/by-hand --params '{params}'"
+    parameters = json.dumps(values, ensure_ascii=False)
+    deployment = f"prefect deployment run promote/by-hand --params '{parameters}'"
     return "\n".join([*request.commands(), deployment])
 
 
-def _metrics(found: Summary) -> str:
-    """A table with a row a metric; production's column only where there is another version.
+def _metrics(summary: Summary) -> str:
+    """A table with one row per metric, and a second column if there is a version to compare with.
 
     A metric that neither version has is left out.
     """
-    names = [f"version {one.number}" for one in (found.version, found.other) if one]
-    sides = [side for side in (found.metrics, found.other_metrics) if side]
+    names = [f"version {one.number}" for one in (summary.version, summary.other) if one]
+    sides = [side for side in (summary.metrics, summary.other_metrics) if side]
     rows = [
-        [name, *("–" if side[name] is None else text.format(side[name]) for side in sides)]
-        for name, text in METRICS.items()
+        [name, *("–" if side[name] is None else form.format(side[name]) for side in sides)]
+        for name, form in METRICS.items()
         if any(side[name] is not None for side in sides)
     ]
     return markdown.table(["metric", *names], rows)

@@ -13,7 +13,15 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import report
-from flows.tasks import enter_checkout, follow, remote, run_command, run_stages, step
+from flows.report import RunReport
+from flows.tasks import (
+    enter_checkout,
+    plain_task,
+    progress_logger,
+    retried_task,
+    run_command,
+    run_stages,
+)
 from resnet import params
 from resnet.checkout.stages import Outcome
 from resnet.checkout.worktree import worktree
@@ -25,12 +33,14 @@ from resnet.registry.gate import gate
 from resnet.registry.promotion import approval, promotion, status
 from resnet.registry.promotion.alias_move import Check
 from resnet.registry.promotion.promotion import Decision
+from resnet.registry.promotion.request import Request
 from resnet.registry.promotion.smoke_test import must_be_whole, must_work
+from resnet.registry.promotion.status import Status
 from resnet.registry.versions import Version
 from resnet.system import files
 
 Promote = Literal["if-better", "ask", "never"]
-ATTEMPTS = 3  # at a promotion, while others move production
+MAX_ATTEMPTS = 3  # at a promotion, while others move production
 
 
 @flow(name="retrain", flow_run_name="retrain-{preset}")
@@ -50,91 +60,126 @@ def retrain(
         overrides: `section.key=value`, each laid over the preset.
         promote: `if-better` asks the gate; `ask` asks the gate and then a person, and ends without
             waiting for the answer; `never` stops after registration.
-        cause: what this training answers to, such as the new data that an event tells of. What is
-            new about the data that it is then made from goes before it in what the version, the
-            history and the run's artifact say: other data may have come, or a run before it.
+        cause: what this training answers to, such as the new data that an event reports. The
+            version, the history and the run's artifact record it, or what is new about the data
+            since the newest version if anything is: other data may have come in the meantime.
     """
     root = enter_checkout()
     base = params.read(root)
     values = params.merge(base, root, preset, overrides or [])
-    chosen = params.check(values)
-    with _place(root, base, values) as tree:
+    parameters = params.check(values)
+    with _checkout(root, base, values) as tree:
         if cause:
             get_run_logger().info("cause: %s", cause)
-        if absent := arrivals.absent(tree, chosen):
-            step(pull, "pull")(tree, chosen, absent)
-        outcomes = run_stages(tree, chosen.runtime.lock_seconds)
-        return _register(tree, chosen, promote, cause, outcomes)
+        if absent := arrivals.absent(tree, parameters):
+            plain_task(pull, "pull")(tree, parameters, absent)
+        stages = run_stages(tree, parameters.runtime.lock_seconds)
+        return _register(tree, parameters, promote, cause, stages)
 
 
 @contextmanager
-def _place(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Path]:
-    """The checkout for the parameters of params.yaml; for others a working tree of their own."""
+def _checkout(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Path]:
+    """The checkout itself for the parameters of params.yaml; for others a working tree of it."""
     if values == base:
         yield root
         return
-    with worktree(root, str(flow_run.id), params.anchored(values, root)) as tree:
-        get_run_logger().info("other parameters than params.yaml's: running in %s", tree)
+    with worktree(root, str(flow_run.id), values) as tree:
         yield tree
 
 
 def _register(
     tree: Path,
-    chosen: params.Params,
+    parameters: params.Params,
     promote: Promote,
     cause: str | None,
-    outcomes: list[Outcome],
+    stages: list[Outcome],
 ) -> State[None]:
-    """Do what the registry says is missing. Returns the flow run's last state."""
-    look = remote(status.status, "look up")
-    before = found = look(chosen, tree)
-    if not before.version:
-        cause = remote(data_change, "compare data")(tree, chosen) or cause
-    if not (before.version and before.evaluated and before.carded):
-        remote(run_publish, "publish")(tree, cause)
-        found = look(chosen, tree)
-    for problem in found.problems:
+    """Publish and decide, as far as the registry says that it is missing. The run's last state."""
+    before, after, cause = _publish_missing(tree, parameters, cause)
+    for problem in after.problems:
         get_run_logger().warning("%s", problem)
-    version, decision = found.version, None
-    if version is None:
+    if after.version is None:
         raise PipelineError("publish made no version: is another store in MLFLOW_TRACKING_URI?")
-    known = before.version is not None
-    returned = known and cause is not None and remote(is_former, "compare data")(tree, version)
-    if promote != "never" and (returned or not found.decided):
-        # What was published a moment ago was loaded and asked there.
-        check = must_work if known else must_be_whole
+    went_back = False
+    if before.version and cause is not None:
+        went_back = retried_task(data_went_back, "compare data")(tree, after.version)
+    decision = None
+    if check := check_before_decision(before, after, promote, went_back):
         reason = cause or str(flow_run.name)
-        decision = _until_settled(partial(_decide, tree, chosen, version, promote, reason, check))
-    request = decision.request if decision else found.request
-    waiting = request if request and request.waits else None
-    if decision:
-        name, message = "Awaiting approval" if waiting else "Completed", str(decision)
-    elif found == before:
-        name, message = "Up to date", str(request or f"{version} is registered: nothing to do")
-    else:
-        name, message = "Completed", f"{version} is registered"
-    if waiting:
-        message += f"\n{report.answers(waiting)}"
-    problems = () if decision else found.problems  # who decides settles them, or is refused
-    message += "".join(f"\nwarning: {problem}" for problem in problems)
-    state: State[None] = Completed(name=name, message=message)
-    judged = decision or waiting
-    remote(report.show, "report")(
-        tree,
-        version,
-        judged.verdict if judged else None,
-        outcomes,
+        decide = partial(_decide, tree, parameters, after.version, promote, reason, check)
+        decision = _retry_if_moved(decide)
+    name, message = outcome(before, after, decision)
+    request = open_request(after, decision)
+    judged = decision or request
+    run_report = RunReport(
+        after.version,
         message,
-        waiting,
+        judged.verdict if judged else None,
+        stages,
+        request,
         cause,
-        problems,
+        open_problems(after, decision),
     )
-    return state
+    retried_task(report.show, "report")(tree, run_report)
+    return Completed(name=name, message=message)
 
 
-def _until_settled(decide: Callable[[], Decision]) -> Decision:
-    """What `decide` gives; it is asked again where production moved in between."""
-    for _ in range(ATTEMPTS - 1):
+def _publish_missing(
+    tree: Path, parameters: params.Params, cause: str | None
+) -> tuple[Status, Status, str | None]:
+    """The registry's status before and after what it lacks was published, and the cause."""
+    look_up = retried_task(status.status, "look up")
+    before = look_up(parameters, tree)
+    if not before.version:
+        cause = retried_task(data_change, "compare data")(tree, parameters) or cause
+    if before.version and before.evaluated and before.carded:
+        return before, before, cause
+    retried_task(run_publish, "publish")(tree, cause)
+    return before, look_up(parameters, tree), cause
+
+
+def check_before_decision(
+    before: Status, after: Status, promote: Promote, went_back: bool
+) -> Check | None:
+    """How to test the version before the decision that is due; None if none is due.
+
+    `went_back`: see `data_went_back`. A version that this run has published needs the smaller test,
+    for `publish` has loaded it a moment ago.
+    """
+    if promote == "never" or (after.decided and not went_back):
+        return None
+    return must_work if before.version else must_be_whole
+
+
+def outcome(before: Status, after: Status, decision: Decision | None) -> tuple[str, str]:
+    """The name and the message of the run's last state."""
+    request = open_request(after, decision)
+    if decision:
+        name, message = "Awaiting approval" if request else "Completed", str(decision)
+    elif after == before:
+        name = "Up to date"
+        message = str(after.request or f"{after.version} is registered: nothing to do")
+    else:
+        name, message = "Completed", f"{after.version} is registered"
+    answers = [report.answers(request)] if request else []
+    warnings = [f"warning: {problem}" for problem in open_problems(after, decision)]
+    return name, "\n".join([message, *answers, *warnings])
+
+
+def open_request(after: Status, decision: Decision | None) -> Request | None:
+    """The request for approval of the version that waits for its answer, if there is one."""
+    request = decision.request if decision else after.request
+    return request if request and request.waits else None
+
+
+def open_problems(after: Status, decision: Decision | None) -> tuple[str, ...]:
+    """Of the ledger. A decision has already settled or reported them."""
+    return () if decision else after.problems
+
+
+def _retry_if_moved(decide: Callable[[], Decision]) -> Decision:
+    """What `decide` returns; it is called again if production moved in between."""
+    for _ in range(MAX_ATTEMPTS - 1):
         try:
             return decide()
         except MovedError as error:
@@ -144,38 +189,38 @@ def _until_settled(decide: Callable[[], Decision]) -> Decision:
 
 def _decide(
     tree: Path,
-    chosen: params.Params,
+    parameters: params.Params,
     version: Version,
     promote: Promote,
     reason: str,
     check: Check,
 ) -> Decision:
-    """Ask the gate and do as it says. Raises MovedError where others move production."""
-    verdict = remote(gate.judge, "decide")(tree, version.name, version.number, chosen.gate)
-    run_id = str(flow_run.id)
+    """Ask the gate and act on its verdict. Raises MovedError if others move production."""
+    rules, run_id = parameters.gate, str(flow_run.id)
+    verdict = retried_task(gate.judge, "decide")(tree, version.name, version.number, rules)
     if promote == "ask":
-        until = datetime.now(UTC) + timedelta(hours=chosen.runtime.approval_hours)
-        return remote(approval.ask, "ask")(
+        until = datetime.now(UTC) + timedelta(hours=parameters.runtime.approval_hours)
+        return retried_task(approval.ask, "ask")(
             tree, verdict, until=until, reason=reason, flow_run=run_id, check=check
         )
-    return remote(promotion.promote, "promote")(
+    return retried_task(promotion.promote, "promote")(
         tree, verdict, reason=reason, flow_run=run_id, check=check
     )
 
 
-def pull(tree: Path, chosen: params.Params, absent: list[Path]) -> None:
-    """Bring the added images that .dvc files name and that are not here."""
-    arrivals.pull(tree, chosen, absent, follow("pull"))
+def pull(tree: Path, parameters: params.Params, absent: list[Path]) -> None:
+    """Pull the added images that .dvc files name and that are not here."""
+    arrivals.pull(tree, parameters, absent, progress_logger("pull"))
 
 
-def data_change(tree: Path, chosen: params.Params) -> str | None:
+def data_change(tree: Path, parameters: params.Params) -> str | None:
     """What is new about the data in `tree` since the newest version, in words."""
-    made_from = Sources.of(files.read_json(tree / chosen.paths.profile))
-    return made_from.since(Sources.of(versions.newest_profile(tree, chosen.model_name)))
+    made_from = Sources.of(files.read_json(tree / parameters.paths.profile))
+    return made_from.since(Sources.of(versions.newest_profile(tree, parameters.model_name)))
 
 
-def is_former(tree: Path, version: Version) -> bool:
-    """Whether data that were taken away led back to it, which was decided about before."""
+def data_went_back(tree: Path, version: Version) -> bool:
+    """Whether the data went back to an earlier state, whose version was decided before."""
     newest = versions.latest(store.client(tree), version.name)
     later = newest is not None and newest.number > version.number
     return later and versions.PRODUCTION not in version.aliases

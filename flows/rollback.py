@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import enter_checkout, remote, signed
+from flows.tasks import decided_by, enter_checkout, retried_task
 from resnet import params
 from resnet.registry.promotion import promotion
 
@@ -17,21 +17,21 @@ def rollback(
     author: str | None = None,
     model: str | None = None,
 ) -> State[None]:
-    """Put the version that was in production before, or a named one, back.
+    """Put the previous production version, or a named one, back into production.
 
     Args:
-        reason: Why, for those who come later.
-        to: A version's number, or an alias; the one before where nothing is given.
-        author: Who decides. The history names the worker's account as well, which it knows itself.
-        model: The registered model; params.yaml's where nothing is given.
+        reason: The reason, which the history records.
+        to: The rollback target, a version's number or an alias; by default the previous one.
+        author: Who decides. The history records the worker's account as well.
+        model: The registered model; by default the one of params.yaml's data set.
     """
     root = enter_checkout()
-    event = remote(promotion.rollback, "rollback")(
+    event = retried_task(promotion.rollback, "rollback")(
         root,
         model or params.load(root).model_name,
         reason=reason,
         to=to,
-        who=signed(author),
+        who=decided_by(author),
         flow_run=str(flow_run.id),
     )
     return Completed(message=str(event))

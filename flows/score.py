@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import enter_checkout, run_command, step
+from flows.tasks import enter_checkout, plain_task, run_command
 from resnet import params
 
 
@@ -23,11 +23,11 @@ def score(
         source: a folder of images, or a parquet file with a column `image`.
         out: the parquet file to write; relative paths are relative to the checkout.
         version: a number or an alias.
-        model: the registered model; params.yaml's where nothing is given.
+        model: the registered model; by default the one of params.yaml's data set.
     """
     root = enter_checkout()
     name = model or params.load(root).model_name
-    words = ["predict", str(source), "--out", str(out), "--version", str(version), "--model", name]
-    words += ["--flow-run", str(flow_run.id)]
-    lines = step(run_command, "predict")(words, root)
+    command = ["predict", str(source), "--out", str(out), "--version", str(version)]
+    command += ["--model", name, "--flow-run", str(flow_run.id)]
+    lines = plain_task(run_command, "predict")(command, root)
     return Completed(message="\n".join(lines))

@@ -1,4 +1,4 @@
-"""Start the `retrain` flow from a shell: which server records it, and with which data."""
+"""Start the `retrain` flow from a shell: on which server, and with which data."""
 
 import os
 from collections.abc import Iterator
@@ -15,12 +15,11 @@ from resnet.system import addresses
 def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in: bool) -> None:
     """Run the flow in this process and print its result. Raises what the flow raised.
 
-    With `or_stand_in`, the generated data set takes the place of CIFAR-10 where that cannot be had,
-    and the first line and the last say so. Raises PipelineError for parameters that are wrong,
-    before anything is started.
+    With `or_stand_in`, the generated data set is used if CIFAR-10 is not available, and the first
+    line and the last say so. Raises PipelineError for invalid parameters, before anything starts.
     """
-    chosen = params.check(params.merge(params.read(root), root, preset, overrides))
-    notice = stand_in.notice(root, chosen) if or_stand_in else None
+    parameters = params.check(params.merge(params.read(root), root, preset, overrides))
+    notice = stand_in.notice(root, parameters) if or_stand_in else None
     if notice:
         print(notice)
         overrides = [*overrides, stand_in.OVERRIDE]
@@ -36,15 +35,15 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in
 
 @contextmanager
 def _server(root: Path) -> Iterator[str]:
-    """The address of the user's server, else the project's, else of one for the time of the block.
+    """The address of the user's server, else the project's, else of one that lives for the block.
 
-    Raises PipelineError where the user has named a server that does not answer.
+    Raises PipelineError if the user has named a server that does not answer.
     """
-    running = addresses.running_prefect()
-    if running:
-        yield running
+    address = addresses.running_prefect()
+    if address:
+        yield address
         return
-    print("no Prefect server is up: starting one for the time of this run")
+    print("no Prefect server is running: starting one for this run")
     with servers.prefect_server(root, addresses.free_port(), meanwhile=_flow) as api:
         try:
             yield api
@@ -61,9 +60,9 @@ def _flow(api: str) -> Any:
 
 
 def _flush() -> None:
-    """Send what Prefect has not sent yet, while there is a server to take it.
+    """Send what Prefect has not sent yet, while there is a server to receive it.
 
-    Prefect would do so at the process's end, and wait a minute for a server that is gone.
+    Prefect would do so when the process ends, and wait a minute for a server that is gone.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

@@ -26,13 +26,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def step(function: Callable[P, R], name: str) -> Task[P, R]:
-    """`function` as a task that is never cached and never repeated by itself."""
+def plain_task(function: Callable[P, R], name: str) -> Task[P, R]:
+    """`function` as a task that is neither cached nor retried."""
     return Task(function, name=name, cache_policy=NO_CACHE)
 
 
-def remote(function: Callable[P, R], name: str) -> Task[P, R]:
-    """`function` as a task that is repeated while a server does not answer: that can heal."""
+def retried_task(function: Callable[P, R], name: str) -> Task[P, R]:
+    """`function` as a task that is retried while a server does not answer: that can heal."""
     return Task(
         function,
         name=name,
@@ -49,13 +49,13 @@ def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 
 def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
     """Bring the outputs of every stage up to date, a task each. Raises StageError."""
-    todo = step(find_changed, "status")(tree, lock_seconds)
+    changed = plain_task(find_changed, "status")(tree, lock_seconds)
     outcomes: list[stages.Outcome] = []
     for stage in dvc_yaml.stages(tree):
-        if stage in todo or any(before.action != "skipped" for before in outcomes):
-            outcomes.append(step(run_stage, stage)(stage, tree, lock_seconds))
+        if stage in changed or any(outcome.action != "skipped" for outcome in outcomes):
+            outcomes.append(plain_task(run_stage, stage)(stage, tree, lock_seconds))
         else:
-            outcomes.append(step(skip_stage, stage)(stage, tree))
+            outcomes.append(plain_task(skip_stage, stage)(stage, tree))
     return outcomes
 
 
@@ -67,13 +67,13 @@ def find_changed(tree: Path, lock_seconds: float) -> set[str]:
 
 def run_stage(stage: str, tree: Path, lock_seconds: float) -> stages.Outcome:
     """Let DVC reproduce one stage in `tree`."""
-    outcome = stages.run(stage, tree, lock_seconds, follow(stage))
+    outcome = stages.run(stage, tree, lock_seconds, progress_logger(stage))
     get_run_logger().info("%s", outcome)
     return outcome
 
 
 def skip_stage(stage: str, tree: Path) -> stages.Outcome:
-    """Say why a stage has nothing to do."""
+    """Log why a stage has nothing to do."""
     outcome = stages.skipped(stage, tree)
     get_run_logger().info("%s", outcome)
     return outcome
@@ -84,25 +84,25 @@ def run_command(words: list[str], tree: Path) -> list[str]:
 
     Raises PipelineError with the command's own error.
     """
-    return command.run(words, tree, follow(words[0]))
+    return command.run(words, tree, progress_logger(words[0]))
 
 
-def follow(name: str) -> Callable[[str], None]:
-    """A function that logs each line it is given, and moves a progress artifact with it."""
+def progress_logger(name: str) -> Callable[[str], None]:
+    """A function that logs each line it is given, and updates a progress artifact by it."""
     logger = get_run_logger()
     artifacts: dict[str, UUID] = {}
 
-    def say(line: str) -> None:
+    def log_line(line: str) -> None:
         logger.info("%s", line)
-        found = progress.fraction(line)
-        if found is None:
+        job_and_share = progress.fraction(line)
+        if job_and_share is None:
             return
         try:
-            _show_progress(name, *found, line, artifacts)
+            _show_progress(name, *job_and_share, line, artifacts)
         except HTTPError as error:  # a server that went away must not end hours of training
             logger.warning("Prefect's server does not show the progress: %s", error)
 
-    return say
+    return log_line
 
 
 def _show_progress(
@@ -112,22 +112,22 @@ def _show_progress(
         created = create_progress_artifact(
             progress=0.0, key=f"{name}-progress", description=f"{name}: {job}"
         )
-        assert isinstance(created, UUID)  # noqa: S101  (as it is outside of coroutines)
+        assert isinstance(created, UUID)  # noqa: S101  (outside of coroutines it always is)
         artifacts[job] = created
     update_progress_artifact(artifacts[job], progress=100 * share, description=line)
 
 
-def signed(author: str | None) -> str:
+def decided_by(author: str | None) -> str:
     """Who decides, for the ledger: the author as given, and the worker's account."""
     worker = processes.actor()
     return f"{author} (through {worker})" if author else worker
 
 
 def enter_checkout() -> Path:
-    """Make this process work in the checkout around it, with its environment and MLflow store.
+    """The root of the checkout around this process, which now works there, with its MLflow store.
 
-    From now on Prefect logs a PipelineError as its message, without a traceback, and what `resnet`
-    logs with the run that it belongs to.
+    From now on Prefect logs a PipelineError as its message alone, without a traceback, and takes
+    what `resnet` logs into the log of the run that it belongs to.
     """
     for handler in logging.getLogger("prefect.extra").handlers:
         logging.getLogger("resnet").addHandler(handler)  # as PREFECT_LOGGING_EXTRA_LOGGERS does

@@ -1,5 +1,6 @@
-"""Notice new data, and tell Prefect: the trigger in prefect.yaml then starts a training."""
+"""Notice new data, and emit an event: the trigger in prefect.yaml then starts a training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -8,7 +9,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 from prefect.variables import Variable
 
-from flows.tasks import enter_checkout, follow, remote, step
+from flows.tasks import enter_checkout, plain_task, progress_logger, retried_task
 from resnet import params
 from resnet.data import arrivals
 from resnet.data.arrivals import Sources, Tracked
@@ -20,46 +21,47 @@ EVENT = "resnet.data.changed"
 
 @flow(name="watch-data")
 def watch_data() -> State[None]:
-    """Put new batches of images under DVC, and emit an event where the data are new.
+    """Put new batches of images under DVC, and emit an event if the data are new.
 
-    They are where no version was trained on them yet and no event told of them: images in
-    paths.extra that were added, changed or taken away, here or by git, and a data set that is
-    published with other files. While a batch is being written nothing is told, for no training
-    takes half of one. A training that fails is not started again; the next one by schedule or by
-    hand takes them. The run fails, after all else, where DVC does not take a batch.
+    They are new if no version was trained on them and no event has reported them: images in
+    paths.extra that were added, changed or removed, here or by git, and a data set that is
+    published with other files. While a batch is still being written nothing is reported, for no
+    training takes half of one. A failed training is not started again; the next one by schedule or
+    by hand takes the data. The run fails, after everything else, if DVC refuses a batch.
     """
     root = enter_checkout()
-    chosen = params.load(root)
-    trained = Sources.of(remote(versions.newest_profile, "look up")(root, chosen.model_name))
-    found = step(track, "track")(root, chosen, trained)
-    name, message = _tell(chosen, Sources.here(root, chosen), trained, found)
-    if found.refused:
-        raise PipelineError("\n".join([*found.refused, message]))
-    return Completed(name=name, message="\n".join([message, *found.left_out]))
+    parameters = params.load(root)
+    profile = retried_task(versions.newest_profile, "look up")(root, parameters.model_name)
+    trained = Sources.of(profile)
+    batches = plain_task(track, "track")(root, parameters, trained)
+    here = Sources.here(root, parameters)
+    name, message = _report(parameters.model_name, here, trained, batches.growing)
+    if batches.refused:
+        raise PipelineError("\n".join([*batches.refused, message]))
+    return Completed(name=name, message="\n".join([message, *batches.left_out]))
 
 
-def track(root: Path, chosen: params.Params, trained: Sources) -> Tracked:
-    """Put what is new and whole under DVC."""
-    return arrivals.track(root, chosen, trained, follow("track"))
+def track(root: Path, parameters: params.Params, trained: Sources) -> Tracked:
+    """Put what is new and completely written under DVC."""
+    return arrivals.track(root, parameters, trained, progress_logger("track"))
 
 
-def _tell(
-    chosen: params.Params, here: Sources, trained: Sources, found: Tracked
-) -> tuple[str, str]:
-    """Tell of what is new, where anything is; the name and the message of the run's last state."""
+def _report(model: str, here: Sources, trained: Sources, growing: Sequence[str]) -> tuple[str, str]:
+    """Emit an event if anything is new. The name and the message of the run's last state.
+
+    `growing` are the batches that are still being written.
+    """
     change = here.since(trained)
-    if found.growing:
-        return "Waiting", f"until {', '.join(found.growing)} is whole"
+    if growing:
+        verb = "is" if len(growing) == 1 else "are"
+        return "Waiting", f"{', '.join(growing)} {verb} still being written"
     if change is None:
-        return "Unchanged", "nothing is new to the newest version"
+        return "Unchanged", "nothing is new since the newest version"
     # Prefect's variables have names of this form, and hold five kilobytes: room for the hash alone.
-    variable = f"{chosen.model_name}-sources".replace("-", "_")
+    variable = f"{model}-sources".replace("-", "_")
     if Variable.get(variable) == here.hash:
-        return "Unchanged", f"{change}: an event told so before"
-    resource = {
-        "prefect.resource.id": f"resnet.data.{chosen.model_name}",
-        "prefect.resource.name": chosen.model_name,
-    }
+        return "Unchanged", f"{change}: an event has already reported this"
+    resource = {"prefect.resource.id": f"resnet.data.{model}", "prefect.resource.name": model}
     event = emit_event(EVENT, resource, payload={"change": change, "sources": here.as_dict()})
     if event is None:
         raise UnreachableError(f"{change}: no event could be emitted; the next run tries again")

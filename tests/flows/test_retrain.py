@@ -1,46 +1,100 @@
 """What the main flow decides by itself; all of it runs end to end elsewhere."""
 
-import logging
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from flows import report, retrain
-from resnet import params
+from resnet.registry.gate.verdict import Verdict
+from resnet.registry.ledger.event import Event
+from resnet.registry.promotion.promotion import Decision
+from resnet.registry.promotion.request import Request
 from resnet.registry.promotion.smoke_test import must_be_whole, must_work
 from resnet.registry.promotion.status import Status
-from resnet.registry.tracking import publish
 from resnet.registry.versions import Version
-from tests.support import REPOSITORY
+
+VERSION = Version("net", 1, "", "", "", "", "", ())
+NOTHING = Status(None, evaluated=False, decided=False)
+UNDECIDED = Status(VERSION, evaluated=True, decided=False)
+DECIDED = Status(VERSION, evaluated=True, decided=True)
+PROBLEM = "production names version 1, the ledger names 2"
 
 
 @pytest.mark.parametrize(
-    ("known", "promote", "checks"),
+    ("before", "after", "promote", "went_back", "check"),
     [
-        (False, "if-better", [must_be_whole]),
-        (True, "if-better", [must_work]),
-        (False, "never", []),
-        (True, "never", []),
+        (NOTHING, UNDECIDED, "if-better", False, must_be_whole),
+        (UNDECIDED, UNDECIDED, "if-better", False, must_work),
+        (UNDECIDED, UNDECIDED, "ask", False, must_work),
+        (NOTHING, UNDECIDED, "never", False, None),
+        (UNDECIDED, UNDECIDED, "never", False, None),
+        (DECIDED, DECIDED, "if-better", False, None),
+        (DECIDED, DECIDED, "if-better", True, must_work),
+        (DECIDED, DECIDED, "never", True, None),
     ],
 )
 def test_a_version_is_decided_about_unless_that_is_unwanted_and_loaded_unless_it_has_just_been(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    known: bool,
+    before: Status,
+    after: Status,
     promote: retrain.Promote,
-    checks: list[object],
+    went_back: bool,
+    check: object,
 ) -> None:
-    version = Version("net", 1, "", "", "", "", "", ())
-    made = Status(version, evaluated=True, decided=False)
-    looks = iter([made] if known else [Status(None, evaluated=False, decided=False), made])
-    found: list[object] = []
-    monkeypatch.setattr(retrain, "remote", lambda function, name: function)
-    monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
-    monkeypatch.setattr(publish, "status", lambda chosen, tree: next(looks))
-    monkeypatch.setattr(retrain, "data_change", lambda tree, chosen: None)
-    monkeypatch.setattr(retrain, "run_publish", lambda tree, cause: None)
-    monkeypatch.setattr(retrain, "_decide", lambda *words: found.append(words[-1]))
-    monkeypatch.setattr(report, "show", lambda *words: None)
-    chosen = params.load(REPOSITORY)
-    retrain._register(tmp_path, chosen, promote, None, [])
-    assert found == checks
+    assert retrain.check_before_decision(before, after, promote, went_back) is check
+
+
+def event(action: str) -> Event:
+    return Event(action, "net", 1, {}, "ann@host", "why", expires="2026-02-02T03:04", id="e")  # type: ignore[arg-type]
+
+
+OPEN = Request(event("request"), "open", None)
+EXPIRED = Request(event("request"), "expired", None)
+VERDICT = Verdict("net", 1, None, "key", (), "", "", "", 1, {}, None, None)
+PROMOTED = Decision(VERSION, True, VERDICT, event("promote"))
+REFUSED = Decision(VERSION, False, VERDICT, event("refuse"))
+ASKED = Decision(VERSION, False, VERDICT, event("request"), OPEN)
+ANSWERS = report.answers(OPEN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "decision", "name", "lines"),
+    [
+        (NOTHING, UNDECIDED, PROMOTED, "Completed", [str(PROMOTED)]),
+        (UNDECIDED, UNDECIDED, REFUSED, "Completed", [str(REFUSED)]),
+        (NOTHING, UNDECIDED, ASKED, "Awaiting approval", [str(ASKED), ANSWERS]),
+        (NOTHING, UNDECIDED, None, "Completed", [f"{VERSION} is registered"]),
+        (DECIDED, DECIDED, None, "Up to date", [f"{VERSION} is registered: nothing to do"]),
+        (
+            replace(DECIDED, request=OPEN),
+            replace(DECIDED, request=OPEN),
+            None,
+            "Up to date",
+            [str(OPEN), ANSWERS],
+        ),
+        (
+            replace(DECIDED, request=EXPIRED),
+            replace(DECIDED, request=EXPIRED),
+            None,
+            "Up to date",
+            [str(EXPIRED)],
+        ),
+        (
+            replace(DECIDED, problems=(PROBLEM,)),
+            replace(DECIDED, problems=(PROBLEM,)),
+            None,
+            "Up to date",
+            [f"{VERSION} is registered: nothing to do", f"warning: {PROBLEM}"],
+        ),
+        (
+            NOTHING,
+            replace(UNDECIDED, problems=(PROBLEM,)),
+            PROMOTED,
+            "Completed",
+            [str(PROMOTED)],
+        ),
+    ],
+)
+def test_the_run_ends_with_its_result_how_to_answer_a_request_and_problems_that_nobody_settled(
+    before: Status, after: Status, decision: Decision | None, name: str, lines: list[str]
+) -> None:
+    assert retrain.outcome(before, after, decision) == (name, "\n".join(lines))

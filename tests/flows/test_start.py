@@ -10,36 +10,36 @@ from resnet.data import stand_in
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY
 
-TOLD = "CIFAR-10 cannot be had"
+NOTICE = "CIFAR-10 is not available"
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """What the flow was started with; its result is 'done', or an error for the preset `fast`."""
-    found: list[dict[str, object]] = []
+    calls: list[dict[str, object]] = []
 
     def retrain(**parameters: object) -> object:
-        found.append(parameters)
+        calls.append(parameters)
         failure = PipelineError("fetch: no") if parameters["preset"] == "fast" else None
         return SimpleNamespace(message="done", result=lambda raise_on_failure: failure)
 
-    monkeypatch.setattr(stand_in, "notice", lambda *words: TOLD)
+    monkeypatch.setattr(stand_in, "notice", lambda *words: NOTICE)
     monkeypatch.setattr(start, "_server", lambda root: nullcontext("http://127.0.0.1:9/api"))
     monkeypatch.setattr(start, "_flow", lambda api: retrain)
-    return found
+    return calls
 
 
-@pytest.mark.parametrize(("or_stand_in", "more"), [(False, []), (True, [stand_in.OVERRIDE])])
-def test_the_stand_in_takes_the_place_of_cifar10_only_where_that_was_asked_for(
+@pytest.mark.parametrize(("or_stand_in", "added"), [(False, []), (True, [stand_in.OVERRIDE])])
+def test_the_stand_in_replaces_cifar10_only_if_that_was_asked_for(
     started: list[dict[str, object]],
     capsys: pytest.CaptureFixture[str],
     or_stand_in: bool,
-    more: list[str],
+    added: list[str],
 ) -> None:
     start.run(REPOSITORY, "smoke", ["train.seed=1"], "never", or_stand_in)
-    parameters = {"preset": "smoke", "overrides": ["train.seed=1", *more], "promote": "never"}
+    parameters = {"preset": "smoke", "overrides": ["train.seed=1", *added], "promote": "never"}
     assert started == [{**parameters, "return_state": True}]
-    lines = [TOLD, "done", TOLD] if or_stand_in else ["done"]
+    lines = [NOTICE, "done", NOTICE] if or_stand_in else ["done"]
     assert capsys.readouterr().out.splitlines() == lines
 
 
@@ -53,17 +53,17 @@ def test_what_fails_in_the_flow_fails_the_command(
 
 
 @pytest.mark.parametrize(
-    ("preset", "override", "wrong"),
+    ("preset", "override", "message"),
     [
         ("slow", "train.seed=1", "no preset 'slow'"),
         ("quick", "train.epoch=1", "train.epoch"),
         ("quick", "train.seed=one", "train.seed"),
     ],
 )
-def test_wrong_parameters_are_told_before_anything_starts(
-    monkeypatch: pytest.MonkeyPatch, preset: str, override: str, wrong: str
+def test_invalid_parameters_are_reported_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, preset: str, override: str, message: str
 ) -> None:
     monkeypatch.delattr(start, "_server")
     monkeypatch.delattr(start, "_flow")
-    with pytest.raises(PipelineError, match=wrong):
+    with pytest.raises(PipelineError, match=message):
         start.run(REPOSITORY, preset, [override], "never", or_stand_in=False)

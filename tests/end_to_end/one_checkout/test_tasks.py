@@ -7,7 +7,7 @@ import sys
 FLOW = """
 import json
 from prefect import flow
-from flows.tasks import remote
+from flows.tasks import retried_task
 from resnet.errors import PipelineError, UnreachableError
 
 calls = {}
@@ -20,7 +20,7 @@ def fail(error):
 
 @flow
 def once(error):
-    return remote(fail, "fail").with_options(retry_delay_seconds=0)(error)
+    return retried_task(fail, "fail").with_options(retry_delay_seconds=0)(error)
 
 states = [once(error, return_state=True) for error in (UnreachableError, PipelineError, KeyError)]
 print(json.dumps([calls, [state.name for state in states]]))

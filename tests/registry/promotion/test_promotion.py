@@ -357,10 +357,10 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
         return real(root, verdict, **words)
 
     monkeypatch.setattr(promotion, "promote", interrupted)
-    monkeypatch.setattr(retrain, "remote", lambda function, name: function)
+    monkeypatch.setattr(retrain, "retried_task", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
     words = made_store, chosen, version, "if-better", "a test", check
-    assert retrain._until_settled(partial(retrain._decide, *words)).promoted
+    assert retrain._retry_if_moved(partial(retrain._decide, *words)).promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine
