@@ -22,7 +22,7 @@ test: .venv/installed  ## the tests
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 20
 
 soak: .venv/installed  ## kill trainings at random, KILLS times, and each move of an alias at every write
-	@$(BIN)/pytest tests/end_to_end/soak.py tests/registry/test_kill.py \
+	@$(BIN)/pytest tests/end_to_end/soak.py tests/registry/promotion/test_kill.py \
 		--kills $(KILLS) --seed $(SEED) --every-write
 
 check: .venv/installed  ## formatting, lint, types, who may import whom
@@ -54,7 +54,7 @@ clean:  ## caches and what failed runs left; never the registry, DVC's cache or 
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
 	@find resnet flows tests -name __pycache__ -prune -exec rm -rf {} +
 	@! test -x $(BIN)/python || $(BIN)/python -c \
-		"from pathlib import Path; from resnet import worktree; worktree.remove_left_over(Path())"
+		"from pathlib import Path; from resnet.checkout import worktree; worktree.remove_left_over(Path())"
 
 # What `bench` measures itself against. Without it the table has gaps, and `bench` ends with an error.
 .state/torch/installed:
