@@ -1,8 +1,8 @@
 """The `resnet` command: parse, call one function, print what it returns.
 
-Exit codes: 0 success; 1 the world is wrong, with one message; 2 wrong usage; 75 training was told
-to end, and goes on when it is called again. Each command imports what it needs when it runs, so
-that `resnet --help` answers at once.
+Exit codes: 0 success; 1 an expected error (missing file, bad parameters, no server), with one
+message; 2 wrong usage; 75 training was interrupted, and resumes when it is run again. Each command
+imports what it needs when it runs, so that `resnet --help` answers at once.
 """
 
 import argparse
@@ -20,23 +20,23 @@ from resnet.cli import children, pipeline, registry
 from resnet.errors import PipelineError, StoppedError
 from resnet.system.termination import SIGNALS, Stop
 
-STOPPED = 75  # told to end, and what was done is kept: EX_TEMPFAIL of sysexits.h
-# New objects between two searches for garbage. By itself Python makes one after 700 (from 3.13 on,
-# 2,000), and so hundreds while it imports TensorFlow, where there is none to find.
-SEARCHED_AFTER = 10_000
+STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sysexits.h
+# New objects between two garbage collections. Python's default is 700 (from 3.13 on, 2,000), which
+# makes hundreds of collections while it imports TensorFlow, where there is no garbage to find.
+GC_THRESHOLD = 10_000
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
-    parent = os.getppid()  # now: what is loaded later takes seconds, in which it may end
-    gc.set_threshold(SEARCHED_AFTER)
+    parent = os.getppid()  # now: imports take seconds, in which it may end
+    gc.set_threshold(GC_THRESHOLD)
     try:
-        with ExitStack() as ended:
-            with _held_back():
+        with ExitStack() as stack:
+            with _signals_blocked():
                 arguments = _parser().parse_args(words)
-                signal.signal(signal.SIGTERM, _terminated)
+                signal.signal(signal.SIGTERM, _exit_on_sigterm)
                 if arguments.resumes:
-                    arguments.stop = ended.enter_context(Stop(parent))
+                    arguments.stop = stack.enter_context(Stop(parent))
             arguments.here = Path.cwd()  # relative paths are the user's, not the checkout's
             root = project.find_root()
             project.enter(root)
@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except StoppedError as error:
         print(f"error: {error}", file=sys.stderr)
         for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # told twice, it ends no sooner
+            signal.signal(number, signal.SIG_IGN)  # a second signal ends it no sooner
         return STOPPED
     except PipelineError as error:
         if arguments.debug:
@@ -55,13 +55,13 @@ def main(words: Sequence[str] | None = None) -> int:
         print("error: interrupted", file=sys.stderr)
         return 1
     finally:
-        gc.freeze()  # or the interpreter looks for garbage in all of TensorFlow before it ends
+        gc.freeze()  # or the interpreter collects garbage in all of TensorFlow before it exits
     return code or 0
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
-    """Let signals wait for the end of the block: then it is known what they mean."""
+def _signals_blocked() -> Iterator[None]:
+    """Defer signals to the end of the block: only then is it known how to handle them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -69,8 +69,8 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
-    """Leave by an exception, so that servers and stages are ended on the way."""
+def _exit_on_sigterm(number: int, frame: object) -> NoReturn:
+    """Exit by an exception, so that servers and stages are ended on the way."""
     raise SystemExit(128 + number)
 
 

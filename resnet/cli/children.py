@@ -1,6 +1,6 @@
-"""Commands for child processes of `resnet promote` and its like: what loads TensorFlow.
+"""Commands for child processes of `resnet promote` and others: what loads TensorFlow.
 
-They have no help text, and so are not listed.
+They have no help text, so `resnet --help` does not list them.
 """
 
 import argparse
@@ -32,11 +32,13 @@ def _rescore(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.model import backend
 
-    chosen = params.load(root)
+    parameters = params.load(root)
     backend.select("tensorflow", "cpu")
     from resnet.registry.gate.rescore import rescore
 
-    rescore(arguments.model, arguments.out, arguments.test_hash, chosen.evaluate, chosen.paths)
+    rescore(
+        arguments.model, arguments.out, arguments.test_hash, parameters.evaluate, parameters.paths
+    )
 
 
 def _probe(root: Path, arguments: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """How a command of `resnet` is added to its parser."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,15 @@ Function = Callable[[Path, argparse.Namespace], int | None]
 
 
 def command(
-    commands: Commands, name: str, function: Function, text: str
+    commands: Commands,
+    name: str,
+    function: Function,
+    text: str,
+    parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
-    """Add the command `name`; its parser, for the arguments."""
-    added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    added.set_defaults(command=function)
-    return added
+    """Add the command `name`, with the arguments of `parents`; its parser, for more of them."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, parents=parents
+    )
+    parser.set_defaults(command=function)
+    return parser

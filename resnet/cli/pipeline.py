@@ -1,4 +1,4 @@
-"""Commands that run the pipeline: the whole of it, a stage, and what stands around it."""
+"""Commands that run the pipeline, a stage of it, or what is around it: checks and servers."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from resnet.cli.command import Commands, command
 
 def add(commands: Commands) -> None:
     """Add them to the parser."""
-    run = command(commands, "run", _run, "the whole pipeline, as a Prefect flow run")
+    run = command(commands, "run", _run, "run the whole pipeline as a Prefect flow run")
     run.add_argument("--preset", default="quick", help="presets/NAME.yaml; quick is params.yaml")
     run.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="such as train.epochs=3"
@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
         "--promote",
         choices=["if-better", "ask", "never"],
         default="if-better",
-        help="ask: what passes the gate waits for 'resnet approve'",
+        help="ask: a version that passes the gate waits for 'resnet approve'",
     )
     run.add_argument(
         "--or-stand-in",
@@ -28,19 +28,17 @@ def add(commands: Commands) -> None:
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
         ("ingest", _ingest, "stage: check, split and profile the images"),
-        ("annotate", _annotate, "stage: get what is known of the test images"),
+        ("annotate", _annotate, "stage: get the annotations of the test images"),
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
-        ("doctor", _doctor, "look for the known traps, and say what to do about each"),
-        ("deploy", _deploy, "the deployments of prefect.yaml onto the running server"),
-        ("ui", _ui, "Prefect's and MLflow's servers on loopback, until interrupted"),
+        ("doctor", _doctor, "check the installation for known problems"),
+        ("deploy", _deploy, "put the deployments of prefect.yaml on the running server"),
+        ("ui", _ui, "run Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
-        added = command(commands, name, function, text)
-        added.set_defaults(resumes=name == "train")
-    publish = command(
-        commands, "publish", _publish, "register what the stages made as a run and a version"
-    )
-    publish.add_argument("--cause", help="what caused the training, for the version's tag")
+        command(commands, name, function, text).set_defaults(resumes=name == "train")
+    text = "register the outputs of the stages as a run and a version"
+    publish = command(commands, "publish", _publish, text)
+    publish.add_argument("--cause", help="why the model was trained, a tag of the version")
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> None:
@@ -59,60 +57,60 @@ def _fetch(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.data.fetch import fetch
 
-    chosen = params.load(root)
-    fetch(chosen.data, chosen.paths, chosen.runtime)
+    parameters = params.load(root)
+    fetch(parameters.data, parameters.paths, parameters.runtime)
 
 
 def _ingest(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.data.ingest import ingest
 
-    chosen = params.load(root)
-    ingest(chosen.data, chosen.paths)
+    parameters = params.load(root)
+    ingest(parameters.data, parameters.paths)
 
 
 def _annotate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.data.sets.annotations import annotate
 
-    chosen = params.load(root)
-    names, folder = chosen.evaluate.annotations, chosen.paths.annotations
-    annotate(names, chosen.data.dataset, folder, chosen.runtime)
+    parameters = params.load(root)
+    names, folder = parameters.evaluate.annotations, parameters.paths.annotations
+    annotate(names, parameters.data.dataset, folder, parameters.runtime)
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.training import train
 
-    chosen = params.load(root)
+    parameters = params.load(root)
     callback = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
         from resnet.registry.tracking.live_run import LiveRun
 
-        callback = LiveRun(root, chosen)
-    train.run(chosen, root, callback, arguments.stop)
+        callback = LiveRun(root, parameters)
+    train.run(parameters, root, callback, arguments.stop)
 
 
 def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.model import backend
 
-    chosen = params.load(root)
-    backend.select(chosen.train.backend, chosen.train.device)
+    parameters = params.load(root)
+    backend.select(parameters.train.backend, parameters.train.device)
     from resnet.evaluation.evaluate import evaluate
 
-    evaluate(chosen.evaluate, chosen.paths)
+    evaluate(parameters.evaluate, parameters.paths)
 
 
 def _publish(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.model import backend
 
-    chosen = params.load(root)
+    parameters = params.load(root)
     backend.select("tensorflow", "cpu")
     from resnet.registry.tracking.publish import publish
 
-    print(publish(chosen, root, arguments.cause))
+    print(publish(parameters, root, arguments.cause))
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:

@@ -1,90 +1,120 @@
-"""Commands about registered versions: what they are, where they go, who said so."""
+"""Commands about registered versions: what they are, which is in production, who decided so."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from resnet.cli.command import Commands, command
 
 A_VERSION = "a number, or an alias such as candidate"
 
 
+class _Options(NamedTuple):
+    """Arguments that several commands have, as argparse's parents."""
+
+    version: argparse.ArgumentParser  # which version the command is about
+    served: argparse.ArgumentParser  # the same, as an option: production by default
+    reason: argparse.ArgumentParser
+    model: argparse.ArgumentParser
+
+
 def add(commands: Commands) -> None:
     """Add them to the parser."""
-    promote = command(
-        commands, "promote", _promote, "put a version into production, if the gate lets it"
+    options = _Options(*(argparse.ArgumentParser(add_help=False) for _ in _Options._fields))
+    options.version.add_argument("version", help=A_VERSION)
+    options.served.add_argument(
+        "--version", default="production", help=f"{A_VERSION}; default: %(default)s"
     )
-    promote.add_argument("--force", action="store_true", help="against the gate; it is recorded")
-    approve = command(
-        commands, "approve", _approve, "answer a request: put the version into production"
+    options.reason.add_argument("--reason", required=True, help="why; the history records it")
+    options.model.add_argument(
+        "--model", metavar="NAME", help="registered model; default: the one of params.yaml's data"
     )
-    reject = command(commands, "reject", _reject, "answer a request: leave production as it is")
-    for decided in (promote, approve, reject):
-        decided.add_argument("version", help=A_VERSION)
+    _add_moves(commands, options)
+    _add_records(commands, options)
+    _add_scoring(commands, options)
 
-    rollback = command(
-        commands, "rollback", _rollback, "put the version before back into production"
-    )
-    rollback.add_argument("--to", metavar="VERSION", help="this version; default: the one before")
-    for reasoned in (promote, approve, reject, rollback):
-        reasoned.add_argument("--reason", required=True)
 
-    history = command(commands, "history", _history, "who moved what into production, when and why")
+def _add_moves(commands: Commands, options: _Options) -> None:
+    """Commands that decide which version is in production."""
+    decision = [options.version, options.reason, options.model]
+    text = "put a version into production if the gate lets it"
+    promote = command(commands, "promote", _promote, text, decision)
+    promote.add_argument(
+        "--force", action="store_true", help="promote against the gate; the history records it"
+    )
+    text = "answer a request: put the version into production"
+    command(commands, "approve", _approve, text, decision)
+    text = "answer a request: leave production as it is"
+    command(commands, "reject", _reject, text, decision)
+    text = "put the previous production version back into production"
+    rollback = command(commands, "rollback", _rollback, text, [options.reason, options.model])
+    rollback.add_argument(
+        "--to", metavar="VERSION", help="rollback target; default: the previous production version"
+    )
+
+
+def _add_records(commands: Commands, options: _Options) -> None:
+    """Commands about what the registry holds: its ledger, its claims, its files."""
+    text = "who moved what into production, when and why"
+    history = command(commands, "history", _history, text, [options.model])
     history.add_argument("--json", action="store_true", help="as JSON lines")
 
-    reconcile = command(
-        commands, "reconcile", _reconcile, "finish or undo what a crash left of a move"
-    )
+    text = "recover interrupted moves, and restore aliases that were changed outside the ledger"
+    reconcile = command(commands, "reconcile", _reconcile, text, [options.model])
     reconcile.add_argument(
         "--accept",
         action="store_true",
-        help="record a move behind the ledger's back; default: undo it",
+        help="record a change outside the ledger; default: undo it",
     )
-    reconcile.add_argument("--reason", default="", help="needed with --accept")
+    reconcile.add_argument("--reason", default="", help="required with --accept")
 
-    verify = command(
-        commands, "verify", _verify, "rebuild a version from the registry, check every claim"
+    text = "rebuild a version from the registry and check every claim"
+    verify = command(commands, "verify", _verify, text, [options.version, options.model])
+    verify.add_argument(
+        "--retrain", action="store_true", help="train it again as well, and compare the bits"
     )
-    verify.add_argument("version", help=A_VERSION)
-    verify.add_argument("--retrain", action="store_true", help="train it again; compare the bits")
 
-    prune = command(commands, "prune", _prune, "list what no alias, event or tag holds; remove it")
+    text = "list what no alias, event or tag references; with --delete, remove it"
+    prune = command(commands, "prune", _prune, text, [options.model])
     prune.add_argument("--delete", action="store_true", help="remove it; default: only list it")
     prune.add_argument(
-        "--days", type=float, default=7.0, help="keep what is younger; default: %(default)g"
+        "--days", type=float, default=7.0, help="keep what is newer; default: %(default)g"
     )
 
-    card = command(commands, "card", _card, "draw the page that says what a version is")
-    card.add_argument("version", help=A_VERSION)
+    text = "render the model card, the page about a version"
+    card = command(commands, "card", _card, text, [options.version, options.model])
     card.add_argument("--out", metavar="FILE", type=Path, help="write it to this file as well")
 
-    predict = command(commands, "predict", _predict, "classify images with a registered version")
-    predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
-    predict.add_argument("--version", default="production", help=A_VERSION)
-    predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="parquet")
 
+def _add_scoring(commands: Commands, options: _Options) -> None:
+    """Commands that score images with a version, and watch what it has scored."""
+    served = [options.served, options.model]
+    text = "classify images with a registered version"
+    predict = command(commands, "predict", _predict, text, served)
+    predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
+    predict.add_argument(
+        "--out",
+        type=Path,
+        default=Path("predictions.parquet"),
+        help="parquet file to write; default: %(default)s",
+    )
     predict.add_argument(
         "--no-record",
         dest="record",
         action="store_false",
-        help="leave no record of the batch in the registry",
+        help="do not record the batch in the registry",
     )
     predict.add_argument("--flow-run", help=argparse.SUPPRESS)
 
-    monitor = command(
-        commands, "monitor", _monitor, "compare the last scored batches with what a version knows"
-    )
-    monitor.add_argument("--version", default="production", help=A_VERSION)
+    text = "compare the last scored batches with the version's reference data"
+    monitor = command(commands, "monitor", _monitor, text, served)
     monitor.add_argument(
         "--batches", type=int, metavar="N", help="the last N; default: params.yaml's"
     )
-    monitor.add_argument("--out", type=Path, metavar="FILE", help="write the report there as well")
-
-    of_a_model = (promote, approve, reject, rollback, history, reconcile, verify, prune, card)
-    for about in (*of_a_model, predict, monitor):
-        about.add_argument(
-            "--model", metavar="NAME", help="registered model; default: params.yaml's"
-        )
+    monitor.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the report to this file as well"
+    )
 
 
 def _promote(root: Path, arguments: argparse.Namespace) -> int:
@@ -92,9 +122,9 @@ def _promote(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.registry.gate import gate
     from resnet.registry.promotion import promotion
 
-    chosen = params.load(root)
+    parameters = params.load(root)
     name = _name(root, arguments)
-    verdict = gate.judge(root, name, arguments.version, chosen.gate)
+    verdict = gate.judge(root, name, arguments.version, parameters.gate)
     decision = promotion.promote(root, verdict, reason=arguments.reason, force=arguments.force)
     print(decision)
     return 0 if decision.promoted else 1
@@ -104,12 +134,12 @@ def _approve(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import params
     from resnet.registry.promotion import approval
 
-    chosen = params.load(root)
+    parameters = params.load(root)
     decision = approval.approve(
         root,
         _name(root, arguments),
         arguments.version,
-        chosen.gate,
+        parameters.gate,
         reason=arguments.reason,
     )
     print(decision)
@@ -137,9 +167,9 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
     name = _name(root, arguments)
     events, problems = history.read(root, name)
-    show = history.as_json_lines if arguments.json else history.as_table
-    text = show(events, datetime.now(UTC))
-    if text:  # as JSON lines no event is no line
+    render = history.as_json_lines if arguments.json else history.as_table
+    text = render(events, datetime.now(UTC))
+    if text:  # as JSON lines, no event is no line
         print(text)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
@@ -158,8 +188,8 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.registry.verification.verify import verify
 
     name = _name(root, arguments)
-    chosen = claims.EVERY if arguments.retrain else claims.CLAIMS
-    report = verify(root, name, arguments.version, _say, chosen)
+    checked = claims.EVERY if arguments.retrain else claims.CLAIMS
+    report = verify(root, name, arguments.version, _progress, checked)
     print(report)
     return int(report.failed)
 
@@ -175,10 +205,10 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
 def _card(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.card import card
 
-    made = card.make(root, _name(root, arguments), arguments.version)
-    print(made)
+    model_card = card.make(root, _name(root, arguments), arguments.version)
+    print(model_card)
     if arguments.out:
-        made.write(out := arguments.here / arguments.out)
+        model_card.write(out := arguments.here / arguments.out)
         print(out)
 
 
@@ -216,13 +246,13 @@ def _monitor(root: Path, arguments: argparse.Namespace) -> int:
     return 1 if report.drift.verdict == "Drifted" else 0
 
 
-def _say(line: str) -> None:
-    """To stderr: stdout is for what a command returns."""
+def _progress(line: str) -> None:
+    """Print a line of progress to stderr: stdout is for what a command returns."""
     print(line, file=sys.stderr, flush=True)
 
 
 def _name(root: Path, arguments: argparse.Namespace) -> str:
-    """The registered model that a command is about."""
+    """The name of the registered model that a command is about."""
     from resnet import params
 
     name: str = arguments.model or params.load(root).model_name
