@@ -9,7 +9,6 @@ has been trained, the labels take the place of its answers, with one confidence 
 
 import argparse
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +27,7 @@ from resnet.monitoring import drift
 from resnet.monitoring.features import Features, said
 from resnet.monitoring.reference import LIGHT
 from resnet.monitoring.scored_batches import Batch
-from resnet.serving.predict import predict
+from resnet.serving.predict import Scorer
 from resnet.system import files
 
 Images = NDArray[np.uint8]
@@ -80,7 +79,7 @@ class Subject:
         test = arrays.load(root / chosen.paths.arrays, "test")
         self.labels_n = test.labels_n
         model = root / chosen.paths.model
-        answer = partial(predict, model_file.load(model)) if model.exists() else self._labels
+        answer = Scorer(model_file.load(model)) if model.exists() else self._labels
         self.seen: dict[str, Seen] = {}
         for name, alter in ALTERED.items():
             images = alter(test.images_nhwc)

@@ -1,4 +1,7 @@
-"""Score raw images with a published model: image files or parquet in, predictions out."""
+"""Score raw images with a published model: image files or parquet in, predictions out.
+
+`Scorer` and `rows` work in memory; `score` and `read_images` read and write files around them.
+"""
 
 import hashlib
 import io
@@ -26,20 +29,37 @@ from resnet.system import disk_errors, files
 BATCH = 256
 
 
+class Scorer:
+    """A model made ready to score, once: images in, probabilities out, as often as wanted."""
+
+    def __init__(self, model: Any) -> None:
+        """Fold a `keras.Model`; it is compiled at the first call."""
+        self._forward = compiled(model)
+
+    def __call__(self, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities (N, classes) of at least one image (N, 32, 32, 3)."""
+        return in_batches(self._forward, images_nhwc, BATCH)
+
+
 @dataclass(frozen=True)
 class Images:
     """Images to score, all in memory (3 KiB each), and what their source says of them."""
 
-    names: Sequence[str]  # a path an image, relative to the source where that is a folder
+    names: Sequence[str]  # one path per image, relative to the source if that is a folder
     images_nhwc: NDArray[np.uint8]  # (N, 32, 32, 3), red, green, blue
     actual: pa.ChunkedArray | None = None  # the source's own labels
 
+    @property
+    def hash(self) -> str:
+        """SHA-256, hex, of the images' bytes."""
+        return hashlib.sha256(np.ascontiguousarray(self.images_nhwc).data).hexdigest()
+
 
 @dataclass(frozen=True)
-class Summary:
-    """What was said of a source of images, and what they look like."""
+class ScoredImages:
+    """What was scored, and what was predicted, without images and rows."""
 
-    images_hash: str  # SHA-256, hex, of the images' bytes
+    images_hash: str
     features: Features
 
 
@@ -49,58 +69,77 @@ def score(
     out: Path,
     classes: Sequence[str],
     origin: Mapping[str, str | int | datetime],
-) -> Summary:
-    """Score the images in `source` with the model.keras file `model`; predictions go to `out`.
+) -> ScoredImages:
+    """Score the images in `source` with the model.keras file `model`; `rows` are written to `out`.
 
-    `out` is a parquet file with the columns path, label (the name of the likeliest class),
-    predicted (its index), confidence (its probability), a probability a class (p0, p1, …), a column
-    for each entry of `origin`, and, where the source has labels, these as `actual`.
-
-    Raises PipelineError, and leaves `out` as it was, where `read_images` does, or where `out` is a
-    folder, one of the files that are read, ends in anything but .parquet or cannot be written, or
-    the model knows another number of classes or answers NaN.
+    Raises PipelineError, and leaves `out` as it was, where `read_images` or `require_probabilities`
+    does, or where `out` is a folder, one of the files that are read, ends in anything but .parquet
+    or cannot be written.
     """
-    if out.is_dir():
-        raise PipelineError(f"{out} is a folder: name the parquet file to write")
-    _must_be_apart(source, out)
-    if out.suffix != ".parquet":
-        raise PipelineError(f"{out} is to hold parquet: name a file that ends in .parquet")
+    _require_writable(source, out)
     images = read_images(source)
-    probabilities_nk = predict(model_file.load(model), images.images_nhwc)
-    if probabilities_nk.shape[1] != len(classes):
-        raise PipelineError(
-            f"{model} knows {probabilities_nk.shape[1]} classes, and there are names for "
-            f"{len(classes)}: take the model's own names"
-        )
-    if not np.isfinite(probabilities_nk).all():
-        raise PipelineError(f"{model} answers NaN, no probabilities: it is broken; take another")
-    table = _table(images, probabilities_nk, classes, origin)
+    probabilities_nk = Scorer(model_file.load(model))(images.images_nhwc)
+    require_probabilities(probabilities_nk, classes, model)
+    table = rows(images, probabilities_nk, classes, origin)
     with disk_errors.writing(out), files.replacing(out) as draft:
         parquet.write_table(table, draft)
-    return Summary(
-        images_hash=hashlib.sha256(np.ascontiguousarray(images.images_nhwc).data).hexdigest(),
-        features=Features.of(images.images_nhwc, probabilities_nk, classes),
-    )
+    features = Features.of(images.images_nhwc, probabilities_nk, classes)
+    return ScoredImages(images.hash, features)
 
 
-def predict(model: Any, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities (N, classes) that a `keras.Model` gives to images (N, 32, 32, 3)."""
-    return in_batches(compiled(model), images_nhwc, BATCH)
+def require_probabilities(
+    probabilities_nk: NDArray[np.float32], classes: Sequence[str], model: object
+) -> None:
+    """Raise PipelineError, naming the `model`, unless each class has a probability in each row."""
+    if probabilities_nk.shape[1] != len(classes):
+        raise PipelineError(
+            f"{model} has {probabilities_nk.shape[1]} classes, but there are {len(classes)} class "
+            "names: use the model's own names"
+        )
+    if not np.isfinite(probabilities_nk).all():
+        raise PipelineError(
+            f"{model} returns NaN instead of probabilities: it is broken; use another"
+        )
+
+
+def rows(
+    images: Images,
+    probabilities_nk: NDArray[np.float32],
+    classes: Sequence[str],
+    origin: Mapping[str, str | int | datetime],
+) -> pa.Table:
+    """One row per image, in their order.
+
+    Its columns are path, label (the name of the likeliest class), predicted (its index), confidence
+    (its probability), one probability per class (p0, p1, …), a column for each entry of `origin`,
+    and, if the source has labels, these as `actual`.
+    """
+    predicted_n = probabilities_nk.argmax(axis=1).astype(np.uint8)
+    columns: dict[str, Any] = {
+        "path": pa.array(images.names),
+        "label": pa.array([classes[k] for k in predicted_n]),
+        "predicted": predicted_n,
+        "confidence": probabilities_nk.max(axis=1),
+        **probability_columns(probabilities_nk),
+        **{name: pa.repeat(value, len(predicted_n)) for name, value in origin.items()},
+    }
+    if images.actual is not None:
+        columns["actual"] = images.actual
+    return pa.table(columns)
 
 
 def read_images(source: Path) -> Images:
     """The images in an image file, in a folder with all its folders, or in a parquet file.
 
     A folder's images are those that `image_files.listed` finds. A parquet file has a column
-    `image`: each an encoded image (PNG, JPEG, …) or a list of 3072 integers 0 to 255, row by row,
-    three a pixel; its columns `path` and `label` are kept. Of an encoded image is made what
-    `image_files.decode` says.
+    `image`: each an encoded image (PNG, JPEG, …), read by `image_files.decode`, or a list of 3072
+    integers 0 to 255, row by row, three per pixel; its columns `path` and `label` are kept.
 
-    Raises PipelineError, naming the image, where one cannot be read, and where there are none.
+    Raises PipelineError if an image cannot be read, naming it, and if there are no images.
     """
     if not source.exists():
         raise PipelineError(
-            f"{source} is not there: name an image, a folder of images or a parquet file"
+            f"{source} does not exist: name an image, a folder of images or a parquet file"
         )
     images = _from_parquet(source) if source.suffix == ".parquet" else _from_files(source)
     if not len(images.names):
@@ -112,24 +151,25 @@ def read_images(source: Path) -> Images:
     return images
 
 
-def _must_be_apart(source: Path, out: Path) -> None:
-    """Raise PipelineError where `out`, by whatever name, is one of the files read from `source`."""
-    if not (source.exists() and out.exists()):
-        return
-    read = image_files.listed(source).values() if source.is_dir() else [source]
-    if any(path.samefile(out) for path in read):
-        raise PipelineError(
-            f"{out} is {'among the images' if source.is_dir() else 'the file'} to score, and the "
-            "predictions would replace it: name another file to write (--out)"
-        )
+def _require_writable(source: Path, out: Path) -> None:
+    """Raise PipelineError where `out` is no name for a parquet file, or is read from `source`."""
+    if out.is_dir():
+        raise PipelineError(f"{out} is a folder: name the parquet file to write")
+    if source.exists() and out.exists():
+        read = image_files.listed(source).values() if source.is_dir() else [source]
+        if any(path.samefile(out) for path in read):  # by whatever name
+            raise PipelineError(
+                f"{out} is {'among the images' if source.is_dir() else 'the file'} to score, and "
+                "the predictions would replace it: name another file to write (--out)"
+            )
+    if out.suffix != ".parquet":
+        raise PipelineError(f"{out} is not a .parquet file: name one to write (--out)")
 
 
 def _from_files(source: Path) -> Images:
-    found = {source.name: source}
-    if source.is_dir():
-        found = image_files.listed(source)
+    paths = image_files.listed(source) if source.is_dir() else {source.name: source}
     return Images(
-        list(found), image_files.read((path, path, image_files.decode) for path in found.values())
+        list(paths), image_files.read((path, path, image_files.decode) for path in paths.values())
     )
 
 
@@ -150,48 +190,26 @@ def _from_parquet(source: Path) -> Images:
             f"{source}: its column 'image' is {column.type}, want binary (encoded images) or "
             "lists of integers"
         )
-    rows = [f"row {row}" for row in range(table.num_rows)]
+    numbers = [f"row {row}" for row in range(table.num_rows)]
     return Images(
-        names=table["path"].to_pylist() if "path" in table.column_names else rows,
+        names=table["path"].to_pylist() if "path" in table.column_names else numbers,
         images_nhwc=image_files.read(
             (f"{source}, {row}", value.as_py(), reader)
-            for row, value in zip(rows, column, strict=True)
+            for row, value in zip(numbers, column, strict=True)
         ),
         actual=table["label"] if "label" in table.column_names else None,
     )
 
 
-def _reader(kind: pa.DataType) -> Reader | None:
-    """What turns a value of a column of type `kind` into an image; None where nothing does."""
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+def _reader(column_type: pa.DataType) -> Reader | None:
+    """What turns a value of a column of this type into an image; None if nothing does."""
+    if pa.types.is_binary(column_type) or pa.types.is_large_binary(column_type):
         return lambda encoded: image_files.decode(io.BytesIO(encoded))
-    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if (listed or pa.types.is_fixed_size_list(kind)) and pa.types.is_integer(kind.value_type):
-        return _pixels
-    return None
+    is_list = pa.types.is_list(column_type) or pa.types.is_large_list(column_type)
+    is_list = is_list or pa.types.is_fixed_size_list(column_type)
+    return _from_pixels if is_list and pa.types.is_integer(column_type.value_type) else None
 
 
-def _pixels(values: Sequence[int]) -> NDArray[np.uint8]:
+def _from_pixels(values: Sequence[int]) -> NDArray[np.uint8]:
     """A list of 3072 integers 0 to 255 as an image."""
     return np.array(values, np.uint8).reshape(IMAGE)
-
-
-def _table(
-    images: Images,
-    probabilities_nk: NDArray[np.float32],
-    classes: Sequence[str],
-    origin: Mapping[str, str | int | datetime],
-) -> pa.Table:
-    predicted_n = probabilities_nk.argmax(axis=1).astype(np.uint8)
-    rows = len(predicted_n)
-    columns: dict[str, Any] = {
-        "path": pa.array(images.names),
-        "label": pa.array([classes[k] for k in predicted_n]),
-        "predicted": predicted_n,
-        "confidence": probabilities_nk.max(axis=1),
-        **probability_columns(probabilities_nk),
-        **{name: pa.repeat(value, rows) for name, value in origin.items()},
-    }
-    if images.actual is not None:
-        columns["actual"] = images.actual
-    return pa.table(columns)

@@ -15,7 +15,7 @@ from resnet.monitoring.features import Features
 from resnet.monitoring.monitor import Report, announce, monitor
 from resnet.monitoring.scored_batches import Batch
 from resnet.registry import store, versions
-from resnet.serving.predict import predict
+from resnet.serving.predict import Scorer
 
 RULES = params.Monitor(batches=2, images=100, significance=0.01, distance=0.1)
 CLASSES = ("dark", "red", "green", "blue")
@@ -25,10 +25,10 @@ Score = Callable[[np.ndarray, int], Batch]
 @pytest.fixture(scope="module")
 def score(registry: Path, model: Path) -> Score:
     """Record images as scored by version 1 at a minute."""
-    client, network = store.client(registry), model_file.load(model)
+    client, scorer = store.client(registry), Scorer(model_file.load(model))
 
     def one(images: np.ndarray, minute: int) -> Batch:
-        features = Features.of(images, predict(network, images), CLASSES)
+        features = Features.of(images, scorer(images), CLASSES)
         time = f"2031-01-02T03:{minute:02}:00.000+00:00"
         batch = Batch("colours", 1, f"{minute}", features, time, "/in", "/out", "ann@host")
         return scored_batches.record(client, batch, {})[0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet.errors import PipelineError
 from resnet.model import model_file
-from resnet.serving.predict import predict, read_images, score
+from resnet.serving.predict import Images, Scorer, read_images, rows, score
 
 CLASSES = ("dark", "red", "green", "blue")
 COLOURS = {"dark": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -40,7 +40,7 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     (tmp_path / "in" / "deep" / ".checkpoints" / "a.png").write_text("no image")
     out = tmp_path / "out.parquet"
 
-    summary = score(model, tmp_path / "in", out, CLASSES, {"model": "colours", "version": 7})
+    scored = score(model, tmp_path / "in", out, CLASSES, {"model": "colours", "version": 7})
 
     table = parquet.read_table(out).to_pydict()
     assert table["path"] == ["a.bmp", "b.png", "deep/a.JPG"]
@@ -50,14 +50,14 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     assert table["model"] == ["colours"] * 3
     assert table["confidence"] == [max(table[f"p{k}"][row] for k in range(4)) for row in range(3)]
     assert "actual" not in table
-    assert summary.features.images == 3
-    assert summary.features.classes == {"dark": 1, "red": 1, "green": 0, "blue": 1}
+    assert scored.features.images == 3
+    assert scored.features.classes == {"dark": 1, "red": 1, "green": 0, "blue": 1}
 
 
 def test_a_single_image_file_is_scored(model: Path, tmp_path: Path) -> None:
     image("green").save(tmp_path / "one.png")
-    summary = score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES, {})
-    assert summary.features.classes["green"] == 1
+    scored = score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES, {})
+    assert scored.features.classes["green"] == 1
 
 
 def test_encoded_images_in_parquet_keep_their_path_and_label(model: Path, tmp_path: Path) -> None:
@@ -92,9 +92,39 @@ def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:
 def test_more_images_than_a_batch_are_all_scored(model: Path) -> None:
     images = np.zeros((300, 32, 32, 3), np.uint8)
     images[299, :, :, 0] = 255
-    probabilities = predict(model_file.load(model), images)
+    probabilities = Scorer(model_file.load(model))(images)
     assert probabilities.shape == (300, 4)
     assert probabilities.argmax(axis=1)[[0, 298, 299]].tolist() == [0, 0, 1]
+
+
+def test_a_scorer_gives_the_same_bits_at_each_call(model: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
+    scorer = Scorer(model_file.load(model))
+    calls = [scorer(images) for _ in range(2)]
+    again = Scorer(model_file.load(model))(images)
+    assert {probabilities.tobytes() for probabilities in calls} == {again.tobytes()}
+    assert scorer(images[:1]).shape == (1, 4)
+
+
+def test_rows_are_made_of_images_and_probabilities_alone() -> None:
+    images = Images(["a", "b"], np.zeros((2, 32, 32, 3), np.uint8), pa.chunked_array([[3, 1]]))
+    probabilities = np.array([[0.25, 0.75], [1, 0]], np.float32)
+    assert rows(images, probabilities, ["dark", "red"], {"version": 7}).to_pylist() == [
+        {
+            "path": path,
+            "label": label,
+            "predicted": predicted,
+            "confidence": confidence,
+            "p0": p0,
+            "p1": 1 - p0,
+            "version": 7,
+            "actual": actual,
+        }
+        for path, label, predicted, confidence, p0, actual in (
+            ("a", "red", 1, 0.75, 0.25, 3),
+            ("b", "dark", 0, 1.0, 1.0, 1),
+        )
+    ]
 
 
 def _no_source(folder: Path) -> Path:
@@ -157,7 +187,7 @@ def _deep_colours(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_no_source, "nowhere is not there"),
+        (_no_source, "nowhere does not exist"),
         (_empty_folder, "holds no images"),
         (_empty_parquet, "holds no images"),
         (_broken_parquet, "cannot be read as parquet"),
@@ -184,7 +214,7 @@ def test_bad_input_is_named_and_nothing_is_written(
 
 def test_names_for_another_number_of_classes_are_refused(model: Path, tmp_path: Path) -> None:
     image("red").save(tmp_path / "one.png")
-    with pytest.raises(PipelineError, match="knows 4 classes, and there are names for 3"):
+    with pytest.raises(PipelineError, match="has 4 classes, but there are 3 class names"):
         score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES[:3], {})
     assert not (tmp_path / "out.parquet").exists()
 
@@ -199,7 +229,7 @@ def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Pat
 
 def test_parquet_is_not_written_under_another_ending(model: Path, tmp_path: Path) -> None:
     image("red").save(tmp_path / "one.png")
-    with pytest.raises(PipelineError, match=r"out.csv is to hold parquet: .* ends in .parquet"):
+    with pytest.raises(PipelineError, match=r"out.csv is not a .parquet file: name one"):
         score(model, tmp_path / "one.png", tmp_path / "out.csv", CLASSES, {})
     assert not (tmp_path / "out.csv").exists()
 

@@ -13,7 +13,7 @@ from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.forms.image import statistics
 from resnet.model import model_file
 from resnet.registry import store, versions
-from resnet.serving.predict import predict
+from resnet.serving.predict import Scorer
 from resnet.system import files
 from tests.support import REPOSITORY
 
@@ -77,7 +77,7 @@ def _register(
     client: Any, root: Path, model: Path, profile: dict[str, Any], images: np.ndarray
 ) -> None:
     """As publish does, with the images as the test images, all of which are right."""
-    probabilities_nk = predict(model_file.load(model), images)
+    probabilities_nk = Scorer(model_file.load(model))(images)
     predictions = Predictions(probabilities_nk.argmax(axis=1).astype(np.uint8), probabilities_nk)
     right = len(images)
     numbers = dict.fromkeys(("correct", "images", "parameters", "flops", "size_bytes"), right)
