@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from resnet.checkout.stages import Outcome
+from resnet.checkout.stages import StageOutcome
 from resnet.pages import markdown
 from resnet.registry import store
 from resnet.registry.card.summary import Summary, summarize
@@ -41,7 +41,7 @@ class RunReport:
     version: Version
     message: str  # the run ends with it; only the first line is shown, the gate's page has the rest
     verdict: Verdict | None = None
-    stages: Sequence[Outcome] = ()
+    stages: Sequence[StageOutcome] = ()
     request: Request | None = None  # open: it waits for an answer
     cause: str | None = None  # what the run was started for
     problems: Sequence[str] = ()  # of the ledger
@@ -105,7 +105,7 @@ def _metrics(summary: Summary) -> str:
     return markdown.table(["metric", *names], rows)
 
 
-def _stages(outcomes: Sequence[Outcome]) -> str:
+def _stages(outcomes: Sequence[StageOutcome]) -> str:
     return markdown.table(
         ["stage", "outcome", "seconds", "why"],
         [[one.stage, one.action, f"{one.seconds:.0f}", markdown.text(one.why)] for one in outcomes],

@@ -23,7 +23,7 @@ from flows.tasks import (
     run_stages,
 )
 from resnet import params
-from resnet.checkout.stages import Outcome
+from resnet.checkout.stages import StageOutcome
 from resnet.checkout.worktree import worktree
 from resnet.data import arrivals
 from resnet.data.arrivals import Sources
@@ -92,7 +92,7 @@ def _register(
     parameters: params.Params,
     promote: Promote,
     cause: str | None,
-    stages: list[Outcome],
+    stages: list[StageOutcome],
 ) -> State[None]:
     """Publish and decide, as far as the registry says that it is missing. The run's last state."""
     before, after, cause = _publish_missing(tree, parameters, cause)

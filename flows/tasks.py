@@ -18,6 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from resnet.checkout import command, dvc_yaml, project, stages
+from resnet.checkout.stages import StageOutcome
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store
 from resnet.system import processes, progress
@@ -47,10 +48,10 @@ def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), UnreachableError)
 
 
-def run_stages(tree: Path, lock_seconds: float) -> list[stages.Outcome]:
-    """Bring the outputs of every stage up to date, a task each. Raises StageError."""
+def run_stages(tree: Path, lock_seconds: float) -> list[StageOutcome]:
+    """Bring the outputs of every stage up to date, a task each. Raises DvcError."""
     changed = plain_task(find_changed, "status")(tree, lock_seconds)
-    outcomes: list[stages.Outcome] = []
+    outcomes: list[StageOutcome] = []
     for stage in dvc_yaml.stages(tree):
         if stage in changed or any(outcome.action != "skipped" for outcome in outcomes):
             outcomes.append(plain_task(run_stage, stage)(stage, tree, lock_seconds))
@@ -65,14 +66,14 @@ def find_changed(tree: Path, lock_seconds: float) -> set[str]:
     return stages.changed(tree, lock_seconds, lambda line: logger.debug("%s", line))
 
 
-def run_stage(stage: str, tree: Path, lock_seconds: float) -> stages.Outcome:
+def run_stage(stage: str, tree: Path, lock_seconds: float) -> StageOutcome:
     """Let DVC reproduce one stage in `tree`."""
     outcome = stages.run(stage, tree, lock_seconds, progress_logger(stage))
     get_run_logger().info("%s", outcome)
     return outcome
 
 
-def skip_stage(stage: str, tree: Path) -> stages.Outcome:
+def skip_stage(stage: str, tree: Path) -> StageOutcome:
     """Log why a stage has nothing to do."""
     outcome = stages.skipped(stage, tree)
     get_run_logger().info("%s", outcome)

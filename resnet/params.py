@@ -273,6 +273,17 @@ def dump(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False)
 
 
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train": {"epochs": 3}} → {"train.epochs": 3}: by the keys that overrides have."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         values = files.read_yaml(path)

@@ -1,43 +1,37 @@
 """The entries of DVC's cache that nothing needs: list them, remove them."""
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from resnet.checkout import dvc_cache, git, stages
+from resnet.checkout import dvc, dvc_cache, git
 
-REMOVING = "Removing "  # how `dvc gc --dry` begins the line of an entry
 LOCK_SECONDS = 60.0
 
 
 def unneeded(root: Path, md5s: Collection[str]) -> list[Path]:
     """The entries that no commit of the checkout at `root` names, nor its dvc.lock, nor `md5s`.
 
-    A folder's md5 stands for its files too. Raises StageError where DVC is at work for too long.
+    A folder's md5 stands for its files too. Raises DvcError where DVC is busy for too long.
     """
-    with _sparing(md5s, root) as scope:
-        lines = _gc(root, ["--dry", *scope])
-    return [Path(line.removeprefix(REMOVING)) for line in lines if line.startswith(REMOVING)]
+    with _keeping(md5s, root) as options:
+        return dvc.collect_garbage(["--dry", *options], root, LOCK_SECONDS)
 
 
 def remove(root: Path, md5s: Collection[str]) -> None:
     """Remove what `unneeded` lists from the cache; a remote keeps what it has."""
-    with _sparing(md5s, root) as scope:
-        _gc(root, ["--force", *scope])
-
-
-def _gc(root: Path, options: Sequence[str]) -> list[str]:
-    return stages.dvc("gc", ["gc", *options], root, LOCK_SECONDS, lambda line: None)
+    with _keeping(md5s, root) as options:
+        dvc.collect_garbage(["--force", *options], root, LOCK_SECONDS)
 
 
 @contextmanager
-def _sparing(md5s: Collection[str], root: Path) -> Iterator[list[str]]:
-    """The options with which `dvc gc` spares the checkout, all commits, and `md5s`.
+def _keeping(md5s: Collection[str], root: Path) -> Iterator[list[str]]:
+    """The options with which `dvc gc` keeps the checkout's data, all commits', and `md5s`.
 
-    It can spare what other projects need, so the md5s become the outputs of one.
+    It can keep what other projects need, so the md5s become the outputs of one.
     """
     with tempfile.TemporaryDirectory() as project_folder:
         folder = Path(project_folder)

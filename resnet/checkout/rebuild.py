@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from resnet.checkout import dvc_cache, dvc_lock, git, project, stages, worktree
+from resnet.checkout import dvc, dvc_cache, dvc_lock, git, project, worktree
 from resnet.errors import PipelineError
 from resnet.system import processes
 
@@ -59,8 +59,8 @@ def data(root: Path, tree: Path, path: Path, md5: str, say: Say) -> str:
         return "DVC's cache"
     _name_remotes(root, tree)
     try:
-        stages.dvc("pull", ["pull", path.as_posix()], tree, 0, say)
-    except stages.StageError as error:
+        dvc.run("pull", ["pull", path.as_posix()], tree, 0, say)
+    except dvc.DvcError as error:
         reason = str(error).removeprefix("pull: ").rstrip(":")
         raise MissingError(
             f"it is not in DVC's cache, nor can it be pulled ({reason}): 'dvc push' it where it is"

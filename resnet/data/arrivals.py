@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from resnet import params
-from resnet.checkout import dvc_cache, stages
+from resnet.checkout import dvc, dvc_cache
 from resnet.data import additions, datasets
 
 Say = Callable[[str], None]
@@ -95,8 +95,8 @@ def track(root: Path, chosen: params.Params, trained: Sources, say: Say) -> Trac
             continue
         words = ["add", str(batch.path)]
         try:
-            stages.dvc(f"add {batch.name}", words, root, chosen.runtime.lock_seconds, say)
-        except stages.StageError as error:
+            dvc.run(f"add {batch.name}", words, root, chosen.runtime.lock_seconds, say)
+        except dvc.DvcError as error:
             say(str(error))
             found.refused.append(str(error))
             continue
@@ -111,6 +111,6 @@ def absent(root: Path, chosen: params.Params) -> list[Path]:
 
 
 def pull(root: Path, chosen: params.Params, absent: Sequence[Path], say: Say) -> None:
-    """Bring their batches. Raises StageError where neither DVC's cache nor its remote has one."""
+    """Bring their batches. Raises DvcError where neither DVC's cache nor its remote has one."""
     words = ["pull", *map(str, absent)]
-    stages.dvc("pull", words, root, chosen.runtime.lock_seconds, say)
+    dvc.run("pull", words, root, chosen.runtime.lock_seconds, say)

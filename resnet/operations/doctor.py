@@ -1,8 +1,6 @@
 """Look for the known traps, and say what to do about each."""
 
 import importlib.metadata
-import itertools
-import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +12,7 @@ from typing import Literal
 import psutil
 
 from resnet import params
-from resnet.checkout import worktree
+from resnet.checkout import dvc_rwlock, worktree
 from resnet.errors import PipelineError
 from resnet.system import addresses
 
@@ -173,15 +171,11 @@ def added(root: Path) -> list[Finding]:
 def locks(root: Path) -> list[Finding]:
     """Locks of DVC whose holder is gone, and what failed runs left."""
     findings = []
-    rwlock = root / ".dvc" / "tmp" / "rwlock"
+    rwlock = dvc_rwlock.path(root)
     try:
-        holders = _holders(rwlock)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        damaged = (
-            f"{rwlock} is no list of locks ({error}), and DVC runs no stage beside it: see that no "
-            "dvc is at work, and remove it"
-        )
-        findings.append(Finding("fail", "locks", damaged))
+        holders = dvc_rwlock.holders(root)
+    except PipelineError as error:
+        findings.append(Finding("fail", "locks", str(error)))
         holders = set()
     dead = sorted(pid for pid in holders if not psutil.pid_exists(pid))
     alive = sorted(holders - set(dead))
@@ -197,13 +191,6 @@ def locks(root: Path) -> list[Finding]:
             Finding("warn", "locks", f"failed runs left {len(left)} trees: look, then 'make clean'")
         )
     return findings or [Finding("ok", "locks", "no stale lock, no left-over working tree")]
-
-
-def _holders(rwlock: Path) -> set[int]:
-    """The processes that DVC's file of locks on paths names."""
-    held = json.loads(rwlock.read_text()) if rwlock.exists() else {}
-    readers = itertools.chain.from_iterable(held.get("read", {}).values())
-    return {int(one["pid"]) for one in (*held.get("write", {}).values(), *readers)}
 
 
 def servers(root: Path) -> list[Finding]:

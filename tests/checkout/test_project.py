@@ -1,6 +1,7 @@
 """The checkout is found from within, and its environment gives way to the user's."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_training_loads_none_of_the_tools_around_it_and_leaves_the_home_alone(tm
     for folder in (root / "data" / "arrays", root / "reports", home, hook):
         folder.mkdir(parents=True)
     (hook / "sitecustomize.py").write_text(LIST_AT_EXIT)
-    (root / "dvc.yaml").touch()
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
     small = ["net.depth=6", "net.widths=[4, 8]", "train.steps=2", "train.batch=10"]
     values = params.merge(
         params.read(REPOSITORY), REPOSITORY, "smoke", [*small, "train.device=cpu"]
@@ -93,9 +94,9 @@ def test_training_loads_none_of_the_tools_around_it_and_leaves_the_home_alone(tm
         np.save(
             root / "data" / "arrays" / f"{split}_labels.npy", np.arange(50, dtype=np.uint8) % 10
         )
-    files.write_json(
-        root / "reports" / "profile.json", {"mean": [128.0] * 3, "deviation": [60.0] * 3}
-    )
+    classes = [f"class {k}" for k in range(10)]
+    profile = {"mean": [128.0] * 3, "deviation": [60.0] * 3, "classes": classes}
+    files.write_json(root / "reports" / "profile.json", profile)
     env = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
     env |= {"HOME": str(home), "PYTHONPATH": os.pathsep.join([str(hook), str(REPOSITORY)])}
     done = subprocess.run(

@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from resnet.checkout import stages
+from resnet.checkout import dvc, stages
 
 STAGES = ("fetch", "ingest", "train", "evaluate")
 
@@ -25,7 +25,7 @@ pathlib.Path(name + ".out").write_text("".join(pathlib.Path(one).read_text() for
 """
 
 
-def dvc(root, *words):
+def run_dvc(root, *words):
     subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=True, capture_output=True)
 
 
@@ -46,7 +46,7 @@ def made(tmp_path_factory):
         before = f"{name}.out"
     entries["train"]["params"] = ["train"]
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": entries}))
-    dvc(root, "init", "--no-scm")
+    run_dvc(root, "init", "--no-scm")
     assert changed(root) == set(STAGES)
     for name in STAGES:
         outcome = run(name, root)
@@ -91,14 +91,14 @@ def test_a_missing_output_comes_back(made):
     assert "train" in changed(made)
     outcome = run("train", made)
     assert outcome.action == "restored"
-    assert "its outputs were not there" in outcome.why
+    assert "its outputs were missing" in outcome.why
 
 
 def test_a_failing_stage_gives_its_own_words(made):
     (made / "source").write_text("2")
     (made / "broken").touch()
     try:
-        with pytest.raises(stages.StageError, match="^fetch: the disk is full\nfree some space$"):
+        with pytest.raises(dvc.DvcError, match="^fetch: the disk is full\nfree some space$"):
             run("fetch", made)
     finally:
         (made / "broken").unlink()
@@ -106,7 +106,7 @@ def test_a_failing_stage_gives_its_own_words(made):
 
 
 def test_two_at_once_wait_for_each_other(made, monkeypatch):
-    monkeypatch.setattr(stages, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(dvc, "RETRY_SECONDS", 0.5)
     (made / "source").write_text("3")
     (made / "slow").touch()
     first = threading.Thread(target=run, args=("fetch", made))
@@ -114,9 +114,9 @@ def test_two_at_once_wait_for_each_other(made, monkeypatch):
     while not (made / "started").exists():
         time.sleep(0.1)
     (made / "slow").unlink()
-    with pytest.raises(stages.StageError, match="another process has been at work on its files"):
+    with pytest.raises(dvc.DvcError, match="another process has been working on the same files"):
         run("fetch", made, lock_seconds=0)
     lines = []
     assert run("fetch", made, lines.append).action == "skipped"
     first.join()
-    assert any("another process is at work" in line for line in lines)
+    assert any("another process is working" in line for line in lines)

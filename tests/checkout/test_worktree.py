@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resnet.checkout import dvc_cache, stages, worktree
+from resnet.checkout import dvc, dvc_cache, worktree
 from resnet.errors import PipelineError
 from tests.support import git
 
@@ -81,7 +81,7 @@ def test_the_tree_pulls_from_a_remote_whose_path_is_relative_to_the_checkout(che
     outs = [{"md5": md5, "hash": "md5", "path": "batch"}]
     (checkout / "batch.dvc").write_text(yaml.safe_dump({"outs": outs}))
     with worktree.worktree(checkout, "k", {}) as tree:
-        stages.dvc("pull", ["pull", "batch.dvc"], tree, 60, lambda line: None)
+        dvc.run("pull", ["pull", "batch.dvc"], tree, 60, lambda line: None)
         assert (tree / "batch").read_text() == "images\n"
     assert dvc_cache.place(dvc_cache.folder(checkout), md5).exists()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resnet import params
-from resnet.checkout.stages import StageError
+from resnet.checkout.dvc import DvcError
 from resnet.data import arrivals
 from resnet.data.arrivals import Sources, Tracked
 from tests.support import REPOSITORY
@@ -105,7 +105,7 @@ def test_a_batch_that_dvc_refuses_does_not_keep_the_others(
 def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
     path = root / "data" / "extra" / "gone.npz"
     Path(f"{path}.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  hash: md5\n  path: gone.npz\n")
-    with pytest.raises(StageError, match="^pull: "):
+    with pytest.raises(DvcError, match="^pull: "):
         arrivals.pull(root, chosen, arrivals.absent(root, chosen), lambda line: None)
 
 

@@ -2,7 +2,7 @@
 
 from flows import report
 from flows.report import RunReport
-from resnet.checkout.stages import Outcome
+from resnet.checkout.stages import StageOutcome
 from resnet.registry.card.summary import Summary
 from resnet.registry.versions import Version
 
@@ -16,7 +16,7 @@ def test_what_people_typed_is_no_markup_in_the_artifact() -> None:
     run_report = RunReport(
         version,
         "reject 1: *no*\nthe rest",
-        stages=[Outcome("ingest", "ran", "data/extra/*new*_2 changed")],
+        stages=[StageOutcome("ingest", "ran", "data/extra/*new*_2 changed")],
         cause=TYPED,
         problems=[TYPED],
     )

@@ -125,8 +125,8 @@ def test_a_damaged_lock_of_dvc_is_found_and_is_to_be_removed(
     rwlock.write_text(content)
     (finding,) = doctor.locks(checkout)
     assert finding.level == "fail"
-    assert "rwlock is no list of locks" in finding.text
-    assert finding.text.endswith("see that no dvc is at work, and remove it")
+    assert "rwlock is not a list of locks" in finding.text
+    assert finding.text.endswith("make sure that no dvc is running, and remove it")
 
 
 def test_the_tree_of_a_failed_run_is_found(checkout: Path) -> None:

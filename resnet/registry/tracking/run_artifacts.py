@@ -3,7 +3,7 @@
 import json
 import platform
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -247,14 +247,5 @@ def _reports(paths: params.Paths) -> tuple[Path, ...]:
 
 def _log_parameters(client: Client, run_id: str, chosen: params.Params) -> None:
     values = chosen.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
-    flat = [Param(key, str(value)) for key, value in _flat(values)]
+    flat = [Param(key, str(value)) for key, value in params.flatten(values).items()]
     client.log_batch(run_id, params=flat)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """{"train": {"epochs": 3}} → ("train.epochs", 3)"""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,0 +1,96 @@
+"""Run `dvc` and read what it prints. The only caller of `dvc`.
+
+What DVC prints is no interface, and no version of it promises these texts. All that this project
+relies on stand here, so that an upgrade of DVC has one place; the tests run the real one.
+"""
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from resnet.checkout import project
+from resnet.errors import PipelineError
+from resnet.system import processes
+
+ERROR = "ERROR: "
+# What DVC says to somebody who types, and is of no use in a log.
+HINTS = (
+    "To track the changes",
+    "git add",
+    "To enable auto staging",
+    "dvc config",
+    "Use `dvc push`",
+)
+BUSY = "is busy, it is being blocked by"
+RESTORED = "is cached - skipping run"
+UNCHANGED = "didn't change, skipping"
+REMOVING = "Removing "  # begins the line of a cache entry in the output of `dvc gc --dry`
+RETRY_SECONDS = 5.0
+
+Say = Callable[[str], None]
+Action = Literal["ran", "restored", "skipped"]
+
+
+class DvcError(PipelineError):
+    """A `dvc` command failed; the message is that of the stage it ran, or else DVC's own."""
+
+
+def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Say) -> list[str]:
+    """The lines that `dvc WORDS` printed in `root`, each given to `say` as it came.
+
+    While another process works on the same files, it is run again for up to `lock_seconds`. Raises
+    DvcError, whose message begins with `job`.
+    """
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    started = time.monotonic()
+    while True:
+        code, lines = processes.stream(command, root, project.environment(root), say)
+        if code == 0:
+            return lines
+        if not any(BUSY in line for line in lines):
+            raise DvcError(f"{job}: {_reason(lines, f'dvc exited with {code}')}")
+        waited = time.monotonic() - started
+        if waited > lock_seconds:
+            raise DvcError(
+                f"{job}: another process has been working on the same files for {waited:.0f} s: "
+                "wait for it (runtime.lock_seconds says how long), or end it, and run this again"
+            )
+        say(f"{job}: another process is working on the same files; waiting")
+        time.sleep(RETRY_SECONDS)
+
+
+def changed(stages: Iterable[str], root: Path, lock_seconds: float, say: Say) -> set[str]:
+    """Those of the `stages` of which a dependency, a parameter or an output changed."""
+    lines = run("status", ["status", "--json", *stages], root, lock_seconds, say)
+    return set(json.loads(next(line for line in lines if line.startswith("{"))))
+
+
+def reproduce(stage: str, root: Path, lock_seconds: float, say: Say) -> Action:
+    """`dvc repro --single-item STAGE`: what DVC did with the stage."""
+
+    def say_without_hints(line: str) -> None:
+        if not line.strip().startswith(HINTS):
+            say(line)
+
+    words = ["repro", "--single-item", stage]
+    lines = run(stage, words, root, lock_seconds, say_without_hints)
+    if any(UNCHANGED in line for line in lines):
+        return "skipped"
+    return "restored" if any(RESTORED in line for line in lines) else "ran"
+
+
+def collect_garbage(options: Sequence[str], root: Path, lock_seconds: float) -> list[Path]:
+    """`dvc gc`: the cache entries that it lists; with --dry, those that it would remove."""
+    lines = run("gc", ["gc", *options], root, lock_seconds, lambda line: None)
+    return [Path(line.removeprefix(REMOVING)) for line in lines if line.startswith(REMOVING)]
+
+
+def _reason(lines: list[str], otherwise: str) -> str:
+    """The error that the stage itself gave; else DVC's; else `otherwise`."""
+    own = list(itertools.takewhile(lambda line: not line.startswith(ERROR), lines))
+    dvcs = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    return processes.error(own) or (dvcs or lines or [otherwise])[-1]
