@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import mlflow
 import numpy as np
 
 from benchmarks import subjects
@@ -16,6 +15,8 @@ from resnet.model import forward
 from resnet.nets.build import build, published
 from resnet.registry import store
 from resnet.registry.tracking import mlflow_model
+
+import mlflow
 
 CALLS = 300
 ALLOWED_MS = 2.0  # for MLflow's own work, whatever the network

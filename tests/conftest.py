@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import Engine, event
 from xdist.scheduler import LoadFileScheduling
 
+from resnet.checkout import project
 from resnet.model import backend
 
 # The tests make their own.
@@ -25,6 +26,9 @@ THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
 for name in [name for name in os.environ if name.startswith(THE_USERS)]:
     del os.environ[name]
 
+# As every command has it: no telemetry, and no minutes of retries.
+MLFLOWS = {name: value for name, value in project.defaults(Path()).items() if "MLFLOW" in name}
+os.environ.update(MLFLOWS)
 os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
 # As `backend.select` has it, which some tests import TensorFlow before: the same bits everywhere.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"

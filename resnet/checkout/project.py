@@ -38,25 +38,35 @@ def state(root: Path) -> Path:
 
 def environment(root: Path) -> dict[str, str]:
     """All variables that a command run for the checkout at `root` gets, the user's own first."""
+    commands = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
+    return {**defaults(root), **os.environ, "PATH": first}
+
+
+def defaults(root: Path) -> dict[str, str]:
+    """What `environment` sets where the user has not."""
     state = root / STATE
-    defaults = {
+    return {
         "RESNET_STATE": str(state),  # a run in a tree of its own is handed the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # By its own defaults it retries for about four minutes while a server does not answer.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # Its server would start ten processes, 2 GiB, for jobs that language models want.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DVC_NO_ANALYTICS": "1",
-        "DO_NOT_TRACK": "1",
+        "DO_NOT_TRACK": "1",  # MLflow heeds "true" alone, and has a variable of its own above
         "MPLCONFIGDIR": str(state / "matplotlib"),
         "KERAS_HOME": str(state / "keras"),
         "PYTHONUNBUFFERED": "1",
     }
-    commands = str(Path(sys.executable).parent)
-    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
-    return {**defaults, **os.environ, "PATH": first}
 
 
 def enter(root: Path) -> None:

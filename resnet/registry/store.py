@@ -16,18 +16,23 @@ from types import MethodType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import mlflow
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import SQLAlchemyError
+
+from resnet.errors import PipelineError, UnreachableError
+from resnet.system import addresses, files
+
+# MLflow starts its telemetry when it is imported, which a flow does before it enters the checkout,
+# and with it `project.environment`. Every module imports MLflow after this one: ruff sorts it last.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities import Run as Run  # for those who read runs, and import no mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy.exc import SQLAlchemyError
-
-from resnet.errors import PipelineError, UnreachableError
-from resnet.system import addresses, files
 
 FINISHED = "FINISHED"  # a run's status: all of it is there
 SQLITE = "sqlite:///"

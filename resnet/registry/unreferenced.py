@@ -7,11 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from mlflow.entities import FileInfo, Run
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.store.entities import PagedList
-
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import versions
@@ -20,6 +15,11 @@ from resnet.registry.ledger.lock import Lock
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.system import processes
+
+from mlflow.entities import FileInfo, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
 T = TypeVar("T")
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Metrics, Predictions
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import files
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 PRODUCTION = "production"  # the alias that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate

@@ -9,11 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from mlflow.exceptions import MlflowException
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store
 from tests.support import REPOSITORY
+
+from mlflow.exceptions import MlflowException
 
 OPEN = """
 import sys
@@ -22,6 +23,44 @@ from resnet.registry import store
 opened = store.client(Path(sys.argv[1]))
 store.experiment(opened, "shared")
 """
+
+# Nothing of MLflow is imported here: whoever begins to has either prepared it or not.
+IMPORT_EACH = """
+import importlib, os, sys
+
+class Importer:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "mlflow":
+            raise ImportError(os.environ.get("MLFLOW_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Importer())
+for module in sys.argv[1:]:
+    os.environ.pop("MLFLOW_DISABLE_TELEMETRY", None)
+    for name in [name for name in sys.modules if name.startswith("resnet.registry")]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        print(module, error)
+"""
+
+
+def test_whichever_module_is_imported_first_mlflow_starts_without_telemetry() -> None:
+    paths = [
+        path.relative_to(REPOSITORY) for path in (REPOSITORY / "resnet/registry").rglob("*.py")
+    ]
+    modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_EACH, *modules],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    began = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert {"resnet.registry.store", "resnet.registry.tracking.curves"} < {
+        name for name, _ in began
+    }
+    assert [name for name, telemetry in began if telemetry != "true"] == []
 
 
 def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:

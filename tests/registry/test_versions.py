@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store, versions
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 Register = Callable[..., int]
 

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from mlflow.exceptions import MlflowException
 
 from resnet.errors import PipelineError
 from resnet.monitoring import scored_batches
 from resnet.monitoring.scored_batches import Batch
 from resnet.registry import store, versions
 from resnet.serving.score_batch import score_registered
+
+from mlflow.exceptions import MlflowException
 
 
 def write(path: Path, images: np.ndarray) -> Path:

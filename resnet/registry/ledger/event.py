@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from mlflow.entities import Run
-
 from resnet.registry.versions import PRODUCTION
+
+from mlflow.entities import Run
 
 Action = Literal[
     "promote", "rollback", "refuse", "restore", "found", "request", "approve", "reject"

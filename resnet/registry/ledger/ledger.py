@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from mlflow.entities import Experiment, Run, RunTag
-
 from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.ledger.event import TAG_LENGTH, Event, stamp
 from resnet.registry.store import Client
+
+from mlflow.entities import Experiment, Run, RunTag
 
 SUFFIX = "-ledger"
 HEAD = "head"  # tag of the experiment: the last event, see `_place`

@@ -32,12 +32,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from mlflow.entities.model_registry import RegisteredModel
-from mlflow.exceptions import MlflowException
-
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry.store import Client
 from resnet.system import processes
+
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
 
 SUFFIX = ".lock"
 TERM_SECONDS = 300.0  # that a lock is held at most: a model is downloaded, loaded and asked in it

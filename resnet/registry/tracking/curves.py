@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import Metric
-
 from resnet.registry.store import Client
+
+from mlflow.entities import Metric
 
 NOT_CURVES = ("epoch", "step")
 

@@ -8,9 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-
 from resnet import params
 from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
@@ -18,6 +15,9 @@ from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves, run_artifacts
 from resnet.system import files, processes
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 ENDINGS = {"stopped", "failure"}  # tags that say why a training ended before its time
 

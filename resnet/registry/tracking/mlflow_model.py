@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
 
 from resnet.registry import store
 from resnet.registry.store import Client
+
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 SIGNATURE = ModelSignature(

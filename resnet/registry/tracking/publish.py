@@ -5,8 +5,6 @@
 
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-
 from resnet import params
 from resnet.checkout import provenance
 from resnet.registry import store, versions
@@ -17,6 +15,8 @@ from resnet.registry.tracking import live_run, run_artifacts
 from resnet.registry.tracking.run_artifacts import Outputs
 from resnet.registry.versions import Version
 from resnet.system import files
+
+from mlflow.exceptions import MlflowException
 
 VIEWS = {  # what the published model makes of an image, in its description
     1: "",

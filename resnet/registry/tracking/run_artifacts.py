@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
-
 from resnet import params
 from resnet.checkout import packages, provenance
 from resnet.checkout.dvc_lock import DvcLock
@@ -21,6 +19,8 @@ from resnet.registry import store, versions
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves
 from resnet.system import files, processes
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
 TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
 MEASURED = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ValidationError
 
 from resnet import params
@@ -19,6 +18,8 @@ from resnet.model import backend
 from resnet.registry import versions
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
+
+from mlflow.exceptions import MlflowException
 
 OWN_DATA = ("extra",)  # keys of `paths`: see `Case.own_data`
 

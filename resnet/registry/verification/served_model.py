@@ -6,15 +6,16 @@ Needs TensorFlow, so that `verify` calls it in a process of its own.
 from pathlib import Path
 
 import keras
-import mlflow.pyfunc
 import numpy as np
 import tensorflow as tf
-from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import PyFuncModel
 
 from resnet.errors import PipelineError
 from resnet.model import model_file
 from resnet.registry import store
+
+import mlflow.pyfunc
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
 
 IMAGES = 8
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mlflow.exceptions import MlflowException
 
 from resnet import params
 from resnet.errors import MovedError, PipelineError, UnreachableError
@@ -22,6 +21,8 @@ from resnet.registry.promotion import alias_move, history, promotion
 from resnet.registry.promotion.promotion import Decision
 from resnet.registry.promotion.reconcile import reconcile
 from tests.support import REPOSITORY
+
+from mlflow.exceptions import MlflowException
 
 GATE = params.load(REPOSITORY).gate
 Register = Callable[..., int]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import pytest
 
@@ -24,6 +23,8 @@ from resnet.registry.tracking.live_run import LiveRun
 from resnet.registry.tracking.publish import publish
 from resnet.registry.versions import PROBE_FILE
 from resnet.system import files
+
+import mlflow.pyfunc
 
 WriteOutputs = Callable[..., str]
 
