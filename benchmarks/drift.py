@@ -24,9 +24,9 @@ from resnet.forms.image import statistics
 from resnet.forms.image.statistics import BRIGHTNESS, CONTRAST
 from resnet.model import model_file
 from resnet.monitoring import drift
-from resnet.monitoring.features import Features, said
-from resnet.monitoring.reference import LIGHT
-from resnet.monitoring.scored_batches import Batch
+from resnet.monitoring.features import Features, predicted_counts
+from resnet.monitoring.reference import IN_PROFILE
+from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.serving.predict import Scorer
 from resnet.system import files
 
@@ -75,7 +75,7 @@ class Subject:
         self.rules = chosen.monitor
         profile = files.read_json(root / chosen.paths.profile)
         self.classes = profile["classes"]
-        self.light = [Histogram.from_dict(profile[name]) for name in LIGHT]
+        self.brightness_and_contrast = [Histogram.from_dict(profile[name]) for name in IN_PROFILE]
         test = arrays.load(root / chosen.paths.arrays, "test")
         self.labels_n = test.labels_n
         model = root / chosen.paths.model
@@ -109,14 +109,15 @@ class Subject:
             chosen = rng.choice(left, images, replace=False, p=weights / weights.sum())
             left = np.setdiff1d(left, chosen)
             drawn.append(self._features(name if now else "as they are", chosen))
-        said_k = said(self.seen["as they are"].answers_nk[known], self.classes)
-        made = [Batch("m", 1, str(k), one, "", "", "", "") for k, one in enumerate(drawn)]
-        return drift.look(Features(*said_k, *self.light), made, self.rules).verdict == "Drifted"
+        predicted = predicted_counts(self.seen["as they are"].answers_nk[known], self.classes)
+        made = [ScoredBatch("m", 1, str(k), one, "", "", "", "") for k, one in enumerate(drawn)]
+        reference = Features(*predicted, *self.brightness_and_contrast)
+        return drift.detect(reference, made, self.rules).state == "Drift"
 
     def _features(self, name: str, chosen: NDArray[np.intp]) -> Features:
         seen = self.seen[name]
         return Features(
-            *said(seen.answers_nk[chosen], self.classes),
+            *predicted_counts(seen.answers_nk[chosen], self.classes),
             Histogram.of(seen.brightness_n[chosen], BRIGHTNESS),
             Histogram.of(seen.contrast_n[chosen], CONTRAST),
         )

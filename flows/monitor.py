@@ -1,4 +1,4 @@
-"""Compare what a version has scored with what it knows, and tell of it where it has drifted."""
+"""Compare what a version has scored with its reference data, and emit an event if it drifted."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from flows.tasks import enter_checkout, retried_task
 from resnet import params
 from resnet.monitoring import drift_page
 from resnet.monitoring import monitor as monitoring
-from resnet.monitoring.monitor import Report
+from resnet.monitoring.monitor import DriftReport
 
 EVENT = "resnet.drift"
 
@@ -24,31 +24,31 @@ def monitor(
     version: int | str = "production",
     model: str | None = None,
 ) -> State[None]:
-    """Compare the last batches that a version has scored with what it knows.
+    """Compare the last batches that a version has scored with its reference data.
 
-    The run ends as Drifted, Quiet or Too few images. Where something has drifted, an event
-    `resnet.drift` tells of it, once for the same batches.
+    The run ends as Drift, No drift or Not enough images. An event `resnet.drift` reports drift,
+    once for the same batches.
 
     Args:
-        batches: how many; params.yaml's where nothing is given.
+        batches: how many; by default as many as params.yaml says.
         version: a number or an alias.
-        model: the registered model; params.yaml's where nothing is given.
+        model: the registered model; by default the one of params.yaml's data set.
     """
     root = enter_checkout()
     parameters = params.load(root)
     report = retried_task(monitoring.monitor, "compare")(
         root, model or parameters.model_name, version, parameters.monitor, batches
     )
-    if report.drift.drifted and not report.kept.announced:
+    if report.drift.drifted and not report.saved.event_sent:
         retried_task(announce, "announce")(root, report)
     show(report)
     return Completed(
-        name=report.drift.verdict, message=drift_page.headline(report.version, report.drift)
+        name=report.drift.state, message=drift_page.headline(report.version, report.drift)
     )
 
 
-def announce(root: Path, report: Report) -> None:
-    """Emit the event, then write down that it was: a run that is killed in between tells again."""
+def announce(root: Path, report: DriftReport) -> None:
+    """Emit the event, then record that it was: if a kill comes in between, it is emitted again."""
     version = report.version
     event = emit_event(
         EVENT,
@@ -68,14 +68,14 @@ def announce(root: Path, report: Report) -> None:
         },
     )
     if event:
-        monitoring.announce(root, report, str(event.id))
+        monitoring.mark_event_sent(root, report, str(event.id))
 
 
-def show(report: Report) -> None:
+def show(report: DriftReport) -> None:
     """Make the artifact `drift` of this flow run."""
     create_markdown_artifact(
         key="drift",
-        description=f"{report.version}: {report.drift.verdict.lower()}",
+        description=f"{report.version}: {report.drift.state.lower()}",
         markdown="\n\n".join(
             [
                 f"# {report.version.name} version {report.version.number}",

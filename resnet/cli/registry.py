@@ -243,7 +243,7 @@ def _monitor(root: Path, arguments: argparse.Namespace) -> int:
     print(report)
     if arguments.out:
         files.write_text(arguments.here / arguments.out, report.html)
-    return 1 if report.drift.verdict == "Drifted" else 0
+    return 1 if report.drift.state == "Drift" else 0
 
 
 def _progress(line: str) -> None:

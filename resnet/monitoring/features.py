@@ -1,4 +1,4 @@
-"""What is watched of images and of what a version says of them, as values. Loads no mlflow."""
+"""What is monitored of images and of a version's predictions, as values. Loads no mlflow."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ CONFIDENCE = Bins(0.02, 50)
 
 @dataclass(frozen=True)
 class Features:
-    """Of some images: what they were said to be and how surely, their brightness and contrast."""
+    """Of some images: their predicted classes and confidence, their brightness and contrast."""
 
-    classes: Mapping[str, int]  # images said to be of each class
-    confidence: Histogram  # the likeliest class's probability, 0 to 1
+    classes: Mapping[str, int]  # predicted images per class
+    confidence: Histogram  # probability of the predicted class, 0 to 1
     brightness: Histogram  # mean luma, 0 to 255
     contrast: Histogram  # standard deviation of luma
 
@@ -30,9 +30,10 @@ class Features:
         probabilities_nk: NDArray[np.float32],
         classes: Iterable[str],
     ) -> Self:
-        """Of at least one image, (N, 32, 32, 3), and a version's probabilities for it, (N, K)."""
-        light = statistics.describe(images_nhwc)
-        return cls(*said(probabilities_nk, classes), light["brightness"], light["contrast"])
+        """Of at least one image, (N, 32, 32, 3), and a version's probabilities, (N, classes)."""
+        counted = statistics.describe(images_nhwc)
+        predicted = predicted_counts(probabilities_nk, classes)
+        return cls(*predicted, counted["brightness"], counted["contrast"])
 
     @classmethod
     def pooled(cls, parts: Iterable[Self]) -> Self:
@@ -54,14 +55,14 @@ class Features:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of each class, 0 to 1."""
+        """The share of images predicted to be of each class, 0 to 1."""
         return {name: count / self.images for name, count in self.classes.items()}
 
 
-def said(
+def predicted_counts(
     probabilities_nk: NDArray[np.float32], classes: Iterable[str]
 ) -> tuple[dict[str, int], Histogram]:
-    """How many images were said to be of each class, and how surely."""
+    """How many images were predicted to be of each class, and with which confidence."""
     names = list(classes)
     counts = np.bincount(probabilities_nk.argmax(axis=1), minlength=len(names)).tolist()
     confidence_n = probabilities_nk.max(axis=1).clip(0, 1)  # a softmax may round to just above 1

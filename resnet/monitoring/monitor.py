@@ -1,7 +1,7 @@
-"""Look whether what a version scores is still what it knows: the registry in, a report there out.
+"""Detect drift of scored images from a version's reference data: registry in, report out.
 
-A version knows the classes and the confidence of its answers from its test images, brightness and
-contrast from the images that it was trained on.
+The reference data are the classes and the confidence of its test predictions, and the brightness
+and the contrast of its training images.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ from resnet import params
 from resnet.errors import PipelineError
 from resnet.monitoring import drift, drift_page, reference, reports, scored_batches
 from resnet.monitoring.drift import Drift
-from resnet.monitoring.reports import Kept
+from resnet.monitoring.reports import SavedReport
 from resnet.registry import store, versions
 from resnet.registry.versions import Version
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found about a version's last batches, and where it is kept."""
+class DriftReport:
+    """Whether a version's last batches have drifted, and where the report is saved."""
 
     version: Version
     drift: Drift
     html: str
-    kept: Kept
+    saved: SavedReport
     address: str  # of the report in MLflow's pages
 
     def __str__(self) -> str:
@@ -35,12 +35,12 @@ class Report:
 
 def monitor(
     root: Path, name: str, selector: str | int, rules: params.Monitor, count: int | None = None
-) -> Report:
-    """Compare the last batches that a version of `name` has scored with what it knows.
+) -> DriftReport:
+    """Compare the last batches that a version of `name` has scored with its reference data.
 
-    `count` goes before the rules' number of batches. Safe to repeat: the same batches by the same
-    rules make one report. Raises PipelineError where there is no such version, or what it knows
-    cannot be had.
+    `count` replaces the rules' number of batches. Safe to repeat: the same batches by the same
+    rules make one report. Raises PipelineError if there is no such version, or its reference data
+    are not available.
     """
     if count is not None:
         if not 1 <= count <= params.MOST_BATCHES:
@@ -51,44 +51,45 @@ def monitor(
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     with tempfile.TemporaryDirectory() as folder:
-        known = reference.reference(client, version, Path(folder))
-    found = drift.look(known, scored_batches.last(client, version, rules.batches), rules)
-    html = drift_page.html(version, found, rules)
-    kept = reports.keep(
+        known = reference.features(client, version, Path(folder))
+    batches = scored_batches.last(client, version, rules.batches)
+    detected = drift.detect(known, batches, rules)
+    html = drift_page.html(version, detected, rules)
+    saved = reports.save(
         client,
         name,
-        _key(version, found, rules),
-        f"version {version.number}: {found.verdict.lower()}",
-        {"version": str(version.number), "verdict": found.verdict},
-        _metrics(found),
+        _key(version, detected, rules),
+        f"version {version.number}: {detected.state.lower()}",
+        {"version": str(version.number), "verdict": detected.state},
+        _metrics(detected),
         html,
     )
-    return Report(version, found, html, kept, f"{store.pages(root)}/{kept.path}")
+    return DriftReport(version, detected, html, saved, f"{store.pages(root)}/{saved.path}")
 
 
-def announce(root: Path, report: Report, event: str) -> None:
-    """Write down that an event has told of the report: see `Kept.announced`."""
-    reports.announce(store.client(root), report.kept, event)
+def mark_event_sent(root: Path, report: DriftReport, event: str) -> None:
+    """Record that an event has reported the drift: see `SavedReport.event_sent`."""
+    reports.mark_event_sent(store.client(root), report.saved, event)
 
 
-def _key(version: Version, found: Drift, rules: params.Monitor) -> str:
+def _key(version: Version, detected: Drift, rules: params.Monitor) -> str:
     """SHA-256, hex, of what was compared with what, by which rules."""
     parts = [
         version.number,
         version.evaluation_hash,
-        [batch.id for batch in found.batches],
+        [batch.id for batch in detected.batches],
         rules.model_dump(mode="json", exclude={"batches"}),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _metrics(found: Drift) -> dict[str, float]:
-    values: dict[str, float] = {"batches": len(found.batches), "drifted": bool(found.drifted)}
-    if found.together is None:
+def _metrics(detected: Drift) -> dict[str, float]:
+    values: dict[str, float] = {"batches": len(detected.batches), "drifted": bool(detected.drifted)}
+    if detected.together is None:
         return {**values, "images": 0}
-    values["images"] = found.together.images
-    for k, one in enumerate(found.together.distances):
-        values[f"distance/{one.name}"] = one.value
-        values[f"p/{one.name}"] = one.p
-        values[f"farthest/{one.name}"] = max(batch.distances[k].value for batch in found.each)
+    values["images"] = detected.together.images
+    for k, distance in enumerate(detected.together.distances):
+        values[f"distance/{distance.name}"] = distance.value
+        values[f"p/{distance.name}"] = distance.p
+        values[f"farthest/{distance.name}"] = max(one.distances[k].value for one in detected.each)
     return values

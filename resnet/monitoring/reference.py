@@ -1,48 +1,47 @@
-"""What scored images are compared with: a version's test predictions and its training images."""
+"""What scored images are compared with: a version's test predictions and training images."""
 
 from pathlib import Path
 
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
-from resnet.monitoring.features import Features, said
+from resnet.monitoring.features import Features, predicted_counts
 from resnet.registry import versions
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
-LIGHT = ("brightness", "contrast")  # what a profile counts of the training images
+IN_PROFILE = ("brightness", "contrast")  # features of the training images
 
 
-def reference(client: Client, version: Version, into: Path) -> Features:
-    """What `version` knows. `into` is a folder for downloads.
+def features(client: Client, version: Version, into: Path) -> Features:
+    """The reference data of `version`. `into` is a folder for downloads.
 
-    Raises PipelineError where its predictions or its profile cannot be had, or the profile is from
-    before it told of brightness and contrast.
+    Raises PipelineError if its predictions or its profile are not available, or the profile is of
+    an earlier release, without brightness and contrast.
     """
     classes = versions.classes(client, version, into)
-    counted = light(client, version, into)
-    missing = [name for name in LIGHT if name not in counted]
+    counted = brightness_and_contrast(client, version, into)
+    missing = [name for name in IN_PROFILE if name not in counted]
     if missing:
         raise PipelineError(
-            f"{version}: its {versions.PROFILE_FILE} tells no {' and no '.join(missing)} of the "
-            "training images, so there is nothing to compare with: it is from an earlier release. "
-            "Train a version with this one ('resnet run'), or name another with --version"
+            f"{version}: its {versions.PROFILE_FILE} has no {' and no '.join(missing)} of the "
+            "training images, so there is no reference to compare with: it is from an earlier "
+            "release. Train a version with this one ('resnet run'), or name another with --version"
         )
     predictions = versions.predictions(client, version, into)
-    return Features(
-        *said(predictions.probabilities_nk, classes), counted["brightness"], counted["contrast"]
-    )
+    predicted = predicted_counts(predictions.probabilities_nk, classes)
+    return Features(*predicted, counted["brightness"], counted["contrast"])
 
 
-def light(client: Client, version: Version, into: Path) -> dict[str, Histogram]:
-    """The brightness and the contrast of the images that `version` was trained on.
+def brightness_and_contrast(client: Client, version: Version, into: Path) -> dict[str, Histogram]:
+    """Those of the images that `version` was trained on.
 
-    Empty where its profile is from before they were counted. Raises PipelineError.
+    Empty if its profile is of an earlier release, without them. Raises PipelineError.
     """
-    found = versions.profile(client, version, into)
+    profile = versions.profile(client, version, into)
     try:
-        return {name: Histogram.from_dict(found[name]) for name in LIGHT if name in found}
+        return {name: Histogram.from_dict(profile[name]) for name in IN_PROFILE if name in profile}
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
-            f"{version}: its {versions.PROFILE_FILE} holds no {' and '.join(LIGHT)} that can be "
-            f"read ({error!r}): publish the model again"
+            f"{version}: its {versions.PROFILE_FILE} holds no readable {' and '.join(IN_PROFILE)} "
+            f"({error!r}): publish the model again"
         ) from None

@@ -1,4 +1,4 @@
-"""Keep what `monitor` found: an MLflow run a report, in an experiment of its own."""
+"""Save the reports of `monitor`: one MLflow run per report, in an experiment of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from resnet.registry.store import Client
 
 SUFFIX = "-monitoring"
 REPORT_FILE = "report.html"  # artifact of the run
-ANNOUNCED = "announced"  # tag: the event that told of it
+EVENT_TAG = "announced"  # its value is the id of the event that reported the drift
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedReport:
     """A report in the registry."""
 
     id: str  # of the MLflow run
-    path: str  # behind the address of MLflow's pages
-    announced: bool  # whether an event has told of it
+    path: str  # appended to the address of MLflow's pages
+    event_sent: bool  # whether an event has reported the drift
 
 
-def keep(
+def save(
     client: Client,
     model: str,
     key: str,
@@ -28,17 +28,15 @@ def keep(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     html: str,
-) -> Kept:
-    """Keep a report about the registered model `model`; `name` is the run's.
+) -> SavedReport:
+    """Save a report about the registered model `model`, in an MLflow run called `name`.
 
-    Safe to repeat, and to kill: what was compared is named by `key`, and one report has it.
+    Safe to repeat, and to kill: `key` identifies what was compared, and there is one report of it.
     """
     experiment = store.experiment(client, model + SUFFIX)
-    found = client.search_runs([experiment], f"tags.key = '{key}'", max_results=1)
+    runs = client.search_runs([experiment], f"tags.key = '{key}'", max_results=1)
     run = (
-        found[0]
-        if found
-        else client.create_run(experiment, tags={**tags, "key": key}, run_name=name)
+        runs[0] if runs else client.create_run(experiment, tags={**tags, "key": key}, run_name=name)
     )
     run_id = str(run.info.run_id)
     if run.info.status != store.FINISHED:
@@ -46,9 +44,9 @@ def keep(
         client.log_text(run_id, html, REPORT_FILE)
         client.set_terminated(run_id, store.FINISHED)
     path = f"#/experiments/{experiment}/runs/{run_id}/artifacts/{REPORT_FILE}"
-    return Kept(run_id, path, ANNOUNCED in run.data.tags)
+    return SavedReport(run_id, path, EVENT_TAG in run.data.tags)
 
 
-def announce(client: Client, kept: Kept, event: str) -> None:
-    """Write down the id of the event that told of a report."""
-    client.set_tag(kept.id, ANNOUNCED, event)
+def mark_event_sent(client: Client, report: SavedReport, event: str) -> None:
+    """Record the id of the event that reported the drift."""
+    client.set_tag(report.id, EVENT_TAG, event)

@@ -1,8 +1,9 @@
-"""Which version scored which batch of images, and what that looked like.
+"""Which version scored which batch of images, with the features of images and predictions.
 
 A batch is an MLflow run in an experiment of its own, as an event of the ledger is, so that any
-store carries it and MLflow's page shows it. Its tags are all that is read again, and are written in
-the call that makes the run: a batch is recorded whole or not at all. The metrics are for readers.
+store carries it and MLflow's page shows it. Only its tags are read again. They are written by the
+call that creates the run, so a batch is recorded completely or not at all. The metrics are for
+people.
 """
 
 import hashlib
@@ -24,8 +25,8 @@ HISTOGRAMS = ("confidence", "brightness", "contrast")
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Images that a version has scored in one call, without the images."""
+class ScoredBatch:
+    """What is recorded of images that a version has scored in one call; not the images."""
 
     model: str
     version: int
@@ -33,18 +34,18 @@ class Batch:
     features: Features
     time: str  # ISO 8601, UTC
     source: str  # where the images came from
-    out: str  # where the predictions went
+    out: str  # where the predictions were written
     who: str  # user@host
     flow_run: str | None = None  # Prefect's id
     id: str = ""  # of the MLflow run
 
     @property
     def key(self) -> str:
-        """SHA-256, hex, of the images and the version: one batch has it."""
+        """SHA-256, hex, of the images and the version; it identifies the batch."""
         return hashlib.sha256(f"{self.version} {self.images_hash}".encode()).hexdigest()
 
     def tags(self) -> dict[str, str]:
-        """As tags of its run: text as it is, the rest as JSON."""
+        """As tags of its MLflow run: text as it is, the rest as JSON."""
         content = {**asdict(self), **asdict(self.features), "key": self.key}
         del content["features"], content["id"]
         return {
@@ -55,7 +56,7 @@ class Batch:
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """From the MLflow run that keeps it. Raises PipelineError where its tags are no batch's."""
+        """From its MLflow run. Raises PipelineError if the run's tags are not those of a batch."""
         tags = run.data.tags
         try:
             return cls(
@@ -75,31 +76,33 @@ class Batch:
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise PipelineError(
-                f"run {run.info.run_id} of {SUFFIX[1:]} holds no batch that can be read "
+                f"run {run.info.run_id} of {SUFFIX[1:]} holds no readable batch "
                 f"({error!r}): its tags were edited; delete the run in MLflow to leave it out"
             ) from error
 
 
-def record(client: Client, batch: Batch, training: Mapping[str, Histogram]) -> tuple[Batch, bool]:
-    """Keep a batch; the one that is kept, and whether it was not kept before.
+def record(
+    client: Client, batch: ScoredBatch, training: Mapping[str, Histogram]
+) -> tuple[ScoredBatch, bool]:
+    """Record a batch. Returns it as recorded, and whether it is new.
 
     Safe to repeat: the same images scored by the same version are one batch, the first one.
-    `training` are the brightness and contrast of the version's training images, where known.
+    `training` are the brightness and contrast of the version's training images, if known.
     """
     experiment = store.experiment(client, batch.model + SUFFIX)
-    found = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
-    run = found[0] if found else _begin(client, experiment, batch)
-    kept = Batch.of(run)
+    runs = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
+    run = runs[0] if runs else _create_run(client, experiment, batch)
+    recorded = ScoredBatch.of(run)
     if run.info.status != store.FINISHED:
-        store.log_metrics(client, run.info.run_id, _metrics(kept.features, training))
+        store.log_metrics(client, run.info.run_id, _metrics(recorded.features, training))
         client.set_terminated(run.info.run_id, store.FINISHED)
-    return kept, not found
+    return recorded, not runs
 
 
-def last(client: Client, version: Version, count: int) -> list[Batch]:
+def last(client: Client, version: Version, count: int) -> list[ScoredBatch]:
     """The last `count` batches that `version` has scored, the oldest first.
 
-    Raises PipelineError where one cannot be read.
+    Raises PipelineError if one cannot be read.
     """
     experiment = client.get_experiment_by_name(version.name + SUFFIX)
     if experiment is None:
@@ -110,10 +113,10 @@ def last(client: Client, version: Version, count: int) -> list[Batch]:
         max_results=count,
         order_by=["attributes.start_time DESC"],
     )
-    return [Batch.of(run) for run in reversed(runs)]
+    return [ScoredBatch.of(run) for run in reversed(runs)]
 
 
-def _begin(client: Client, experiment: str, batch: Batch) -> Run:
+def _create_run(client: Client, experiment: str, batch: ScoredBatch) -> Run:
     moment = datetime.fromisoformat(batch.time)
     return client.create_run(
         experiment,
@@ -124,11 +127,11 @@ def _begin(client: Client, experiment: str, batch: Batch) -> Run:
 
 
 def _metrics(features: Features, training: Mapping[str, Histogram]) -> dict[str, float]:
-    """For MLflow's page, where runs are compared by their metrics."""
+    """For MLflow's page, which compares runs by their metrics."""
     means = {name: getattr(features, name).mean for name in HISTOGRAMS}
     return {
         "images": features.images,
         **means,
-        **{f"{name}_difference": means[name] - one.mean for name, one in training.items()},
+        **{f"{name}_difference": means[name] - known.mean for name, known in training.items()},
         **{f"share/{name}": share for name, share in features.shares.items()},
     }

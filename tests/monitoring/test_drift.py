@@ -1,4 +1,4 @@
-"""What differs is told from what chance does, and from what is too little to matter."""
+"""Drift is told apart from chance, and from differences too small to matter."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from resnet.forms.histogram import Histogram
 from resnet.forms.image.statistics import BRIGHTNESS, CONTRAST
 from resnet.monitoring import drift, drift_page
 from resnet.monitoring.features import CONFIDENCE, Features
-from resnet.monitoring.scored_batches import Batch
+from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry.versions import Version
 
 RULES = params.Monitor(batches=10, images=100, significance=0.01, distance=0.1)
@@ -32,16 +32,16 @@ def features(images: int, seed: int, brightness: float = 120, of_first: float = 
     )
 
 
-KNOWN = features(20_000, seed=0)
+REFERENCE = features(20_000, seed=0)
 
 
-def batch(found: Features, number: int = 0) -> Batch:
+def batch(scored: Features, number: int = 0) -> ScoredBatch:
     time = f"2031-01-02T03:{number:02}:00.000+00:00"
-    return Batch(
+    return ScoredBatch(
         "net",
         3,
         f"{number}",
-        found,
+        scored,
         time,
         "/![in](http://x/in.png)",
         "/out",
@@ -50,17 +50,17 @@ def batch(found: Features, number: int = 0) -> Batch:
     )
 
 
-def look(*found: Features, rules: params.Monitor = RULES) -> drift.Drift:
-    return drift.look(KNOWN, [batch(one, k) for k, one in enumerate(found)], rules)
+def detect(*scored: Features, rules: params.Monitor = RULES) -> drift.Drift:
+    return drift.detect(REFERENCE, [batch(one, k) for k, one in enumerate(scored)], rules)
 
 
 def test_distance_and_p_of_histograms_are_scipys_of_the_numbers_in_their_bins() -> None:
-    found = features(300, seed=1, brightness=125).brightness
-    numbers = [np.repeat(np.arange(32), one.counts) for one in (KNOWN.brightness, found)]
-    wanted = ks_2samp(*numbers, method="asymp")
-    distance, p = drift.kolmogorov_smirnov("brightness", KNOWN.brightness, found)
-    assert distance == pytest.approx(wanted.statistic, rel=1e-12)
-    assert p == pytest.approx(wanted.pvalue, rel=1e-9)
+    scored = features(300, seed=1, brightness=125).brightness
+    numbers = [np.repeat(np.arange(32), one.counts) for one in (REFERENCE.brightness, scored)]
+    expected = ks_2samp(*numbers, method="asymp")
+    distance, p = drift.kolmogorov_smirnov("brightness", REFERENCE.brightness, scored)
+    assert distance == pytest.approx(expected.statistic, rel=1e-12)
+    assert p == pytest.approx(expected.pvalue, rel=1e-9)
 
 
 def test_the_distance_of_classes_is_the_share_that_would_have_to_change() -> None:
@@ -69,100 +69,100 @@ def test_the_distance_of_classes_is_the_share_that_would_have_to_change() -> Non
     assert p == pytest.approx(0.000263, rel=1e-2)  # chi-squared 13.33, one degree of freedom
 
 
-def test_images_like_those_known_are_quiet() -> None:
-    found = look(features(500, seed=1), features(500, seed=2))
-    assert (found.verdict, found.drifted) == ("Quiet", {})
+def test_images_like_the_reference_have_not_drifted() -> None:
+    detected = detect(features(500, seed=1), features(500, seed=2))
+    assert (detected.state, detected.drifted) == ("No drift", {})
 
 
 def test_darker_images_have_drifted_in_brightness_alone() -> None:
-    found = look(features(300, seed=1, brightness=80))
-    assert found.verdict == "Drifted"
-    assert found.drifted == {"brightness": pytest.approx(0.5, abs=0.1)}
+    detected = detect(features(300, seed=1, brightness=80))
+    assert detected.state == "Drift"
+    assert detected.drifted == {"brightness": pytest.approx(0.5, abs=0.1)}
 
 
 def test_another_mix_of_classes_has_drifted_in_classes_alone() -> None:
-    assert list(look(features(300, seed=1, of_first=0.4)).drifted) == ["classes"]
+    assert list(detect(features(300, seed=1, of_first=0.4)).drifted) == ["classes"]
 
 
-def test_what_is_significant_and_too_small_to_matter_is_quiet() -> None:
-    found = look(features(20_000, seed=1, brightness=123))
-    (brightness,) = [one for one in found.together.distances if one.name == "brightness"]
+def test_what_is_significant_and_too_small_to_matter_is_no_drift() -> None:
+    detected = detect(features(20_000, seed=1, brightness=123))
+    (brightness,) = [one for one in detected.together.distances if one.name == "brightness"]
     assert brightness.p < 1e-9
     assert brightness.value < RULES.distance
-    assert found.verdict == "Quiet"
+    assert detected.state == "No drift"
 
 
 def test_few_images_neither_alarm_nor_clear() -> None:
-    found = look(features(99, seed=1, brightness=20))
-    assert (found.verdict, found.drifted) == ("Too few images", {})
-    assert look().verdict == "Too few images"
+    detected = detect(features(99, seed=1, brightness=20))
+    assert (detected.state, detected.drifted) == ("Not enough images", {})
+    assert detect().state == "Not enough images"
 
 
 def test_one_drifted_batch_is_not_lost_among_nine_others() -> None:
     usual = [features(200, seed=seed) for seed in range(1, 10)]
-    found = look(*usual[:4], features(200, seed=20, brightness=100), *usual[4:])
-    assert found.verdict == "Drifted"
-    assert not found.together.drifted
-    assert [bool(one.drifted) for one in found.each] == [k == 4 for k in range(10)]
+    detected = detect(*usual[:4], features(200, seed=20, brightness=100), *usual[4:])
+    assert detected.state == "Drift"
+    assert not detected.together.drifted
+    assert [bool(one.drifted) for one in detected.each] == [k == 4 for k in range(10)]
 
 
 def test_batches_too_small_to_tell_count_together() -> None:
-    found = look(*[features(30, seed=seed, brightness=90) for seed in range(5)])
-    assert found.verdict == "Drifted"
-    assert found.together.images == 150
-    assert not any(one.drifted for one in found.each)
+    detected = detect(*[features(30, seed=seed, brightness=90) for seed in range(5)])
+    assert detected.state == "Drift"
+    assert detected.together.images == 150
+    assert not any(one.drifted for one in detected.each)
 
 
 @pytest.mark.parametrize(
     ("sizes", "comparisons"), [([200], 4), ([200, 200], 12), ([200, 50], 8), ([50, 60], 4)]
 )
 def test_every_comparison_makes_the_others_stricter(sizes: list[int], comparisons: int) -> None:
-    found = look(*[features(size, seed) for seed, size in enumerate(sizes)])
-    assert found.threshold == RULES.significance / comparisons
+    detected = detect(*[features(size, seed) for seed, size in enumerate(sizes)])
+    assert detected.threshold == RULES.significance / comparisons
 
 
 def test_chance_alone_seldom_alarms() -> None:
     rules = RULES.model_copy(update={"distance": 0})
     looks = [
-        look(*[features(100, seed=100 + 3 * n + k) for k in range(3)], rules=rules)
+        detect(*[features(100, seed=100 + 3 * n + k) for k in range(3)], rules=rules)
         for n in range(100)
     ]
-    assert sum(one.verdict == "Drifted" for one in looks) <= 4  # 1 is to be expected
+    assert sum(one.state == "Drift" for one in looks) <= 4  # 1 is to be expected
 
 
 def test_other_bins_are_refused() -> None:
-    found = features(200, seed=1)
-    coarse = replace(found, brightness=Histogram(120, 16, found.brightness.counts[:16]))
+    usual = features(200, seed=1)
+    coarse = replace(usual, brightness=Histogram(120, 16, usual.brightness.counts[:16]))
     with pytest.raises(PipelineError, match="brightness was counted in 32 bins of 8 .* 16 of 16"):
-        look(coarse)
+        detect(coarse)
 
 
 @pytest.mark.parametrize(("width", "bins"), [(16, 16), (4, 32)])
 def test_other_bins_of_one_batch_among_others_are_refused(width: float, bins: int) -> None:
-    found = features(200, seed=1)
-    other = replace(found, brightness=Histogram(120, width, found.brightness.counts[:bins]))
+    usual = features(200, seed=1)
+    other = replace(usual, brightness=Histogram(120, width, usual.brightness.counts[:bins]))
     with pytest.raises(PipelineError, match=f"brightness was counted .* in {bins} of {width} for"):
-        look(found, other)
+        detect(usual, other)
 
 
 def test_the_text_says_what_has_changed_and_by_how_much() -> None:
     version = Version("net", 3, "", "", "", "", "", ("production",))
-    found = look(features(200, seed=1), features(200, seed=2, brightness=60, of_first=0.5))
-    text = drift_page.text(version, found)
+    detected = detect(features(200, seed=1), features(200, seed=2, brightness=60, of_first=0.5))
+    text = drift_page.text(version, detected)
     assert "the last 2 batches (400 images, 2031-01-02 03:00 to 2031-01-02 03:01)" in text
-    assert "that net version 3 has scored differ from what it knows in classes (0." in text
+    assert "that net version 3 has scored differ from the reference in classes (0." in text
     assert "\nclasses     class 0 " in text
     assert text.count("  together and in 1 of 2 batches, up to 0.") == 2
     assert text.count("  no\n") + text.endswith("  no") == 2
-    nothing = drift_page.text(version, look())
-    assert nothing == "Too few images: no batch that net version 3 has scored"
+    nothing = drift_page.text(version, detect())
+    assert nothing == "Not enough images: net version 3 has scored no batch"
 
 
 def test_the_page_has_its_pictures_in_it_and_loads_nothing() -> None:
     version = Version("net", 3, "", "", "", "", "", ())
     for number, pictures in ((0, 0), (1, 1), (12, 2)):
-        found = look(*[features(150, seed) for seed in range(number)])
-        html = drift_page.html(version, found, RULES)
+        detected = detect(*[features(150, seed) for seed in range(number)])
+        html = drift_page.html(version, detected, RULES)
         assert html.count('<img src="data:image/png;base64,') == pictures
         assert 'src="http' not in html
         assert 'href="' not in html

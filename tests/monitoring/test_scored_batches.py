@@ -1,4 +1,4 @@
-"""A batch is kept once, whole, in any store."""
+"""A batch is recorded once and completely, in any store."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
 from resnet.monitoring import scored_batches
 from resnet.monitoring.features import Features
-from resnet.monitoring.scored_batches import Batch
+from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store
 from resnet.registry.ledger.event import stamp
 from resnet.registry.versions import Version
@@ -28,9 +28,11 @@ FEATURES = Features.of(
 TRAINING = {"brightness": Histogram(100.0, 8, (1,) * 32), "contrast": Histogram(50.0, 4, (1,) * 32)}
 
 
-def batch(name: str, version: int = 1, number: int = 0) -> Batch:
+def batch(name: str, version: int = 1, number: int = 0) -> ScoredBatch:
     time = stamp(START + timedelta(minutes=number))
-    return Batch(name, version, f"{number}", FEATURES, time, "/in|π", "/out", "ann@host", "f" * 36)
+    return ScoredBatch(
+        name, version, f"{number}", FEATURES, time, "/in|π", "/out", "ann@host", "f" * 36
+    )
 
 
 def version(name: str, number: int = 1) -> Version:
@@ -39,11 +41,11 @@ def version(name: str, number: int = 1) -> Version:
 
 def test_a_batch_is_read_as_it_was_recorded(any_store: Path) -> None:
     client, name = store.client(any_store), "read-again"
-    kept, new = scored_batches.record(client, batch(name), TRAINING)
+    recorded, new = scored_batches.record(client, batch(name), TRAINING)
     assert new
-    assert scored_batches.last(client, version(name), 10) == [kept]
-    assert replace(kept, id="") == batch(name)
-    run = client.get_run(kept.id)
+    assert scored_batches.last(client, version(name), 10) == [recorded]
+    assert replace(recorded, id="") == batch(name)
+    run = client.get_run(recorded.id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["images"] == 5
     assert run.data.metrics["brightness"] == FEATURES.brightness.mean
@@ -67,8 +69,8 @@ def test_the_last_batches_are_a_versions_own_the_oldest_first(made_store: Path) 
     for number in (2, 0, 3, 1):
         scored_batches.record(client, batch(name, number=number), {})
     scored_batches.record(client, batch(name, version=2, number=9), {})
-    found = scored_batches.last(client, version(name), 3)
-    assert [one.images_hash for one in found] == ["1", "2", "3"]
+    batches = scored_batches.last(client, version(name), 3)
+    assert [batch.images_hash for batch in batches] == ["1", "2", "3"]
     assert scored_batches.last(client, version("never"), 3) == []
 
 
@@ -77,25 +79,27 @@ def test_a_killed_record_is_completed_by_the_next(
 ) -> None:
     writes = 0
     while killed(partial(_record, made_store, f"killed-{writes}"), writes):
-        kept, _ = _record(made_store, f"killed-{writes}")
+        recorded, _ = _record(made_store, f"killed-{writes}")
         client = store.client(made_store)
-        assert scored_batches.last(client, version(f"killed-{writes}"), 9) == [kept]
-        assert client.get_run(kept.id).info.status == "FINISHED"
-        assert client.get_run(kept.id).data.metrics["images"] == 5
+        assert scored_batches.last(client, version(f"killed-{writes}"), 9) == [recorded]
+        assert client.get_run(recorded.id).info.status == "FINISHED"
+        assert client.get_run(recorded.id).data.metrics["images"] == 5
         writes += 1
     assert writes == 4  # the experiment, the run, its metrics, its end
 
 
-def _record(root: Path, name: str) -> tuple[Batch, bool]:
+def _record(root: Path, name: str) -> tuple[ScoredBatch, bool]:
     return scored_batches.record(store.client(root), batch(name), TRAINING)
 
 
 @pytest.mark.parametrize("tag", ["brightness", "classes"])
 def test_an_edited_batch_is_named_and_can_be_deleted(made_store: Path, tag: str) -> None:
     client, name = store.client(made_store), f"edited-{tag}"
-    kept, _ = scored_batches.record(client, batch(name), TRAINING)
-    client.set_tag(kept.id, tag, "[]")
-    with pytest.raises(PipelineError, match=f"run {kept.id} .*its tags were edited; delete the"):
+    recorded, _ = scored_batches.record(client, batch(name), TRAINING)
+    client.set_tag(recorded.id, tag, "[]")
+    with pytest.raises(
+        PipelineError, match=f"run {recorded.id} .*its tags were edited; delete the"
+    ):
         scored_batches.last(client, version(name), 1)
-    client.delete_run(kept.id)
+    client.delete_run(recorded.id)
     assert scored_batches.last(client, version(name), 1) == []

@@ -76,9 +76,9 @@ def test_raw_pixels_in_parquet_are_read_row_by_row(tmp_path: Path, kind: pa.Data
     source = tmp_path / "in.parquet"
     column = pa.array([list(map(int, one.ravel())) for one in images], kind)
     parquet.write_table(pa.table({"image": column}), source)
-    found = read_images(source)
-    assert np.array_equal(found.images_nhwc, images)
-    assert list(found.names) == ["row 0", "row 1", "row 2"]
+    loaded = read_images(source)
+    assert np.array_equal(loaded.images_nhwc, images)
+    assert list(loaded.names) == ["row 0", "row 1", "row 2"]
 
 
 def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:

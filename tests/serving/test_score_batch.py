@@ -12,7 +12,7 @@ import pytest
 
 from resnet.errors import PipelineError
 from resnet.monitoring import scored_batches
-from resnet.monitoring.scored_batches import Batch
+from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store, versions
 from resnet.serving.score_batch import score_registered
 
@@ -25,7 +25,7 @@ def write(path: Path, images: np.ndarray) -> Path:
     return path
 
 
-def recorded(root: Path, version: int = 1) -> list[Batch]:
+def recorded(root: Path, version: int = 1) -> list[ScoredBatch]:
     client = store.client(root)
     return scored_batches.last(client, versions.resolve(client, "colours", version), 100)
 

@@ -167,7 +167,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
         return prefect.post("events/filter", filter=named)["events"]
 
     few = call("monitor", batches=1)
-    assert few["state"]["name"] == "Too few images"
+    assert few["state"]["name"] == "Not enough images"
     assert events() == []
 
     run = prefect.start("score/by-hand", source=str(source), out=str(out))
@@ -177,7 +177,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
 
     drifted = call("monitor", batches=1)
     page = prefect.artifacts(drifted["id"])["drift"]
-    assert drifted["state"]["name"] == "Drifted"
+    assert drifted["state"]["name"] == "Drift"
     assert "| brightness | " in page
     (event,) = wait_for(events)
     assert event["resource"]["prefect.resource.id"] == f"resnet.model.{NAME}"
@@ -191,7 +191,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert registry.get_run(report).data.tags["announced"] == event["id"]
 
     again = call("monitor", batches=1)
-    assert again["state"]["name"] == "Drifted"
+    assert again["state"]["name"] == "Drift"
     # There is nothing new to tell of.
     assert registry.get_run(report).data.tags["announced"] == event["id"]
 
