@@ -17,6 +17,7 @@ from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features
 from resnet.registry import store
+from resnet.registry.ledger.lock import holding
 from resnet.registry.store import Client, Run
 from resnet.registry.versions import Version
 
@@ -86,12 +87,15 @@ def record(
 ) -> tuple[ScoredBatch, bool]:
     """Record a batch. Returns it as recorded, and whether it is new.
 
-    Safe to repeat: the same images scored by the same version are one batch, the first one.
-    `training` are the brightness and contrast of the version's training images, if known.
+    Safe to repeat, on several hosts at once: the same images scored by the same version are one
+    batch, the first one. `training` are the brightness and contrast of the version's training
+    images, if known. Raises PipelineError if other processes record for too long.
     """
-    experiment = store.experiment(client, batch.model + SUFFIX)
-    runs = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
-    run = runs[0] if runs else _create_run(client, experiment, batch)
+    name = batch.model + SUFFIX
+    with holding(client, name, batch.who):
+        experiment = store.experiment(client, name)
+        runs = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
+        run = runs[0] if runs else _create_run(client, experiment, batch)
     recorded = ScoredBatch.of(run)
     if run.info.status != store.FINISHED:
         store.log_metrics(client, run.info.run_id, _metrics(recorded.features, training))

@@ -10,7 +10,7 @@ from resnet.checkout import checkpoint_folders, dvc_gc, worktree
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import store, unreferenced
-from resnet.registry.ledger.lock import holding
+from resnet.registry.ledger.lock import Lock, holding
 from resnet.registry.store import Client
 from resnet.registry.unreferenced import Unheld
 from resnet.system import files, processes
@@ -47,17 +47,16 @@ def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     DVC's cache keeps what any commit, the checkout, or a version that stays needs; no remote is
     touched. A kill leaves what the next call removes. Raises PipelineError, and removes nothing,
     where the ledger is broken, a version that stays does not say which data it needs, or a run is
-    under way whose data no commit or version names yet; and where something came to be held since
-    it was found: then nothing more is removed.
+    under way whose data no commit or version names yet; and where something came to be held, or a
+    version was registered, since it was found: then nothing more is removed.
     """
     if not 0 <= days <= LONGEST:
         raise PipelineError(f"days is {days:g}: want a number from 0 to {LONGEST:g}")
     client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
-    if not delete:
-        return list(_plan(root, client, name, before).items)
-    with store.one_at_a_time(root, "publish"):  # what is published needs data that the plan lacks
-        plan = _plan(root, client, name, before)
-        _carry_out(root, client, name, plan)
+    plan = _plan(root, client, name, before)  # takes long, so before the lock is taken
+    if delete:
+        with holding(client, name, processes.actor()) as lock:
+            _carry_out(root, lock, plan)
     return list(plan.items)
 
 
@@ -81,16 +80,16 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     return _Plan(found, abandoned, before, frozenset(needed), items)
 
 
-def _carry_out(root: Path, client: Client, name: str, plan: _Plan) -> None:
+def _carry_out(root: Path, lock: Lock, plan: _Plan) -> None:
     """Remove what is planned: first what names something, then what was named by it."""
-    if plan.registered.versions:
-        with holding(client, name, processes.actor()) as lock:
-            unreferenced.delete_versions(lock, plan.registered.versions)
-    unreferenced.delete_runs(client, plan.registered.runs)
+    unreferenced.delete_versions(lock, plan.registered.versions)
+    unreferenced.delete_runs(lock.client, plan.registered.runs)
     for folder in plan.checkpoints:
         checkpoint_folders.remove(folder)
     worktree.remove_left_over(root, plan.before.timestamp())
     _must_be_idle(root)
+    unreferenced.require_no_newer(lock.client, plan.registered)
+    lock.confirm()
     dvc_gc.remove(root, plan.needed)
 
 

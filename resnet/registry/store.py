@@ -4,9 +4,7 @@ Nothing here is opened before it is asked for. A SQLite store keeps its artifact
 beside its file, whoever opens it and from wherever.
 """
 
-import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from types import MethodType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from resnet.errors import PipelineError, UnreachableError
@@ -36,7 +34,6 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 FINISHED = "FINISHED"  # a run's status: all of it is there
 SQLITE = "sqlite:///"
-LOCK_SECONDS = 120.0
 UNANSWERED = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")  # MLflow's codes, of a store that fails
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that does not do its work
 
@@ -232,30 +229,6 @@ def as_default(opened: Client) -> Iterator[None]:
         mlflow.set_tracking_uri(before or "")
         if before is None:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
-
-
-@contextmanager
-def one_at_a_time(root: Path, job: str) -> Iterator[None]:
-    """Let one process of this machine do `job` in the store at a time.
-
-    Raises PipelineError where another one does it for too long, or its lock cannot be opened.
-    """
-    uri = tracking_uri(root)
-    name = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"resnet-{name}-{job}.lock"  # one for each store
-    try:  # whoever uses the store, uses the lock: others' accounts too
-        held = FileLock(path, timeout=LOCK_SECONDS, mode=0o666).acquire()
-    except Timeout:
-        raise PipelineError(
-            f"another process holds {path} for more than {LOCK_SECONDS:.0f} s: wait for it, "
-            "or end it, and try again"
-        ) from None
-    except OSError as error:
-        raise PipelineError(
-            f"the lock {path} cannot be opened ({error}): remove it when nobody is at this job"
-        ) from None
-    with held:
-        yield
 
 
 def _prepare(database: Path) -> None:

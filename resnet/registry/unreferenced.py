@@ -97,15 +97,31 @@ def delete_versions(lock: Lock, numbers: Iterable[int]) -> None:
 def delete_runs(client: Client, runs: Iterable[Run]) -> None:
     """Mark runs and the models that they logged as deleted; only `mlflow gc` removes the files.
 
-    Raises PipelineError where a version was made of a run by now: it and those after it stay.
+    For a holder of the model's lock. Raises PipelineError where a run is under way again or a
+    version was made of it by now: it and those after it stay.
     """
     for run in runs:
         run_id = run.info.run_id
-        if client.search_model_versions(f"run_id = '{run_id}'"):
+        taken_up = _work(client.get_run(run_id)) != _work(run)
+        if taken_up or client.search_model_versions(f"run_id = '{run_id}'"):
             raise _taken(f"run {run_id}")
         for model in _logged(client, run):
             client.delete_logged_model(model)
         client.delete_run(run_id)
+
+
+def require_no_newer(client: Client, found: Unheld) -> None:
+    """Raise PipelineError where a version of any model was registered since `found` was.
+
+    What it needs is not in `needed` then. Nobody else registers one of a model whose lock is held.
+    """
+    known = {(one.name, int(one.version)) for one in found.kept}
+    for one in _pages(lambda page: client.search_model_versions(page_token=page)):
+        if (one.name, int(one.version)) not in known:
+            raise PipelineError(
+                f"{one.name} version {one.version} was registered while this was at work, and its "
+                "data may be in DVC's cache: nothing was removed there; run 'resnet prune' again"
+            )
 
 
 def _taken(what: str) -> PipelineError:
@@ -167,6 +183,11 @@ def _is_over(run: Run, before: datetime) -> bool:
     if run.info.status in UNDER_WAY and not processes.has_ended(run.data.tags.get("trainer", "")):
         return False
     return _time(run.info.end_time or run.info.start_time) < before
+
+
+def _work(run: Run) -> tuple[str, str | None]:
+    """Whether, and by which process, the run is worked for."""
+    return run.info.status, run.data.tags.get("trainer")
 
 
 def _bytes(folder: Callable[[str | None], Iterable[FileInfo]], path: str | None) -> int:

@@ -104,16 +104,13 @@ def score_registered(
         processes.actor(),
         flow_run,
     )
-    recorded, new = _record(root, client, batch, result)
+    recorded, new = _record(client, batch, result)
     return replace(result, batch=recorded, new=new)
 
 
-def _record(
-    root: Path, client: Client, batch: ScoredBatch, result: ScoringResult
-) -> tuple[ScoredBatch, bool]:
+def _record(client: Client, batch: ScoredBatch, result: ScoringResult) -> tuple[ScoredBatch, bool]:
     try:
-        with store.one_at_a_time(root, "record"):
-            return scored_batches.record(client, batch, result.training)
+        return scored_batches.record(client, batch, result.training)
     except (*store.UNAVAILABLE, PipelineError) as error:
         kind = UnreachableError if isinstance(error, UnreachableError) else PipelineError
         raise kind(

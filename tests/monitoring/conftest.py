@@ -4,7 +4,9 @@ from tests.support.colours import colours, model, registry  # noqa: F401
 from tests.support.registry import (  # noqa: F401
     any_store,
     empty_store,
+    fork,
     killed,
     made_store,
     server,
+    wait,
 )

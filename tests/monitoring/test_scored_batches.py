@@ -1,10 +1,14 @@
 """A batch is recorded once and completely, in any store."""
 
+import os
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +68,50 @@ def test_the_same_images_scored_again_by_the_same_version_are_the_same_batch(
     assert new
 
 
+class Meeting:
+    """A client of MLflow that gives the first search's answer when another process has one too.
+
+    Or after 3 s, where that is kept from searching.
+    """
+
+    def __init__(self, client: Any, answers: Path) -> None:
+        self._client, self._answers = client, answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def search_runs(self, *words: Any, **more: Any) -> Any:
+        runs = self._client.search_runs(*words, **more)
+        (self._answers / f"{os.getpid()}").touch()
+        deadline = time.monotonic() + 3
+        while len(list(self._answers.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return runs
+
+
+def test_two_hosts_that_record_the_same_batch_at_once_record_it_once(
+    any_store: Path,
+    fork: Callable[[Callable[[], object]], int],
+    wait: Callable[[int], int],
+    tmp_path: Path,
+) -> None:
+    """Hosts share the store and nothing else: no file of the one locks out the other."""
+    name = f"hosts-{tmp_path.name}"
+    store.experiment(store.client(any_store), name + scored_batches.SUFFIX)
+
+    def record(temporary: Path) -> None:
+        temporary.mkdir()
+        tempfile.tempdir = str(temporary)
+        client = Meeting(store.client(any_store), answers)
+        scored_batches.record(client, batch(name), TRAINING)  # type: ignore[arg-type]
+
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    children = [fork(partial(record, tmp_path / host)) for host in ("one", "other")]
+    assert [wait(child) for child in children] == [0, 0]
+    assert len(scored_batches.last(store.client(any_store), version(name), 10)) == 1
+
+
 def test_the_last_batches_are_a_versions_own_the_oldest_first(made_store: Path) -> None:
     client, name = store.client(made_store), "ordered"
     for number in (2, 0, 3, 1):
@@ -85,7 +133,7 @@ def test_a_killed_record_is_completed_by_the_next(
         assert client.get_run(recorded.id).info.status == "FINISHED"
         assert client.get_run(recorded.id).data.metrics["images"] == 5
         writes += 1
-    assert writes == 4  # the experiment, the run, its metrics, its end
+    assert writes == 7  # the lock, the experiment, the run; the lock again, twice; metrics, end
 
 
 def _record(root: Path, name: str) -> tuple[ScoredBatch, bool]:

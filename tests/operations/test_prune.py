@@ -306,6 +306,42 @@ def test_a_version_that_comes_to_be_held_while_prune_is_at_work_stays(
     assert lock.Holder.read(client, NAME) is None
 
 
+def test_a_run_that_is_published_while_prune_is_at_work_stays(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of a training that has ended: `publish` makes it one that is under way again."""
+    client = store.client(checkout)
+    run = client.create_run(store.experiment(client, NAME)).info.run_id
+    client.set_terminated(run)
+    meddled = Meddled(client, lambda client: client.update_run(run, "RUNNING"))
+    monkeypatch.setattr(store, "client", lambda root: meddled)
+    with pytest.raises(PipelineError, match=f"run {run} is held by now"):
+        prune(checkout, NAME, 0, delete=True)
+    assert client.get_run(run).info.lifecycle_stage == "active"
+
+
+def test_no_data_go_where_a_version_was_registered_while_prune_was_at_work(
+    checkout: Path, version: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another model: nobody else registers one of a model whose lock is held."""
+    client = store.client(checkout)
+    version()
+    before = in_cache(checkout)
+    models: list[str] = []
+
+    def register(client: Any) -> None:
+        if not models:  # `version` registers one too
+            models.append("generated-resnet")
+            version("generated-resnet", data=f"{NAME} 1")
+
+    meddled = Meddled(client, register)
+    monkeypatch.setattr(store, "client", lambda root: meddled)
+    with pytest.raises(PipelineError, match="generated-resnet version 1 was registered while this"):
+        prune(checkout, NAME, 0, delete=True)
+    assert in_cache(checkout) >= before
+    assert lock.Holder.read(client, NAME) is None
+
+
 def test_what_takes_long_is_done_before_the_lock_is_taken(
     checkout: Path, version: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,22 +105,6 @@ def test_a_server_that_does_not_answer_is_named_soon(
     assert time.monotonic() - began < 20
 
 
-def test_the_lock_of_a_job_is_open_to_every_account_and_one_that_is_not_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with store.one_at_a_time(tmp_path, "publish"):
-        (lock,) = tmp_path.glob("*.lock")
-        assert lock.stat().st_mode & 0o777 == 0o666
-    lock.unlink(missing_ok=True)
-    lock.mkdir()  # what nobody can open as a file
-    with (
-        pytest.raises(PipelineError, match=r"publish\.lock cannot be opened .*: remove it when"),
-        store.one_at_a_time(tmp_path, "publish"),
-    ):
-        pass
-
-
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:
     database = tmp_path / ".state" / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)

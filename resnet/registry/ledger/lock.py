@@ -164,7 +164,7 @@ def _create(lock: Lock, who: str) -> bool:
     }
     try:
         lock.client.create_registered_model(
-            lock.name + SUFFIX, tags, f"Held while an alias of {lock.name} moves; no model."
+            lock.name + SUFFIX, tags, f"Held by one process that changes {lock.name}; no model."
         )
     except MlflowException as error:
         # The second: it was released while MLflow looked at what exists.

@@ -10,12 +10,14 @@ from resnet.checkout import provenance
 from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.ledger import ledger
+from resnet.registry.ledger.lock import holding
 from resnet.registry.store import Client
 from resnet.registry.tracking import live_run, run_artifacts
 from resnet.registry.tracking.run_artifacts import Outputs
 from resnet.registry.versions import Version
-from resnet.system import files
+from resnet.system import files, processes
 
+from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 
 VIEWS = {  # what the published model makes of an image, in its description
@@ -36,45 +38,58 @@ def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Vers
     outputs = Outputs.read(chosen, root)
     client = store.client(root)
     name, scores = chosen.model_name, outputs.scores
-    with store.one_at_a_time(root, "publish"):
-        version = versions.find(client, name, scores.model_hash)
-        run_id = version.run_id if version else _run(client, outputs)
-        # Who promotes a new version at once does not ask it again, so it is asked now, also where a
-        # killed publish had.
-        run_artifacts.complete(client, run_id, outputs, anew=() if version else ["probe"])
-        if version is None:
-            _create_version(client, run_id, outputs, cause)
-            version = versions.latest(client, name)
-        elif version.evaluation_hash != scores.evaluation.hash:
-            _renew_evaluation(client, version, outputs)
-            version = versions.find(client, name, scores.model_hash)
-        assert version is not None  # noqa: S101  (it was found or made)
-        if not card.is_current(client, version, ledger.events(client, name)):
-            card.renew(client, version)
+    version = versions.find(client, name, scores.model_hash)
+    run_id = version.run_id if version else _run(client, outputs)
+    # Outside the lock: it takes long, and may be done by two processes at once. Who promotes a new
+    # version at once does not ask it again, so it is asked now, also where a killed publish had.
+    run_artifacts.complete(client, run_id, outputs, anew=() if version else ["probe"])
+    if version is None:
+        version = _register(client, run_id, outputs, cause)
+    if version.evaluation_hash != scores.evaluation.hash:
+        version = _renew_evaluation(client, version, outputs)
+    if not card.is_current(client, version, ledger.events(client, name)):
+        card.renew(client, version)
     return version
 
 
 def _run(client: Client, outputs: Outputs) -> str:
-    """The run of this model: the one that training opened, or one made from its files."""
-    model_hash = outputs.scores.model_hash
-    experiment = store.experiment(client, outputs.chosen.model_name)
-    own = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)
-    if own:
-        return str(own[0].info.run_id)
-    key = provenance.training_key(outputs.chosen, outputs.root)
-    # A training whose server went away has left a run without the model's hash.
-    abandoned = live_run.left_running(client, experiment, key)
-    if abandoned:
-        client.set_tag(abandoned[0], "model_hash", model_hash)
-        return abandoned[0]
-    tags = {"training_key": key, "model_hash": model_hash}
-    return run_artifacts.open_run(client, experiment, outputs.chosen, tags)
+    """The run of this model: the one that training opened, or one made from its files.
+
+    It is under way again until the version is there, so that nobody prunes it.
+    """
+    model_hash, name = outputs.scores.model_hash, outputs.chosen.model_name
+    experiment = store.experiment(client, name)
+    tags = {"model_hash": model_hash, "trainer": processes.identity()}
+    with holding(client, name, processes.actor()):
+        runs = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)
+        ids = [str(run.info.run_id) for run in runs]
+        if not ids:  # a training whose server went away has left a run without the model's hash
+            tags["training_key"] = provenance.training_key(outputs.chosen, outputs.root)
+            ids = live_run.left_running(client, experiment, tags["training_key"])
+        if not ids:
+            return run_artifacts.open_run(client, experiment, outputs.chosen, tags)
+        client.update_run(ids[0], "RUNNING")
+        client.log_batch(ids[0], tags=[RunTag(name, value) for name, value in tags.items()])
+        return ids[0]
 
 
-def _create_version(client: Client, run_id: str, outputs: Outputs, cause: str | None) -> None:
-    name, scores = outputs.chosen.model_name, outputs.scores
+def _register(client: Client, run_id: str, outputs: Outputs, cause: str | None) -> Version:
+    """The version made from the run, or the one that another process has made in the meantime."""
+    name = outputs.chosen.model_name
     model_id = _logged_model(client, run_id, outputs)
-    client.set_terminated(run_id)
+    with holding(client, name, processes.actor()) as held:
+        version = versions.find(client, name, outputs.scores.model_hash)
+        if version is None:
+            client.set_terminated(run_id)
+            held.confirm()
+            version = _create_version(client, run_id, model_id, outputs, cause)
+    return version
+
+
+def _create_version(
+    client: Client, run_id: str, model_id: str, outputs: Outputs, cause: str | None
+) -> Version:
+    name, scores = outputs.chosen.model_name, outputs.scores
     try:
         client.create_registered_model(
             name, description="Residual networks: uint8 images (N, 32, 32, 3) → probabilities"
@@ -83,7 +98,7 @@ def _create_version(client: Client, run_id: str, outputs: Outputs, cause: str | 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     with store.as_default(client):
-        client.create_model_version(
+        created = client.create_model_version(
             name,
             source=f"models:/{model_id}",
             run_id=run_id,
@@ -98,6 +113,7 @@ def _create_version(client: Client, run_id: str, outputs: Outputs, cause: str | 
                 **({"cause": cause} if cause else {}),
             },
         )
+    return Version.of(created)
 
 
 def _logged_model(client: Client, run_id: str, outputs: Outputs) -> str:
@@ -108,14 +124,21 @@ def _logged_model(client: Client, run_id: str, outputs: Outputs) -> str:
     return found or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
-def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> None:
-    number, evaluation = str(version.number), outputs.scores.evaluation
-    client.update_model_version(version.name, number, description=_describe(outputs))
-    for key, value in {
-        "test_hash": evaluation.test_hash,
-        "evaluation_hash": evaluation.hash,  # the last: it says that all is there
-    }.items():
-        client.set_model_version_tag(version.name, number, key, value)
+def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> Version:
+    """The version with this evaluation in the place of its former one."""
+    name, number = version.name, str(version.number)
+    evaluation = outputs.scores.evaluation
+    with holding(client, name, processes.actor()) as held:
+        # Another process may have logged another evaluation since.
+        run_artifacts.complete(client, version.run_id, outputs)
+        held.confirm()
+        client.update_model_version(name, number, description=_describe(outputs))
+        for key, value in {
+            "test_hash": evaluation.test_hash,
+            "evaluation_hash": evaluation.hash,  # the last: it says that all is there
+        }.items():
+            client.set_model_version_tag(name, number, key, value)
+        return versions.resolve(client, name, version.number)
 
 
 def _describe(outputs: Outputs) -> str:

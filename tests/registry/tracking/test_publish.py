@@ -1,6 +1,9 @@
 """Publishing, with a real Keras model, to SQLite and to a real server."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,61 @@ def local(empty_store: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+HOST = """
+import sys, time
+from pathlib import Path
+from resnet import params
+from resnet.registry import store
+from resnet.registry.tracking.publish import publish
+
+root, answers, method = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+
+class Meeting(store.Client):
+    def __getattribute__(self, name):
+        attribute = super().__getattribute__(name)
+        if name != method:
+            return attribute
+        def call(*words, **more):
+            answer = attribute(*words, **more)
+            (answers / root.name).touch()
+            deadline = time.monotonic() + 5
+            while len(list(answers.iterdir())) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            return answer
+        return call
+
+store.Client = Meeting
+version = publish(params.load(root), root)
+print(version.number, version.model_hash)
+"""
+
+
+def publish_on_two_hosts(checkouts: list[Path], meeting: str) -> list[tuple[int, str]]:
+    """Publish from two checkouts at once, on hosts that share nothing but the first one's store.
+
+    Both have called the client's method `meeting` before either sees what it returned, unless one
+    keeps the other from it for 5 s. The number and the model hash that each was given back.
+    """
+    answers = checkouts[0] / "answers"
+    answers.mkdir()
+    processes = []
+    for checkout in checkouts:
+        temporary = checkout / "tmp"  # of this host: a file there locks out nobody elsewhere
+        temporary.mkdir()
+        uri = store.tracking_uri(checkouts[0])
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", HOST, checkout, answers, meeting],
+                env={**os.environ, "TMPDIR": str(temporary), "MLFLOW_TRACKING_URI": uri},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    return [(int(number), digest) for number, digest in (text.split()[-2:] for text in outputs)]
+
+
 def runs_of(client: Any, chosen: params.Params) -> list[Any]:
     return list(client.search_runs([store.experiment(client, chosen.model_name)]))
 
@@ -91,6 +149,39 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
     assert registered.tags["git_commit"] == "none"
     assert "80.00%" in registered.description
     assert status(chosen, root) == Status(version, evaluated=True, decided=False)
+
+
+def test_two_hosts_that_publish_two_models_at_once_each_get_their_own_version_back(
+    empty_store: Path, tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    checkouts, hashes = [tmp_path / "one", tmp_path / "other"], []
+    shutil.copytree(empty_store / ".state", checkouts[0] / ".state")
+    for seed, checkout in enumerate(checkouts):
+        checkout.mkdir(exist_ok=True)
+        hashes.append(write_outputs(checkout, chosen, seed=seed))
+    published = publish_on_two_hosts(checkouts, meeting="create_model_version")
+    assert [model_hash for _, model_hash in published] == hashes
+    assert sorted(number for number, _ in published) == [1, 2]
+    client = store.client(checkouts[0])
+    for number, model_hash in published:
+        version = versions.get(client, chosen.model_name, number)
+        assert version is not None
+        assert version.model_hash == model_hash
+
+
+def test_two_hosts_that_publish_the_same_model_at_once_make_one_run_and_one_version(
+    empty_store: Path, tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+) -> None:
+    checkouts = [tmp_path / "one", tmp_path / "other"]
+    (tmp_path / "one").mkdir()
+    shutil.copytree(empty_store / ".state", tmp_path / "one" / ".state")
+    model_hash = write_outputs(tmp_path / "one", chosen)
+    shutil.copytree(tmp_path / "one", tmp_path / "other", ignore=shutil.ignore_patterns(".state"))
+    published = publish_on_two_hosts(checkouts, meeting="search_model_versions")
+    assert published == [(1, model_hash), (1, model_hash)]
+    client = store.client(tmp_path / "one")
+    assert len(client.search_model_versions(f"name = '{chosen.model_name}'")) == 1
+    assert len(runs_of(client, chosen)) == 1
 
 
 @pytest.mark.parametrize(("views", "told"), [(1, None), (2, "two views"), (6, "six views")])
