@@ -51,7 +51,7 @@ def test_an_import_against_a_contract_is_found(
     with (copied / module).open("a") as stream:
         stream.write(f"\n{line}\n")
     report = linted(copied)
-    broken = [line for line in report.splitlines() if line.endswith(" BROKEN")]
+    broken = [line for line in report.splitlines() if " BROKEN" in line]
     # An import that runs upward can close a circle as well.
     others = [line for line in broken if not line.startswith((contract, "No circles"))]
     assert any(line.startswith(contract) for line in broken), report
