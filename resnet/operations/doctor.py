@@ -1,4 +1,4 @@
-"""Look for the known traps, and say what to do about each."""
+"""Check the installation for known problems, and say what to do about each."""
 
 import importlib.metadata
 import shutil
@@ -21,7 +21,7 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, how it is, and what to do."""
+    """One line of the report: what was checked, with which result, and what to do."""
 
     level: Literal["ok", "warn", "fail"]
     subject: str
@@ -32,81 +32,84 @@ class Finding:
 
 
 Check = Callable[[Path], list[Finding]]
-"""One trap, or some of a kind: the checkout's root → what is found there, one or more lines."""
+"""One problem, or several of a kind: the checkout's root → the findings, at least one."""
 
 
 def report(root: Path, debug: bool = False) -> int:
-    """Print each finding as it comes. Returns 1 where one of them is a failure, else 0.
+    """Print each finding as it comes. Returns 1 if one of them is a failure, else 0.
 
-    With `debug`, an error that no check expects is raised.
+    With `debug`, an unexpected error of a check is raised.
     """
     failed = False
     for check in CHECKS:
-        for finding in _look(check, root, debug):
+        for finding in _run(check, root, debug):
             print(finding, flush=True)
             failed |= finding.level == "fail"
     return int(failed)
 
 
-def _look(check: Check, root: Path, debug: bool) -> list[Finding]:
-    """What `check` finds; a check that cannot be made is a finding too."""
+def _run(check: Check, root: Path, debug: bool) -> list[Finding]:
+    """What `check` finds; an error in it is a finding too."""
     name = check.__name__
     try:
         return check(root)
     except PipelineError as error:
         return [Finding("fail", name, str(error))]
-    except Exception as error:  # the others are still to be made
+    except Exception as error:  # the other checks still run
         if debug:
             raise
         return [
             Finding(
                 "fail",
                 name,
-                f"this check ended with {type(error).__name__} ({error}), which it does not "
-                "expect: 'resnet --debug doctor' shows where",
+                f"this check failed unexpectedly: {type(error).__name__} ({error}); "
+                "'resnet --debug doctor' shows where",
             )
         ]
 
 
 def tools(root: Path) -> list[Finding]:
-    """git, this Python, and the packages that pyproject.toml bounds."""
+    """git, this Python, and the packages for which pyproject.toml sets bounds."""
     findings = []
     if not shutil.which("git"):
         findings.append(Finding("fail", "tools", "git is not on the PATH: install it"))
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
-        found = sys.version.split()[0]
-        findings.append(Finding("fail", "tools", f"Python is {found}: want 3.11, 3.12 or 3.13"))
+        python = sys.version.split()[0]
+        findings.append(Finding("fail", "tools", f"Python is {python}: want 3.11, 3.12 or 3.13"))
     try:
-        wrong = _unmet_requirements()
+        problems = _unmet_requirements()
     except importlib.metadata.PackageNotFoundError:
-        wrong = ["this project is not installed"]
+        problems = ["this project is not installed"]
     findings += [
-        Finding("fail", "tools", f"{one}: run 'rm .venv/installed; make run'") for one in wrong
+        Finding("fail", "tools", f"{problem}: run 'rm .venv/installed; make run'")
+        for problem in problems
     ]
     on_path = shutil.which("python")
     if on_path and Path(on_path).parent != Path(sys.executable).parent:
         findings.append(
             Finding("warn", "tools", f"`python` is {on_path}: activate .venv before `dvc repro`")
         )
-    return findings or [Finding("ok", "tools", "git, Python and every bounded package fit")]
+    return findings or [
+        Finding("ok", "tools", "git, Python and all packages have supported versions")
+    ]
 
 
 def _unmet_requirements() -> list[str]:
     from packaging.requirements import Requirement
 
-    wrong = []
+    problems = []
     for text in importlib.metadata.requires("resnet-pipeline") or []:
-        wanted = Requirement(text)
-        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+        required = Requirement(text)
+        if required.marker and not required.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = importlib.metadata.version(wanted.name)
+            installed = importlib.metadata.version(required.name)
         except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{wanted.name} is not installed, want {wanted.specifier}")
+            problems.append(f"{required.name} is not installed, want {required.specifier}")
             continue
-        if not wanted.specifier.contains(found, prereleases=True):
-            wrong.append(f"{wanted.name} is {found}, want {wanted.specifier}")
-    return wrong
+        if not required.specifier.contains(installed, prereleases=True):
+            problems.append(f"{required.name} is {installed}, want {required.specifier}")
+    return problems
 
 
 def parameters(root: Path) -> list[Finding]:
@@ -119,7 +122,7 @@ def parameters(root: Path) -> list[Finding]:
         except PipelineError as error:
             findings.append(Finding("fail", "params", f"preset {preset}: {error}"))
     return findings or [
-        Finding("ok", "params", f"params.yaml and {len(presets)} presets are right")
+        Finding("ok", "params", f"params.yaml and {len(presets)} presets are valid")
     ]
 
 
@@ -127,49 +130,48 @@ def device(root: Path) -> list[Finding]:
     """A GPU that the machine has and the backend cannot see."""
     from resnet.model import backend
 
-    chosen = params.load(root).train
-    found = backend.select(chosen.backend, chosen.device)
-    if shutil.which("nvidia-smi") and found.kind != "gpu":
+    train = params.load(root).train
+    selected = backend.select(train.backend, train.device)
+    if shutil.which("nvidia-smi") and selected.kind != "gpu":
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
         if listed.returncode == 0 and "GPU" in listed.stdout:
             return [
                 Finding(
                     "fail",
                     "device",
-                    f"nvidia-smi sees {listed.stdout.splitlines()[0]}, {chosen.backend} does not: "
+                    f"nvidia-smi sees {listed.stdout.splitlines()[0]}, {train.backend} does not: "
                     "install requirements-gpu.lock (TensorFlow) or requirements-jax-gpu.lock",
                 )
             ]
-    return [
-        Finding("ok", "device", f"training runs on {found.name} ({found.kind}, {found.backend})")
-    ]
+    text = f"training runs on {selected.name} ({selected.kind}, {selected.backend})"
+    return [Finding("ok", "device", text)]
 
 
 def data(root: Path) -> list[Finding]:
-    """CIFAR-10 is here, or can be had."""
+    """Whether the data set is here, or can be downloaded."""
     from resnet.data import sources
 
-    chosen = params.load(root)
-    sources.named(chosen.paths)  # raises where what the user has named is not there
-    why = sources.why_not(chosen.data, chosen.paths)
+    parameters = params.load(root)
+    sources.named(parameters.paths)  # raises if what the user has named does not exist
+    why = sources.why_not(parameters.data, parameters.paths)
     if why:
         return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]
-    return [Finding("ok", "data", f"{chosen.data.dataset} is here or can be had")]
+    return [Finding("ok", "data", f"{parameters.data.dataset} is here or can be downloaded")]
 
 
 def added(root: Path) -> list[Finding]:
-    """Added images that DVC does not track as they are."""
+    """Added images whose present state DVC does not track."""
     from resnet.data import additions
 
     batches = additions.batches(root / params.load(root).paths.extra)
-    wrong = [told for batch in batches if (told := batch.problem())]
-    return [Finding("warn", "added", problem) for problem in wrong] or [
-        Finding("ok", "added", f"{len(batches)} batches of images were added, as DVC tracks them")
+    problems = [problem for batch in batches if (problem := batch.problem())]
+    return [Finding("warn", "added", problem) for problem in problems] or [
+        Finding("ok", "added", f"DVC tracks every batch of added images ({len(batches)})")
     ]
 
 
 def locks(root: Path) -> list[Finding]:
-    """Locks of DVC whose holder is gone, and what failed runs left."""
+    """Locks of DVC whose holder is gone, and working trees that failed runs left."""
     findings = []
     rwlock = dvc_rwlock.path(root)
     try:
@@ -184,17 +186,16 @@ def locks(root: Path) -> list[Finding]:
             Finding("warn", "locks", f"{rwlock} names ended processes {dead}: DVC removes them")
         )
     if alive:
-        findings.append(Finding("warn", "locks", f"dvc is at work here: processes {alive}"))
-    left = worktree.left_over(root)
+        findings.append(Finding("warn", "locks", f"dvc is running here: processes {alive}"))
+    left = len(worktree.left_over(root))
     if left:
-        findings.append(
-            Finding("warn", "locks", f"failed runs left {len(left)} trees: look, then 'make clean'")
-        )
+        text = f"working trees left by failed runs: {left}; inspect them, then run 'make clean'"
+        findings.append(Finding("warn", "locks", text))
     return findings or [Finding("ok", "locks", "no stale lock, no left-over working tree")]
 
 
 def servers(root: Path) -> list[Finding]:
-    """The servers that the user's variables name answer."""
+    """Whether the servers that the user's variables name answer."""
     findings = []
     for variable in addresses.VARIABLES:
         address = addresses.named(variable)
@@ -207,11 +208,11 @@ def servers(root: Path) -> list[Finding]:
                     "start it ('make ui' for the project's own), or unset the variable",
                 )
             )
-    return findings or [Finding("ok", "servers", "every server that is named answers")]
+    return findings or [Finding("ok", "servers", "every named server answers")]
 
 
 def artifacts(root: Path) -> list[Finding]:
-    """Artifacts that MLflow looks for where they are not: the checkout was moved."""
+    """Artifacts that MLflow looks for in another folder, because the checkout was moved."""
     from resnet.registry import store
 
     moved = store.moved_experiments(root)
@@ -220,24 +221,25 @@ def artifacts(root: Path) -> list[Finding]:
             Finding(
                 "fail",
                 "artifacts",
-                f"{len(moved)} MLflow experiments keep their artifacts in {moved[0]}, which is not "
-                "in this checkout: it was moved; move it back, or start anew without .state/mlflow",
+                f"{len(moved)} MLflow experiments store their artifacts in {moved[0]}, which is "
+                "not in this checkout: it was moved; move it back, or remove .state/mlflow and "
+                "start with an empty registry",
             )
         ]
-    return [Finding("ok", "artifacts", "MLflow's artifacts are where its records say")]
+    return [Finding("ok", "artifacts", "MLflow's artifacts are where its records point")]
 
 
 def ledgers(root: Path) -> list[Finding]:
-    """Ledgers that are whole, with production where they say."""
+    """Whether the ledger is intact and matches the aliases."""
     from resnet.registry import store
     from resnet.registry.promotion import history
 
     if not store.exists(root):
-        return [Finding("ok", "ledgers", "nothing was registered yet")]
-    wrong = history.problems(root, params.load(root).model_name)
-    if wrong:
-        return [Finding("warn", "ledgers", problem) for problem in wrong]
-    return [Finding("ok", "ledgers", "each ledger is whole, and production is where it says")]
+        return [Finding("ok", "ledgers", "nothing is registered yet")]
+    problems = history.problems(root, params.load(root).model_name)
+    return [Finding("warn", "ledgers", problem) for problem in problems] or [
+        Finding("ok", "ledgers", "every ledger is intact and matches the aliases")
+    ]
 
 
 CHECKS: tuple[Check, ...] = (

@@ -1,4 +1,4 @@
-"""Find what nobody needs any more, in the registry, in DVC's cache and in .state, and remove it."""
+"""Find what nothing references in the registry, in DVC's cache and in .state, and remove it."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ from resnet.registry.store import Client
 from resnet.registry.unreferenced import Unheld
 from resnet.system import files, processes
 
-LONGEST = 36_500.0  # days
+MAX_DAYS = 36_500.0
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something that nobody needs."""
+    """Something that nothing references."""
 
     kind: str
     text: str
@@ -32,41 +32,40 @@ class Item:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to go, as found before anything does."""
+    """What to remove, as found before anything is removed."""
 
     registered: Unheld
     checkpoints: Sequence[Path]
-    before: datetime  # what is younger stays
+    before: datetime  # what is newer stays
     needed: frozenset[str]  # md5s in DVC's cache, besides those of commits and of the checkout
     items: Sequence[Item]
 
 
 def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
-    """What no alias, event or tag holds and is older than `days`; it is removed with `delete`.
+    """What no alias, event or tag references and is older than `days`; `delete` removes it.
 
-    DVC's cache keeps what any commit, the checkout, or a version that stays needs; no remote is
-    touched. A kill leaves what the next call removes. Raises PipelineError, and removes nothing,
-    where the ledger is broken, a version that stays does not say which data it needs, or a run is
-    under way whose data no commit or version names yet; and where something came to be held, or a
-    version was registered, since it was found: then nothing more is removed.
+    DVC's cache keeps what any commit, the checkout, or a remaining version needs; no remote is
+    touched. If this is killed, the next call removes the rest. Raises PipelineError, and removes
+    nothing, if the ledger is broken, a remaining version does not say which data it needs, or a
+    run is in progress whose data no commit or version names yet; and if something was referenced,
+    or a version was registered, after it was found: then nothing more is removed.
     """
-    if not 0 <= days <= LONGEST:
-        raise PipelineError(f"days is {days:g}: want a number from 0 to {LONGEST:g}")
+    if not 0 <= days <= MAX_DAYS:
+        raise PipelineError(f"days is {days:g}: want a number from 0 to {MAX_DAYS:g}")
     client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
     plan = _plan(root, client, name, before)  # takes long, so before the lock is taken
     if delete:
         with holding(client, name, processes.actor()) as lock:
-            _carry_out(root, lock, plan)
+            _remove(root, lock, plan)
     return list(plan.items)
 
 
 def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
-    _must_be_idle(root)
+    _require_idle(root)
     abandoned = checkpoint_folders.abandoned(root, before.timestamp())
     trees = worktree.left_over(root, before.timestamp())
-    notes = [
-        checkpoint_folders.note(one) for one in checkpoint_folders.kept(root, before.timestamp())
-    ]
+    resumable = checkpoint_folders.kept(root, before.timestamp())
+    notes = [checkpoint_folders.note(folder) for folder in resumable]
     resumed = {note.read_text() for note in notes if note.exists()}
     found = unreferenced.find(client, name, before, resumed)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,44 +79,44 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     return _Plan(found, abandoned, before, frozenset(needed), items)
 
 
-def _carry_out(root: Path, lock: Lock, plan: _Plan) -> None:
-    """Remove what is planned: first what names something, then what was named by it."""
+def _remove(root: Path, lock: Lock, plan: _Plan) -> None:
+    """Remove what is planned: first what references something, then what it referenced."""
     unreferenced.delete_versions(lock, plan.registered.versions)
     unreferenced.delete_runs(lock.client, plan.registered.runs)
     for folder in plan.checkpoints:
         checkpoint_folders.remove(folder)
     worktree.remove_left_over(root, plan.before.timestamp())
-    _must_be_idle(root)
+    _require_idle(root)
     unreferenced.require_no_newer(lock.client, plan.registered)
     lock.confirm()
     dvc_gc.remove(root, plan.needed)
 
 
-def _must_be_idle(root: Path) -> None:
+def _require_idle(root: Path) -> None:
     busy = worktree.busy(root)
     if busy:
         raise PipelineError(
-            f"a run is at work in {busy[0]}, and no commit or version names its data yet: run "
-            "this again when it has ended"
+            f"a run is in progress in {busy[0]}, and no commit or version names its data yet: "
+            "run this again when it has ended"
         )
 
 
 def as_text(items: Sequence[Item], deleted: bool) -> str:
-    """A line an item, and what became of them."""
+    """One line per item, and what became of them."""
     if not items:
-        return "nothing to remove: everything is held, or too new"
+        return "nothing to remove: everything is referenced or newer than the limit"
     total = _megabytes(sum(item.size for item in items))
     end = (
         f"removed, {total}; MLflow keeps the files of runs until 'mlflow gc' removes them"
         if deleted
-        else f"{total}; nothing was removed: 'resnet prune --delete' does"
+        else f"{total}; nothing was removed: 'resnet prune --delete' removes it"
     )
     return "\n".join([*map(str, items), end])
 
 
 def _registered(client: Client, name: str, found: Unheld) -> Iterator[Item]:
-    for number, made in found.versions.items():
-        yield Item("version", f"{name} version {number}, registered {made:%Y-%m-%d}", 0)
+    for number, registered in found.versions.items():
+        yield Item("version", f"{name} version {number}, registered {registered:%Y-%m-%d}", 0)
     for run in found.runs:
         started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
         text = f"{run.info.run_name} {run.info.run_id}, {run.info.status}, {started:%Y-%m-%d}"
@@ -130,11 +129,11 @@ def _cached(entries: Sequence[Path]) -> Iterator[Item]:
         yield Item("DVC's cache", f"{len(entries)} entries", total)
 
 
-def _needed_by_trees(root: Path, gone: Sequence[Path]) -> set[str]:
-    """The md5s in the dvc.locks of the trees that failed runs have left, those that go apart."""
-    staying = [tree for tree in worktree.left_over(root) if tree not in gone]
-    locked = [DvcLock.read(tree) for tree in staying if (tree / "dvc.lock").exists()]
-    return {md5 for lock in locked for md5 in lock.outputs.values()}
+def _needed_by_trees(root: Path, removed: Sequence[Path]) -> set[str]:
+    """The md5s in the dvc.locks of trees that failed runs have left, except those in `removed`."""
+    trees = [tree for tree in worktree.left_over(root) if tree not in removed]
+    locks = [DvcLock.read(tree) for tree in trees if (tree / "dvc.lock").exists()]
+    return {md5 for lock in locks for md5 in lock.outputs.values()}
 
 
 def _megabytes(size: int) -> str:

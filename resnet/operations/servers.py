@@ -16,14 +16,14 @@ START_SECONDS = 120.0
 
 
 def serve(root: Path) -> None:
-    """Both servers, until this process is interrupted. Prints their addresses.
+    """Run both servers until this process is interrupted. Prints their addresses.
 
-    A server that the user has named by its variable is not started, but named. Raises PipelineError
-    where a port is taken, or MLflow's variable names what cannot be served.
+    A server that the user has named by its variable is not started, only its address is printed.
+    Raises PipelineError if a port is taken, or MLflow's variable names what cannot be served.
     """
     with ExitStack() as stack:
 
-        @cache  # asked for while Prefect's server starts, and where that is not started
+        @cache  # it is called while Prefect's server starts, and again below
         def mlflow() -> str:
             return addresses.named("MLFLOW_TRACKING_URI") or stack.enter_context(
                 mlflow_server(root, addresses.MLFLOW_PORT)
@@ -46,14 +46,14 @@ def serve(root: Path) -> None:
 def prefect_server(
     root: Path, port: int, meanwhile: Callable[[str], object] | None = None
 ) -> Iterator[str]:
-    """A Prefect server with the checkout's history; its API's address.
+    """A Prefect server with the checkout's history. Yields its API's address.
 
-    Until it answers, which takes seconds, `meanwhile` is called with that address.
+    While it starts, which takes seconds, `meanwhile` is called with that address.
     """
-    words = ["prefect", "server", "start", "--host", addresses.HOST, "--port", str(port)]
+    command = ["prefect", "server", "start", "--host", addresses.HOST, "--port", str(port)]
     api = f"http://{addresses.HOST}:{port}/api"
     env = {"PREFECT_API_URL": api}
-    with _server("Prefect", root, port, words, env) as wait:
+    with _server("Prefect", root, port, command, env) as wait:
         if meanwhile:
             meanwhile(api)
         wait(f"{api}/health")
@@ -62,14 +62,14 @@ def prefect_server(
 
 @contextmanager
 def mlflow_server(root: Path, port: int) -> Iterator[str]:
-    """An MLflow server over the checkout's own store, or the SQLite file of the user's variable.
+    """An MLflow server over the checkout's own store, or over the user's SQLite file.
 
-    Its address.
+    Yields its address.
     """
     from resnet.registry import store
 
     uri, artifacts = store.servable(root)
-    words = [
+    command = [
         *("mlflow", "server", "--host", addresses.HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", uri),
         # The folder itself, not the server's proxy: the store must be readable without the server.
@@ -77,23 +77,23 @@ def mlflow_server(root: Path, port: int) -> Iterator[str]:
         *("--artifacts-destination", str(artifacts)),
     ]
     address = f"http://{addresses.HOST}:{port}"
-    with _server("MLflow", root, port, words, {}) as wait:
+    with _server("MLflow", root, port, command, {}) as wait:
         wait(f"{address}/health")
         yield address
 
 
 @contextmanager
 def _server(
-    name: str, root: Path, port: int, words: list[str], env: dict[str, str]
+    name: str, root: Path, port: int, command: list[str], env: dict[str, str]
 ) -> Iterator[Callable[[str], None]]:
-    """A server process, and what waits until it answers at an address.
+    """A server process. Yields a function that waits until it answers at an address.
 
-    Its output goes to .state/NAME-server.log. It is ended with its children at the end.
+    Its output goes to .state/NAME-server.log. It is ended with its children after the block.
     """
     if addresses.is_taken(port):
         raise PipelineError(
-            f"port {port} of {addresses.HOST}, which {name}'s server wants, is taken: is it "
-            "running already? End the process that listens there, and try again"
+            f"port {port} of {addresses.HOST}, which {name}'s server needs, is taken: is it "
+            "already running? End the process that listens there, and try again"
         )
     log = root / project.STATE / f"{name.lower()}-server.log"
     log.parent.mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ def _server(
     Path(env["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [sys.executable, "-m", *command],
             cwd=root,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Each known trap is found, and said with what to do about it."""
+"""Each known problem is found, and reported with what to do about it."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def rwlock(checkout: Path) -> Path:
     return path
 
 
-def said(findings: list[doctor.Finding]) -> str:
+def text(findings: list[doctor.Finding]) -> str:
     return "\n".join(map(str, findings))
 
 
@@ -50,7 +50,7 @@ def locked_by(pid: int) -> str:
 
 
 def test_what_is_installed_here_fits(checkout: Path) -> None:
-    assert "FAIL" not in said(doctor.tools(checkout))
+    assert "FAIL" not in text(doctor.tools(checkout))
 
 
 def test_a_package_of_another_version_is_named_with_the_wanted_one(
@@ -68,8 +68,8 @@ def test_another_python_is_named_with_those_that_do(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    assert "FAIL  tools      Python is" in said(doctor.tools(checkout))
-    assert "want 3.11, 3.12 or 3.13" in said(doctor.tools(checkout))
+    assert "FAIL  tools      Python is" in text(doctor.tools(checkout))
+    assert "want 3.11, 3.12 or 3.13" in text(doctor.tools(checkout))
 
 
 def test_a_gpu_that_the_backend_cannot_see_is_found(checkout: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_gpu_that_the_backend_cannot_see_is_found(checkout: Path) -> None:
     )
 
 
-def test_no_data_and_no_network_are_found_and_the_archive_is_asked_for(checkout: Path) -> None:
+def test_no_data_and_no_network_are_found_and_an_archive_is_asked_for(checkout: Path) -> None:
     (finding,) = doctor.data(checkout)
     assert finding.level == "warn"
     assert "cannot be reached" in finding.text
@@ -109,12 +109,12 @@ def test_a_lock_of_dvc_says_whether_its_holder_lives(checkout: Path, rwlock: Pat
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     rwlock.write_text(locked_by(child.pid))
-    assert f"names ended processes [{child.pid}]: DVC removes them" in said(doctor.locks(checkout))
+    assert f"names ended processes [{child.pid}]: DVC removes them" in text(doctor.locks(checkout))
     rwlock.write_text(locked_by(os.getpid()))
-    assert f"dvc is at work here: processes [{os.getpid()}]" in said(doctor.locks(checkout))
+    assert f"dvc is running here: processes [{os.getpid()}]" in text(doctor.locks(checkout))
     rwlock.write_text("{}")
     assert (
-        said(doctor.locks(checkout)) == "ok    locks      no stale lock, no left-over working tree"
+        text(doctor.locks(checkout)) == "ok    locks      no stale lock, no left-over working tree"
     )
 
 
@@ -137,7 +137,9 @@ def test_the_tree_of_a_failed_run_is_found(checkout: Path) -> None:
     (checkout / ".dvc" / "config").touch()
     with pytest.raises(RuntimeError), worktree.worktree(checkout, "a", {}):
         raise RuntimeError
-    assert "failed runs left 1 trees: look, then 'make clean'" in said(doctor.locks(checkout))
+    assert "working trees left by failed runs: 1; inspect them, then run 'make clean'" in text(
+        doctor.locks(checkout)
+    )
 
 
 def test_a_store_that_cannot_be_read_is_found(checkout: Path) -> None:
@@ -145,7 +147,7 @@ def test_a_store_that_cannot_be_read_is_found(checkout: Path) -> None:
     database.parent.mkdir(parents=True)
     database.write_text("no database")
     for check in (doctor.artifacts, doctor.ledgers):
-        (finding,) = doctor._look(check, checkout, debug=True)
+        (finding,) = doctor._run(check, checkout, debug=True)
         assert finding.level == "fail"
         assert f"{database} cannot be read as an MLflow store" in finding.text
 
@@ -156,11 +158,11 @@ def test_a_moved_checkout_is_found(checkout: Path) -> None:
     checkout.rename(moved)
     (finding,) = doctor.artifacts(moved)
     assert finding.level == "fail"
-    assert f"keep their artifacts in {checkout}" in finding.text
-    assert "move it back, or start anew" in finding.text
+    assert f"store their artifacts in {checkout}" in finding.text
+    assert "move it back, or remove .state/mlflow" in finding.text
 
 
-def test_a_check_that_breaks_is_named_and_the_others_are_made(
+def test_a_check_that_fails_is_named_and_the_others_run(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(root: Path) -> list[doctor.Finding]:
@@ -172,8 +174,9 @@ def test_a_check_that_breaks_is_named_and_the_others_are_made(
     monkeypatch.setattr(doctor, "CHECKS", (broken, after))
     assert doctor.report(checkout) == 1
     # What `after` says is what was on the screen before it was asked.
-    assert "ok    after      FAIL  broken     this check ended with KeyError ('pid'), which" in (
-        capsys.readouterr().out
+    assert (
+        "ok    after      FAIL  broken     this check failed unexpectedly: KeyError ('pid');"
+        in (capsys.readouterr().out)
     )
     with pytest.raises(KeyError):
         doctor.report(checkout, debug=True)

@@ -1,4 +1,4 @@
-"""What nothing holds is found and removed; what anything holds stays, to the last cache entry."""
+"""What nothing references is found and removed; the rest stays, to the last cache entry."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def happened(client: Any, number: int) -> None:
     ledger.finish(client, ledger.begin(client, event))
 
 
-def test_versions_that_an_alias_an_event_or_a_tag_holds_stay_and_the_others_go(
+def test_versions_that_an_alias_an_event_or_a_tag_references_stay_and_the_others_go(
     checkout: Path, version: Callable[..., int]
 ) -> None:
     client = store.client(checkout)
@@ -145,7 +145,7 @@ def test_versions_that_an_alias_an_event_or_a_tag_holds_stay_and_the_others_go(
     assert prune(checkout, NAME, 0, delete=True) == []
 
 
-def test_runs_of_no_version_go_unless_their_training_lives_or_can_go_on(checkout: Path) -> None:
+def test_runs_of_no_version_go_unless_their_training_lives_or_can_resume(checkout: Path) -> None:
     client = store.client(checkout)
     experiment = store.experiment(client, NAME)
 
@@ -175,7 +175,7 @@ def test_runs_of_no_version_go_unless_their_training_lives_or_can_go_on(checkout
     assert len(client.search_runs([experiment])) == 4
 
 
-def test_what_is_younger_than_the_days_that_were_given_stays(
+def test_what_is_newer_than_the_given_days_stays(
     checkout: Path, version: Callable[..., int]
 ) -> None:
     version()
@@ -208,11 +208,11 @@ def test_abandoned_checkpoints_and_trees_go_and_the_data_of_younger_trees_stay(
     assert in_cache(checkout) == {"committed", "runs/new"}
 
 
-def test_a_run_under_way_in_a_tree_of_its_own_is_waited_for(checkout: Path) -> None:
+def test_a_run_in_progress_in_a_tree_of_its_own_is_waited_for(checkout: Path) -> None:
     (checkout / ".state" / "runs" / "now").mkdir(parents=True)
     with (
         FileLock(checkout / ".state" / "runs" / "now.lock"),
-        pytest.raises(PipelineError, match="a run is at work in .*now"),
+        pytest.raises(PipelineError, match="a run is in progress in .*now"),
     ):
         prune(checkout, NAME, 0, delete=True)
 
@@ -277,18 +277,18 @@ class Meddled:
         return made
 
 
-HOLDS: dict[str, Callable[[Any], None]] = {
+REFERENCES: dict[str, Callable[[Any], None]] = {
     "an alias": lambda client: client.set_registered_model_alias(NAME, "candidate", "3"),
     "an event": lambda client: happened(client, 3),
     "a tag": lambda client: client.set_model_version_tag(NAME, "3", "keep", "yes"),
 }
 
 
-@pytest.mark.parametrize("holder", HOLDS)
-def test_a_version_that_comes_to_be_held_while_prune_is_at_work_stays(
+@pytest.mark.parametrize("by", REFERENCES)
+def test_a_version_that_is_referenced_while_prune_runs_stays(
     checkout: Path,
     version: Callable[..., int],
-    holder: str,
+    by: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = store.client(checkout)
@@ -296,7 +296,7 @@ def test_a_version_that_comes_to_be_held_while_prune_is_at_work_stays(
         version()
     happened(client, 1)
     before = in_cache(checkout)
-    meddled = Meddled(client, HOLDS[holder])
+    meddled = Meddled(client, REFERENCES[by])
     monkeypatch.setattr(store, "client", lambda root: meddled)
     with pytest.raises(PipelineError, match="version 3 is held by now"):
         prune(checkout, NAME, 0, delete=True)
@@ -463,7 +463,7 @@ def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[...,
     assert len(list(remote.glob("files/md5/*/*"))) == 3
 
 
-def test_the_command_only_lists_until_it_is_told_to_delete(
+def test_the_command_only_lists_without_delete(
     checkout: Path,
     version: Callable[..., int],
     enter: Callable[[Path], None],
@@ -477,7 +477,7 @@ def test_the_command_only_lists_until_it_is_told_to_delete(
     assert cli.main(["prune", "--days", "0"]) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"version     {NAME} version 1, registered 20")
-    assert told.endswith("nothing was removed: 'resnet prune --delete' does\n")
+    assert told.endswith("nothing was removed: 'resnet prune --delete' removes it\n")
     assert in_cache(checkout) == before
     assert store.client(checkout).get_model_version(NAME, "1").version == 1
     for days in ("nan", "1e12", "-1"):
@@ -489,6 +489,9 @@ def test_the_list_says_how_large_things_are_and_what_became_of_them() -> None:
     items = [Item("version", "resnet version 3", 0), Item("run", "abc", 1_500_000)]
     text = as_text(items, deleted=False)
     assert text.splitlines()[:2] == ["version     resnet version 3", "run         abc, 1.5 MB"]
-    assert "1.5 MB; nothing was removed: 'resnet prune --delete' does" in text
+    assert "1.5 MB; nothing was removed: 'resnet prune --delete' removes it" in text
     assert "removed, 1.5 MB" in as_text(items, deleted=True)
-    assert as_text([], deleted=True) == "nothing to remove: everything is held, or too new"
+    assert (
+        as_text([], deleted=True)
+        == "nothing to remove: everything is referenced or newer than the limit"
+    )

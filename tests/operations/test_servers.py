@@ -53,7 +53,7 @@ def test_where_one_server_cannot_start_the_other_is_ended(tmp_path, monkeypatch)
         other.listen()
         monkeypatch.setattr(addresses, "PREFECT_PORT", port := addresses.free_port())
         monkeypatch.setattr(addresses, "MLFLOW_PORT", other.getsockname()[1])
-        with pytest.raises(PipelineError, match="which MLflow's server wants, is taken"):
+        with pytest.raises(PipelineError, match="which MLflow's server needs, is taken"):
             servers.serve(tmp_path)
     assert (tmp_path / ".state" / "prefect-server.log").exists()  # it had begun
     children = psutil.Process().children(recursive=True)  # other tests have servers, too
@@ -69,7 +69,7 @@ def test_what_is_neither_a_file_nor_a_server_is_not_served(tmp_path, monkeypatch
         pass
 
 
-def test_a_taken_port_is_told_before_anything_starts(tmp_path):
+def test_a_taken_port_is_reported_before_anything_starts(tmp_path):
     with socket.socket() as other:
         other.bind((addresses.HOST, 0))
         other.listen()
