@@ -1,6 +1,6 @@
-"""Counts of numbers in bins of equal width, and their mean: what monitoring keeps of each form.
+"""Histograms with bins of equal width, and means: what monitoring stores of every form of sample.
 
-The mean is an exact sum, so that every machine writes the same bits into the profile.
+The mean is computed from an exact sum, so that every machine writes the same bits into the profile.
 """
 
 import math
@@ -16,7 +16,7 @@ from resnet.errors import PipelineError
 
 @dataclass(frozen=True)
 class Bins:
-    """The bins of a histogram: `count` of them from 0 on, each `width` wide."""
+    """The bins of a histogram: `count` bins of equal `width`, starting at 0."""
 
     width: float
     count: int
@@ -24,9 +24,9 @@ class Bins:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many of some numbers lie in each bin from 0 on, and the mean of the numbers themselves.
+    """How many numbers lie in each bin, starting at 0, and the mean of the numbers themselves.
 
-    A bin has its lower edge and not its upper one, but for the last, which has both.
+    A bin includes its lower edge and excludes its upper one; the last bin includes both.
     """
 
     mean: float
@@ -35,7 +35,7 @@ class Histogram:
 
     @classmethod
     def of(cls, numbers_n: NDArray[Any], bins: Bins) -> Self:
-        """Of at least one number, each from 0 to the end of the last bin."""
+        """The histogram of at least one number, each from 0 to the end of the last bin."""
         end = bins.width * bins.count
         counts, _ = np.histogram(numbers_n, bins.count, (0, end))
         mean = math.fsum(numbers_n.tolist()) / len(numbers_n)
@@ -43,29 +43,30 @@ class Histogram:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """From what `as_dict` gave. Raises KeyError, TypeError or ValueError where it is not."""
+        """From `as_dict`'s result. Raises KeyError, TypeError or ValueError for anything else."""
         counts = tuple(map(int, values["counts"]))
         return cls(float(values["mean"]), float(values["width"]), counts)
 
     @classmethod
     def pooled(cls, parts: Iterable[Self]) -> Self:
-        """Of the numbers of all `parts`, which are not all empty.
+        """The histogram of the numbers of all `parts`, at least one of which is not empty.
 
-        Raises PipelineError where they were counted in other bins.
+        Raises PipelineError where their bins differ.
         """
         parts = list(parts)
-        if len(found := {part.bins: None for part in parts}) > 1:
-            kinds = " and ".join(f"{one.count} of {one.width:g}" for one in found)
+        distinct = list(dict.fromkeys(part.bins for part in parts))
+        if len(distinct) > 1:
+            kinds = " and ".join(f"{bins.count} of {bins.width:g}" for bins in distinct)
             raise PipelineError(
-                f"numbers were counted in other bins, {kinds}: they are from different releases; "
-                "take those of one release together"
+                f"histograms have different bins, {kinds}: they were made by different releases; "
+                "combine only those of one release"
             )
         counts = np.sum([part.counts for part in parts], axis=0)
         mean = math.fsum(part.mean * part.size for part in parts) / int(counts.sum())
         return cls(mean, parts[0].width, tuple(counts.tolist()))
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types alone."""
+        """In JSON's types only."""
         return {**asdict(self), "counts": list(self.counts)}
 
     @property
@@ -74,5 +75,5 @@ class Histogram:
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
+        """How many numbers were counted."""
         return sum(self.counts)

@@ -109,7 +109,9 @@ def test_an_image_in_no_class_is_refused(checkout: params.Params, add: Add) -> N
     path = add("night")
     (path / "disc").rename(path / "disk")
     add_track(path)
-    with pytest.raises(PipelineError, match=r"night/disk/000.png is in no folder of a class: want"):
+    with pytest.raises(
+        PipelineError, match=r"night/disk/000.png is not in the folder of a class: want"
+    ):
         read(checkout)
 
 
@@ -117,7 +119,7 @@ def test_an_image_beside_the_classes_is_refused(checkout: params.Params, add: Ad
     path = add("night")
     Image.new("RGB", (32, 32)).save(path / "loose.png")
     add_track(path)
-    with pytest.raises(PipelineError, match="night/loose.png is in no folder of a class"):
+    with pytest.raises(PipelineError, match="night/loose.png is not in the folder of a class"):
         read(checkout)
 
 
@@ -128,8 +130,8 @@ def test_files_that_are_not_read_are_refused(checkout: params.Params, add: Add) 
     add_track(path)
     with pytest.raises(
         PipelineError,
-        match=r"night: 3 of its 13 files are of a kind that is not read, the first is "
-        r"disc/IMG_1.HEIC: want names that end in .bmp, .*; convert them, or take them away",
+        match=r"night: 3 of its 13 files are not images that can be read, the first is "
+        r"disc/IMG_1.HEIC: want names that end in .bmp, .*; convert these files, or remove them",
     ):
         read(checkout)
 

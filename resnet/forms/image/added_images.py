@@ -1,4 +1,4 @@
-"""Images that somebody adds: a folder with a folder for each class, or an .npz file → arrays."""
+"""Images added by a user: a folder with one folder per class, or an .npz file → arrays."""
 
 import tokenize
 import zipfile
@@ -15,7 +15,7 @@ from resnet.forms.image import image_files
 from resnet.forms.image.shape import IMAGE
 
 ARRAYS = ".npz"
-# What numpy raises for a file that is no .npz, or a damaged or encrypted one.
+# What NumPy raises for a file that is not an .npz file, or is damaged or encrypted.
 UNREADABLE = (
     *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
@@ -26,7 +26,7 @@ Labelled: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def read(path: Path, classes: Sequence[str]) -> Labelled:
-    """The images and labels at `path`. Raises PipelineError where their form is another one."""
+    """The images and labels at `path`. Raises PipelineError where their format is wrong."""
     if path.suffix == ARRAYS:
         return _from_arrays(path, len(classes))
     return _from_folders(path, classes)
@@ -38,31 +38,31 @@ def name(path: Path, index: int) -> str:
 
 
 def _from_folders(path: Path, classes: Sequence[str]) -> Labelled:
-    """Images in folders named by their classes; every file is one, but for hidden ones."""
-    found = image_files.visible(path)
-    if others := [name for name, file in found.items() if not image_files.is_image(file)]:
+    """Images in folders named after their classes; every visible file must be an image."""
+    files = image_files.visible(path)
+    if others := [name for name, file in files.items() if not image_files.is_image(file)]:
         raise PipelineError(
-            f"{path}: {len(others)} of its {len(found)} files are of a kind that is not read, the "
+            f"{path}: {len(others)} of its {len(files)} files are not images that can be read, the "
             f"first is {others[0]}: want names that end in "
-            f"{', '.join(sorted(image_files.SUFFIXES))}; convert them, or take them away"
+            f"{', '.join(sorted(image_files.SUFFIXES))}; convert these files, or remove them"
         )
-    of = [name.partition("/")[0] for name in found]
-    for name, label in zip(found, of, strict=True):
-        if label not in classes:
+    folders = [name.partition("/")[0] for name in files]
+    for name, folder in zip(files, folders, strict=True):
+        if folder not in classes:
             raise PipelineError(
-                f"{path / name} is in no folder of a class: want {path}/CLASS/…, the classes are "
-                f"{', '.join(classes)}"
+                f"{path / name} is not in the folder of a class: want {path}/CLASS/…, the classes "
+                f"are {', '.join(classes)}"
             )
-    entries = ((file, file, image_files.decode) for file in found.values())
-    labels = [classes.index(label) for label in of]
+    entries = ((file, file, image_files.decode) for file in files.values())
+    labels = [classes.index(folder) for folder in folders]
     return image_files.read(entries), np.array(labels, np.uint8)
 
 
 def _from_arrays(path: Path, classes: int) -> Labelled:
-    """An .npz file. Its arrays may not name code."""
+    """The arrays images and labels of an .npz file; pickled objects are refused."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            # A member of the zip file that is no array comes as its bytes.
+            # NumPy returns a member of the zip file that is not an array as its bytes.
             images_nhwc, labels_n = np.asarray(stored["images"]), np.asarray(stored["labels"])
     except UNREADABLE as error:
         raise PipelineError(
@@ -81,5 +81,5 @@ def _from_arrays(path: Path, classes: int) -> Labelled:
     wrong = labels_n[(labels_n < 0) | (labels_n >= classes)]
     if len(wrong):
         raise PipelineError(f"{path}: label {wrong[0]}, want 0 to {classes - 1}")
-    # In C's order: a fingerprint is that of an image's bytes, one after the other.
+    # In C order: an image's fingerprint is computed from its bytes in that order.
     return np.ascontiguousarray(images), labels_n.astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Read image files in the form of CIFAR-10: files in, uint8 (N, 32, 32, 3) out.
+"""Read image files as images of CIFAR-10's size: files in, uint8 (N, 32, 32, 3) out.
 
-Training and scoring read by these functions alike: a photograph is trained on as it is scored.
+Training and scoring both use these functions, so that a photograph is read in the same way.
 """
 
 import io
@@ -16,7 +16,7 @@ from resnet.errors import PipelineError
 from resnet.forms.image.shape import IMAGE, SIDE
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-# What Pillow raises for a file that is no image, cut off, or a bomb.
+# What Pillow raises for a file that is not an image, is cut off, or is a decompression bomb.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 Reader = Callable[[Any], NDArray[np.uint8]]
@@ -24,9 +24,9 @@ Reader = Callable[[Any], NDArray[np.uint8]]
 
 
 def visible(folder: Path) -> dict[str, Path]:
-    """The files in a folder with all its folders, by their paths in it, in that order.
+    """Relative path → path of the files in a folder and its subfolders, sorted.
 
-    What is hidden is passed over, as is what lies in a hidden folder.
+    Hidden files and files in hidden folders are skipped.
     """
     inside = {path.relative_to(folder): path for path in sorted(folder.rglob("*"))}
     return {
@@ -37,7 +37,7 @@ def visible(folder: Path) -> dict[str, Path]:
 
 
 def listed(folder: Path) -> dict[str, Path]:
-    """The image files among the `visible` ones; the others are passed over."""
+    """The image files among the `visible` ones; the others are skipped."""
     return {name: path for name, path in visible(folder).items() if is_image(path)}
 
 
@@ -47,9 +47,9 @@ def is_image(path: Path) -> bool:
 
 
 def read(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:
-    """Each (name, value, reader) of `entries` read, as one array (N, 32, 32, 3).
+    """Each (name, value, reader) of `entries`, read into one array (N, 32, 32, 3).
 
-    Raises PipelineError, with the name, at the first that cannot be read.
+    Raises PipelineError with the name of the first that cannot be read.
     """
     images = []
     for name, value, reader in entries:
@@ -63,11 +63,11 @@ def read(entries: Iterable[tuple[object, Any, Reader]]) -> NDArray[np.uint8]:
 def decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
     """An encoded image (PNG, JPEG, …) as uint8 (32, 32, 3), red, green, blue.
 
-    It is turned as its EXIF says, made RGB, and, where it is not 32 × 32, resized to that without
-    keeping its proportions. Raises one of `UNREADABLE`.
+    It is rotated as its EXIF data say, converted to RGB, and, unless it is 32 × 32, resized to that
+    without keeping its aspect ratio. Raises one of `UNREADABLE`.
     """
     with Image.open(file) as image:
-        if image.mode.startswith(("I", "F")):  # Pillow would cut these off at 255
+        if image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
             raise ValueError("its channels have more than 8 bits")
         upright = ImageOps.exif_transpose(image).convert("RGB")
     if upright.size != (SIDE, SIDE):

@@ -1,4 +1,4 @@
-"""What is counted of images: channels, brightness, contrast; uint8 images in, numbers out.
+"""Statistics of images: channel moments, brightness, contrast; uint8 images in, numbers out.
 
 All sums are exact, so that every machine writes the same bits into the profile.
 """
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from resnet.forms.histogram import Bins, Histogram
 
 LUMA = (299, 587, 114)  # thousandths of red, green and blue (ITU-R BT.601)
-PART = 1000  # images at a time: some 25 MB
-
+PART = 1000  # images at a time: about 25 MB
 
 BRIGHTNESS = Bins(8, 32)  # 0 to 256
-CONTRAST = Bins(4, 32)  # 0 to 128: half of the pixels black and half of them white has 127.5
+CONTRAST = Bins(4, 32)  # 0 to 128: an image half black and half white has 127.5
 
 
 def describe(images_nhwc: NDArray[np.uint8]) -> dict[str, Histogram]:
-    """The brightness and the contrast of at least one image."""
+    """Histograms of brightness and contrast of at least one image."""
     brightness_n, contrast_n = brightness_and_contrast(images_nhwc)
     return {
         "brightness": Histogram.of(brightness_n, BRIGHTNESS),
@@ -36,14 +35,14 @@ def brightness_and_contrast(
     """
     starts = range(0, len(images_nhwc), PART)
     parts = [_luma_sums(images_nhwc[start : start + PART]) for start in starts]
-    sums_n, squares_n = (np.concatenate(found) for found in zip(*parts, strict=True))
+    sums_n, squares_n = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     pixels = math.prod(images_nhwc.shape[1:3])
     variance_n = (pixels * squares_n - sums_n**2) / pixels**2  # the numerator is exact
     return sums_n / (1000 * pixels), np.sqrt(variance_n) / 1000
 
 
 def channel_moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel, in units of 0..255, exact: from counts of values."""
+    """Mean and deviation of each channel, in units of 0..255, from exact counts of values."""
     mean, deviation = [], []
     for channel in range(images_nhwc.shape[-1]):
         counts = np.zeros(256, np.int64)
@@ -60,7 +59,7 @@ def channel_moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[f
 
 
 def _luma_sums(images_nhwc: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The sum of each image's luma, in thousandths, and of its square."""
+    """The sum of each image's luma, in thousandths, and the sum of its squares."""
     red, green, blue = (images_nhwc[..., k].astype(np.int64) * LUMA[k] for k in range(3))
     luma = red + green + blue
     return luma.sum(axis=(1, 2)), (luma * luma).sum(axis=(1, 2))

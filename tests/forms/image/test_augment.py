@@ -15,31 +15,31 @@ def images(count: int = 3) -> Any:
     return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
 
-def placed(how: Augment, top: list[int], left: list[int], flip: list[bool]) -> Any:
-    placing = np.array(top, np.int32), np.array(left, np.int32), np.array(flip)
-    return np.asarray(augment(images(), *placing, how, MEAN))
+def augmented(config: Augment, top: list[int], left: list[int], flip: list[bool]) -> Any:
+    draws = np.array(top, np.int32), np.array(left, np.int32), np.array(flip)
+    return np.asarray(augment(images(), *draws, config, MEAN))
 
 
-@pytest.mark.parametrize("how", [REFLECT, FILL])
-def test_a_crop_from_the_middle_is_the_image(how: Augment) -> None:
-    np.testing.assert_array_equal(placed(how, [4] * 3, [4] * 3, [False] * 3), images())
+@pytest.mark.parametrize("config", [REFLECT, FILL])
+def test_a_crop_from_the_middle_is_the_image(config: Augment) -> None:
+    np.testing.assert_array_equal(augmented(config, [4] * 3, [4] * 3, [False] * 3), images())
 
 
 def test_a_mirrored_crop_from_the_middle_is_the_mirrored_image() -> None:
-    mirrored = placed(REFLECT, [4] * 3, [4] * 3, [True] * 3)
+    mirrored = augmented(REFLECT, [4] * 3, [4] * 3, [True] * 3)
     np.testing.assert_array_equal(mirrored, images()[:, :, ::-1])
 
 
 def test_each_image_is_cropped_and_mirrored_by_itself() -> None:
-    cropped = placed(REFLECT, [0, 3, 8], [8, 2, 0], [False, True, False])
+    cropped = augmented(REFLECT, [0, 3, 8], [8, 2, 0], [False, True, False])
     padded = np.pad(images(), [(0, 0), (4, 4), (4, 4), (0, 0)], "reflect")
     np.testing.assert_array_equal(cropped[0], padded[0, 0:32, 8:40])
     np.testing.assert_array_equal(cropped[1], padded[1, 3:35, 2:34][:, ::-1])
     np.testing.assert_array_equal(cropped[2], padded[2, 8:40, 0:32])
 
 
-def test_filling_with_the_mean_gives_grey_levels_nearest_to_it() -> None:
-    cropped = placed(FILL, [0, 3, 8], [8, 2, 0], [False, True, False])
+def test_padding_with_the_mean_uses_the_integers_nearest_to_it() -> None:
+    cropped = augmented(FILL, [0, 3, 8], [8, 2, 0], [False, True, False])
     padded = np.full((3, 40, 40, 3), np.round(MEAN), np.uint8)
     padded[:, 4:36, 4:36] = images()
     np.testing.assert_array_equal(cropped[0], padded[0, 0:32, 8:40])
@@ -48,9 +48,9 @@ def test_filling_with_the_mean_gives_grey_levels_nearest_to_it() -> None:
 
 
 def test_augmented_images_are_still_uint8() -> None:
-    assert placed(FILL, [0] * 3, [0] * 3, [True] * 3).dtype == np.uint8
+    assert augmented(FILL, [0] * 3, [0] * 3, [True] * 3).dtype == np.uint8
 
 
 def test_without_augmentation_the_images_pass_through() -> None:
     still = Augment(flip="none", pad=0, fill="mean")
-    np.testing.assert_array_equal(placed(still, [0] * 3, [0] * 3, [False] * 3), images())
+    np.testing.assert_array_equal(augmented(still, [0] * 3, [0] * 3, [False] * 3), images())

@@ -9,8 +9,8 @@ ALTERNATING = Augment(flip="alternating", pad=4, fill="reflect")
 STILL = Augment(flip="none", pad=0, fill="reflect")
 
 
-def equal(one: Draws, other: Draws) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def equal(first: Draws, second: Draws) -> bool:
+    return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
 
 def test_a_batch_is_the_same_whichever_batches_were_drawn_before_it() -> None:
@@ -21,11 +21,9 @@ def test_a_batch_is_the_same_whichever_batches_were_drawn_before_it() -> None:
 
 @pytest.mark.parametrize(("seed", "epoch"), [(8, 3), (7, 4)])
 def test_another_seed_or_epoch_draws_other_batches(seed: int, epoch: int) -> None:
-    one, other = (
-        draw(7, 3, range(2), 1000, 100, CROPS),
-        draw(seed, epoch, range(2), 1000, 100, CROPS),
-    )
-    assert not any(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    first = draw(7, 3, range(2), 1000, 100, CROPS)
+    second = draw(seed, epoch, range(2), 1000, 100, CROPS)
+    assert not any(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
 
 def test_two_batches_of_an_epoch_are_cropped_differently() -> None:
@@ -39,7 +37,7 @@ def test_an_epoch_uses_no_image_twice() -> None:
     assert sorted(index.ravel()) == list(range(1000))
 
 
-def test_what_makes_no_whole_batch_is_left_to_other_epochs() -> None:
+def test_images_that_fill_no_batch_are_used_in_other_epochs() -> None:
     used = [set(draw(0, epoch, range(3), 100, 32, CROPS).index_kb.ravel()) for epoch in range(9)]
     assert all(len(images) == 96 for images in used)
     assert set.union(*used) == set(range(100))

@@ -46,19 +46,21 @@ def test_the_moments_are_those_of_the_luma_in_floating_point() -> None:
     assert contrast_n == pytest.approx(luma.std((1, 2)), rel=1e-9)
 
 
-def test_parts_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_statistics_do_not_depend_on_the_size_of_the_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     whole = statistics.describe(NOISE)
     monkeypatch.setattr(statistics, "PART", 2)
     assert statistics.describe(NOISE) == whole
 
 
-def test_every_number_has_a_bin_the_ends_as_well() -> None:
-    found = Histogram.of(np.array([0, 0.9, 1, 2]), Bins(1, 2))
-    assert found == Histogram(0.975, 1, (2, 2))
-    assert found.size == 4
+def test_every_number_has_a_bin_even_at_both_ends() -> None:
+    histogram = Histogram.of(np.array([0, 0.9, 1, 2]), Bins(1, 2))
+    assert histogram == Histogram(0.975, 1, (2, 2))
+    assert histogram.size == 4
 
 
-def test_histograms_of_parts_make_that_of_the_whole() -> None:
+def test_pooled_histograms_of_parts_are_that_of_the_whole() -> None:
     numbers_n = np.random.default_rng(0).uniform(0, 10, 1000)
     parts = [Histogram.of(part, Bins(1, 10)) for part in (numbers_n[:1], numbers_n[1:])]
     whole, pooled = Histogram.of(numbers_n, Bins(1, 10)), Histogram.pooled(parts)
@@ -67,14 +69,14 @@ def test_histograms_of_parts_make_that_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bins", "found"), [(Bins(1, 5), "10 of 1 and 5 of 1"), (Bins(2, 10), "10 of 1 and 10 of 2")]
+    ("bins", "kinds"), [(Bins(1, 5), "10 of 1 and 5 of 1"), (Bins(2, 10), "10 of 1 and 10 of 2")]
 )
-def test_histograms_of_other_bins_are_not_pooled(bins: Bins, found: str) -> None:
-    parts = [Histogram.of(np.array([0, 1, 4]), one) for one in (Bins(1, 10), bins)]
-    with pytest.raises(PipelineError, match=f"counted in other bins, {found}"):
+def test_histograms_with_different_bins_are_not_pooled(bins: Bins, kinds: str) -> None:
+    parts = [Histogram.of(np.array([0, 1, 4]), each) for each in (Bins(1, 10), bins)]
+    with pytest.raises(PipelineError, match=f"have different bins, {kinds}"):
         Histogram.pooled(parts)
 
 
 def test_a_histogram_is_read_as_it_was_written() -> None:
-    found = statistics.describe(NOISE)["contrast"]
-    assert Histogram.from_dict(found.as_dict()) == found
+    histogram = statistics.describe(NOISE)["contrast"]
+    assert Histogram.from_dict(histogram.as_dict()) == histogram
