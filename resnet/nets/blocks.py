@@ -1,4 +1,4 @@
-"""Residual blocks: y = x + G(x), with the three forms of G and the shortcuts that carry x.
+"""Residual blocks: y = x + G(x), with the three kinds of G and the shortcuts that carry x.
 
 He et al. 2015, "Deep Residual Learning for Image Recognition", sections 3.2 and 4.2;
 He et al. 2016, "Identity Mappings in Deep Residual Networks", figure 1;
@@ -24,7 +24,7 @@ def group(x: Maps, net: Net, number: int) -> Maps:
     """Group `number` of `net`'s blocks, counted from 1: (N, H, W, C) → (N, H', W', width).
 
     The first block of each group after the first halves the maps. Pooled blocks keep their shape:
-    a transition before them halves, in the first group too.
+    a transition before them halves the maps, in the first group too.
     """
     width, name = net.widths[number - 1], f"group{number}"
     if net.block == "pooled":
@@ -38,7 +38,7 @@ def group(x: Maps, net: Net, number: int) -> Maps:
 def blocks(net: Net) -> int:
     """Blocks in each group: n in He et al.'s depth 6n + 2, or 2n - 1 pooled ones.
 
-    A pooled group begins with a convolution of its own, and its blocks have one each.
+    A pooled group begins with a convolution of its own, and each of its blocks has one.
     """
     pairs = (net.depth - 2) // (2 * len(net.widths))
     return 2 * pairs - 1 if net.block == "pooled" else pairs
@@ -86,10 +86,10 @@ def pooled(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
 
 
 def transition(x: Maps, net: Net, width: int, name: str) -> Maps:
-    """What a pooled group begins with: (N, H, W, C) → (N, H // 2, W // 2, width).
+    """The beginning of a pooled group: (N, H, W, C) → (N, H // 2, W // 2, width).
 
-    Pooling comes before normalisation and activation, which then cost a quarter. Of an odd number
-    of rows and columns it leaves out the last; the convolution does not make them.
+    Pooling comes before normalisation and activation, which then cost a quarter. With an odd number
+    of rows or columns pooling drops the last one, so the convolution does not compute it.
     """
     x = convolution(x, width, 3, 1, f"{name}_conv", even=True)
     x = halved(x, f"{name}_pool")
@@ -98,11 +98,11 @@ def transition(x: Maps, net: Net, width: int, name: str) -> Maps:
 
 
 def shortcut(x: Maps, net: Net, width: int, stride: int, name: str) -> Maps:
-    """x itself where the block keeps its shape, otherwise x brought to the shape of G(x).
+    """x itself where the block keeps its shape, otherwise x converted to the shape of G(x).
 
-    Option A keeps every second pixel and adds zero channels: no parameters. Option B is a learnt
-    1 × 1 convolution of the same stride; like the convolutions of G it is normalised at once in
-    the basic block, and by the next block in the pre-activation one.
+    Option A keeps every second pixel and appends zero channels: no parameters. Option B is a
+    trainable 1 × 1 convolution of the same stride. Like the convolutions of G it is normalised at
+    once in the basic block, and by the next block in the pre-activation block.
     """
     if stride == 1 and x.shape[-1] == width:
         return x

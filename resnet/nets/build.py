@@ -1,7 +1,7 @@
-"""From `params.Net` to a network: raw uint8 images in, logits out.
+"""`params.Net` → a network: raw uint8 images in, logits out.
 
-He et al. 2015, section 4.2: a 3 × 3 convolution, groups of blocks of which each after the first
-halves the maps, global average pooling, and one linear layer for the classes.
+He et al. 2015, section 4.2: a 3 × 3 convolution, groups of blocks (each group after the first
+halves the maps), global average pooling, and one linear layer for the classes.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from resnet.params import Net
 
 
 def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
-    """The network: uint8 images (N, 32, 32, 3) → float32 logits (N, K), weights as He et al. draw.
+    """The network with initial weights: uint8 images (N, 32, 32, 3) → float32 logits (N, K).
 
     Raises PipelineError where the maps would have less than one pixel.
     """
@@ -32,7 +32,7 @@ def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
         )
     images = keras.Input(IMAGE, dtype="uint8", name="images")
     variance = [value**2 for value in data.deviation]
-    # Float32 whatever the policy: bfloat16 has no grey levels between 121.5 and 122.
+    # Float32 with any policy: bfloat16 has no values between 121.5 and 122.
     x = keras.layers.Normalization(
         mean=list(data.mean), variance=variance, dtype="float32", name="standardize"
     )(images)
@@ -50,7 +50,7 @@ def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
 def stem(x: Maps, net: Net) -> Maps:
     """The first convolution: standardised images (N, H, W, 3) → maps (N, H', W', channels).
 
-    A whitening stem is frozen: its kernel comes from the training images (`whitened`).
+    A whitening stem is frozen: its kernel is computed from the training images (see `whiten`).
     """
     if net.stem == "whitening":
         layer = keras.layers.Conv2D(
@@ -69,9 +69,9 @@ def stem(x: Maps, net: Net) -> Maps:
 
 
 def head(x: Maps, net: Net, classes: int) -> Maps:
-    """Maps (N, H, W, C) → logits (N, classes): what is in the maps wherever it is, weighed.
+    """Maps (N, H, W, C) → logits (N, classes): global pooling and a linear layer.
 
-    He et al. average the maps; the pooled family takes their greatest values.
+    He et al. pool by the average of each map, the pooled family by its maximum.
     """
     if net.block == "preactivation":
         x = activated(normalized(x, net, "head_norm"), net, "head_activation")
@@ -84,11 +84,11 @@ def head(x: Maps, net: Net, classes: int) -> Maps:
 
 
 def published(net: Net, data: DataSpec, weights: Sequence[npt.NDArray[np.float32]]) -> keras.Model:
-    """The form that is served: trained weights in Keras's own layers, probabilities out.
+    """The published form: trained weights in Keras's own layers, probabilities out.
 
     uint8 images (N, 32, 32, 3) → float32 probabilities (N, K). `weights` are in the order of
-    `get_weights` of `build`'s network, whatever layers made them. The logits are the mean of
-    those of `net.views` views of an image.
+    `get_weights` of `build`'s network, whichever layer classes trained them. The logits are the
+    mean of those of `net.views` views of an image.
     """
     model = build(net, data)
     model.set_weights(weights)
@@ -102,20 +102,19 @@ def published(net: Net, data: DataSpec, weights: Sequence[npt.NDArray[np.float32
 def views(images: Maps, net: Net) -> list[Maps]:
     """An image and its mirror image; with six views both also a pixel up and left, down and right.
 
-    (N, 32, 32, 3) → `net.views` of the same form. What a shift moves in is reflected at the edge
-    (Jordan 2024, section 3.5, which gives the middle views a greater weight).
+    (N, 32, 32, 3) → `net.views` tensors of this shape. Pixels that a shift moves in are reflected
+    at the edge (Jordan 2024, section 3.5, which gives the views in the middle a greater weight).
     """
-    seen = [images]
+    shifted = [images]
     if net.views == 6:
-        around = [(0, 0), (1, 1), (1, 1), (0, 0)]
-        padded = keras.ops.pad(images, around, mode="reflect")
+        padded = keras.ops.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
         for number, rows in enumerate([(0, 2), (2, 0)], start=1):
-            seen.append(keras.layers.Cropping2D((rows, rows), name=f"shift{number}")(padded))
-    return [form for view in seen for form in (view, keras.ops.flip(view, axis=2))]
+            shifted.append(keras.layers.Cropping2D((rows, rows), name=f"shift{number}")(padded))
+    return [view for image in shifted for view in (image, keras.ops.flip(image, axis=2))]
 
 
 def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:
-    """Give a whitening stem its kernel, from uint8 training images (N, 32, 32, 3)."""
+    """Set the kernel of a whitening stem from uint8 training images (N, 32, 32, 3)."""
     standardize, stem = model.get_layer("standardize"), model.get_layer("stem_whitening")
     mean, variance = (np.ravel(values) for values in (standardize.mean, standardize.variance))
     stem.set_weights([whitening.kernel(images_nhwc, mean, np.sqrt(variance))])
@@ -124,12 +123,12 @@ def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:
 def initialize(model: keras.Model, net: Net, seed: int) -> None:
     """Draw every kernel from a normal distribution of variance 2 / inputs (He et al. 2015b).
 
-    "Delving Deep into Rectifiers", equation 10. Kernel k's numbers are a function of (seed, k)
-    drawn by numpy, so that every backend begins with the same weights. Other weights stay as
-    Keras makes them: scales one, offsets and biases zero.
+    "Delving Deep into Rectifiers", equation 10. NumPy draws kernel k as a function of (seed, k), so
+    that every backend starts from the same weights. Other weights keep Keras's initial values:
+    scales one, offsets and biases zero.
 
-    In the pooled family the convolutions hand their inputs on at first, and the logits are small
-    (Jordan 2024, section 3.3; Xiao et al. 2018).
+    In the pooled family convolutions are initialised to the identity (`set_dirac`), and the logits
+    are small at first (Jordan 2024, section 3.3; Xiao et al. 2018).
     """
     kernels = [weight for weight in model.trainable_variables if weight.path.endswith("/kernel")]
     for number, kernel in enumerate(kernels):
@@ -141,16 +140,16 @@ def initialize(model: keras.Model, net: Net, seed: int) -> None:
             continue
         values *= np.float32(np.sqrt(2 / inputs))
         if net.block == "pooled":
-            hand_on(values)
+            set_dirac(values)
         kernel.assign(values)
 
 
-def hand_on(kernel: npt.NDArray[np.float32]) -> None:
-    """Change a kernel (k, k, inputs, outputs) so that output c is input c, as far as there is one.
+def set_dirac(kernel: npt.NDArray[np.float32]) -> None:
+    """Dirac initialisation: change a kernel (k, k, inputs, outputs) so that output c is input c.
 
-    The outputs beyond the inputs keep what they had. Known as Dirac initialisation.
+    Outputs without an input of the same number keep their weights.
     """
     side, _, inputs, outputs = kernel.shape
-    handed = range(min(inputs, outputs))
-    kernel[:, :, :, handed] = 0
-    kernel[side // 2, side // 2, handed, handed] = 1
+    shared = range(min(inputs, outputs))
+    kernel[:, :, :, shared] = 0
+    kernel[side // 2, side // 2, shared, shared] = 1

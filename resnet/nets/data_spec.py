@@ -1,4 +1,4 @@
-"""What a network must know of the data that it is for."""
+"""What a network must know about its data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Of the training samples, as their profile tells."""
+    """Statistics of the training samples, as in their profile."""
 
     mean: Sequence[float]  # of each channel, in units of 0..255
     deviation: Sequence[float]

@@ -1,7 +1,7 @@
-"""The layers that residual networks are made of: feature maps in, feature maps out.
+"""The layers of residual networks: feature maps in, feature maps out.
 
-Feature maps are NHWC float32. Every layer is one of Keras's own and is named by its caller's
-prefix, so that two builds of one network give the same architecture, name for name.
+Feature maps are NHWC float32. Every layer is one of Keras's own, with a name from its caller, so
+that two builds of one network have the same architecture with the same names.
 """
 
 from typing import Any
@@ -12,18 +12,18 @@ from resnet.params import Net
 
 Maps = Any  # a keras.KerasTensor of shape (N, H, W, C)
 
-MOMENTUM = 0.9  # of the moving mean and variance: training may last a few hundred steps only
+MOMENTUM = 0.9  # of the moving mean and variance: training may have only a few hundred steps
 EPSILON = 1e-5
 
 
 def convolution(
     x: Maps, width: int, kernel: int, stride: int, name: str, *, even: bool = False
 ) -> Maps:
-    """A convolution without bias, "same" size divided by the stride.
+    """A convolution without bias: the "same" size, divided by the stride.
 
     With stride 2 the 3 × 3 window is centred on the even pixels, those that `subsampled` keeps;
-    Keras's own "same" padding would centre it on the odd ones. `even` leaves out the last row and
-    column of what a 3 × 3 window would make of maps with an odd number of them.
+    Keras's own "same" padding would centre it on the odd ones. With `even`, the last row and column
+    of the output are left out where the input has an odd number of them.
     """
     padding = "same" if stride == 1 else "valid"
     if kernel == 3 and (stride == 2 or (even and x.shape[1] % 2)):
@@ -37,7 +37,7 @@ def convolution(
 def normalized(x: Maps, net: Net, name: str) -> Maps:
     """Batch normalisation (Ioffe and Szegedy 2015).
 
-    The pooled family learns offsets alone, as the networks that it is made after (Jordan 2024).
+    The pooled family learns offsets but no scales, like its models (Jordan 2024).
     """
     scale = net.block != "pooled"
     return keras.layers.BatchNormalization(
@@ -50,7 +50,7 @@ def activated(x: Maps, net: Net, name: str) -> Maps:
 
 
 def halved(x: Maps, name: str) -> Maps:
-    """The greatest of each 2 × 2 pixels, channel by channel."""
+    """The maximum of each 2 × 2 pixels in each channel."""
     return keras.layers.MaxPooling2D(2, name=name)(x)
 
 
@@ -60,12 +60,12 @@ def subsampled(x: Maps, stride: int, name: str) -> Maps:
 
 
 def widened(x: Maps, width: int, name: str) -> Maps:
-    """Zero channels after the last, up to `width`.
+    """Zero channels appended, up to `width`.
 
-    The layer is told that the maps are "channels first", so that what it pads as an image's
-    columns are in truth our channels.
+    With "channels_first" the layer pads the last axis, as an image's columns; here that axis holds
+    the channels.
     """
-    added = width - x.shape[-1]
+    missing = width - x.shape[-1]
     return keras.layers.ZeroPadding2D(
-        ((0, 0), (0, added)), data_format="channels_first", name=name
+        ((0, 0), (0, missing)), data_format="channels_first", name=name
     )(x)

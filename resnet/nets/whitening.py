@@ -10,9 +10,9 @@ import numpy.typing as npt
 from resnet.forms.image.shape import CHANNELS
 
 SIDE = 2  # pixels of a patch
-WIDTH = 2 * CHANNELS * SIDE**2  # channels: each direction of a patch, and its negative
-IMAGES = 5000  # so many tell the patches' covariance well enough
-EPSILON = 5e-4  # added to the variances, lest directions without any be blown up
+WIDTH = 2 * CHANNELS * SIDE**2  # channels: each principal component of a patch, and its negative
+IMAGES = 5000  # enough for the covariance of the patches
+EPSILON = 5e-4  # added to the variances, so that components without variance are not amplified
 
 
 def kernel(
@@ -21,8 +21,8 @@ def kernel(
     """The stem's kernel, float32 (SIDE, SIDE, 3, WIDTH), from uint8 images (N, H, W, 3).
 
     Its output channels are the principal components of the standardised images' patches, each
-    divided by its deviation, and then their negatives: an activation that cuts off negative values
-    loses nothing. `mean` and `deviation` are those of the network's first layer.
+    divided by its deviation, and then their negatives, so that an activation that cuts off negative
+    values loses nothing. `mean` and `deviation` are those of the network's first layer.
     """
     x = (images_nhwc[:IMAGES] - np.asarray(mean, np.float32)) / np.asarray(deviation, np.float32)
     rows, columns = (side - SIDE + 1 for side in x.shape[1:3])
@@ -31,7 +31,7 @@ def kernel(
     ).reshape(-1, SIDE * SIDE * CHANNELS)
     covariance = (patches.T @ patches).astype(np.float64) / len(patches)
     variances, components = np.linalg.eigh(covariance)
-    # A component is only defined up to its sign: the greatest entry is made positive.
+    # A component is defined up to its sign: the entry of greatest magnitude is made positive.
     greatest = np.abs(components).argmax(axis=0)
     components *= np.sign(components[greatest, range(len(variances))])
     whitening = components / np.sqrt(variances + EPSILON)

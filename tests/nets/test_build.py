@@ -31,7 +31,7 @@ def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:
     )
 
 
-def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
+def pooled(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
     """A small network of the pooled family."""
     return Net.model_validate(
         {
@@ -48,7 +48,7 @@ def speedy(shortcut: str = "A", stem: str = "whitening", depth: int = 8) -> Net:
 
 
 def trainable(net: Net) -> int:
-    return sum(int(np.prod(one.shape)) for one in build(net, DATA).trainable_variables)
+    return sum(int(np.prod(v.shape)) for v in build(net, DATA).trainable_variables)
 
 
 def random_images(count: int) -> Any:
@@ -79,7 +79,7 @@ def test_a_projection_adds_one_kernel_and_its_normalisation_for_each_change_of_w
     )
 
 
-def test_the_plain_twin_adds_nothing_and_the_residual_net_once_a_block() -> None:
+def test_the_plain_twin_adds_nothing_and_the_residual_net_once_per_block() -> None:
     def additions(net: Net) -> int:
         layers = build(net, DATA).layers
         return sum(isinstance(layer, keras.layers.Add) for layer in layers)
@@ -104,16 +104,16 @@ def test_the_article_net_is_a_stem_one_block_and_ten_logits() -> None:
 
 
 def test_two_builds_have_the_same_architecture_and_weights() -> None:
-    one, other = (build(he(8, "B"), DATA, seed=3) for _ in range(2))
-    assert one.to_json() == other.to_json()
-    for weight, again in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, again)
+    first, second = (build(he(8, "B"), DATA, seed=3) for _ in range(2))
+    assert first.to_json() == second.to_json()
+    for pair in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(*pair)
 
 
 def test_another_seed_draws_other_kernels_in_the_same_architecture() -> None:
-    one, other = (build(he(8), DATA, seed=seed) for seed in (0, 1))
-    assert one.to_json() == other.to_json()
-    assert not np.array_equal(one.get_weights()[0], other.get_weights()[0])
+    first, second = (build(he(8), DATA, seed=seed) for seed in (0, 1))
+    assert first.to_json() == second.to_json()
+    assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
 
 
 def test_kernels_are_drawn_with_variance_two_over_inputs() -> None:
@@ -131,7 +131,7 @@ def test_the_first_layer_standardises_with_the_given_mean_and_deviation() -> Non
     )
 
 
-def test_the_published_form_gives_the_softmax_of_the_logits() -> None:
+def test_the_published_form_returns_the_softmax_of_the_logits() -> None:
     model = build(he(8), DATA, seed=5)
     images = random_images(4)
     probabilities = published(he(8), DATA, model.get_weights())(images)
@@ -146,29 +146,29 @@ def test_more_groups_than_an_image_can_be_halved_are_refused() -> None:
 
 @pytest.mark.parametrize("shortcut", ["A", "none"])
 @pytest.mark.parametrize("stem", ["whitening", "convolution"])
-def test_a_pooled_net_gives_ten_logits(shortcut: str, stem: str) -> None:
-    logits = build(speedy(shortcut, stem), DATA)(random_images(2))
+def test_a_pooled_net_returns_ten_logits(shortcut: str, stem: str) -> None:
+    logits = build(pooled(shortcut, stem), DATA)(random_images(2))
     assert logits.shape == (2, 10)
     assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("depth", [8, 14])
 def test_a_pooled_net_s_depth_counts_its_convolutions_and_its_linear_layer(depth: int) -> None:
-    model = build(speedy(depth=depth), DATA)
+    model = build(pooled(depth=depth), DATA)
     assert len([weight for weight in model.weights if weight.path.endswith("/kernel")]) == depth
 
 
-def test_a_pooled_net_hands_its_inputs_on_at_first() -> None:
-    kernel = build(speedy(), DATA).get_layer("group2_transition_conv").get_weights()[0]
+def test_a_pooled_net_s_convolutions_are_the_identity_at_first() -> None:
+    kernel = build(pooled(), DATA).get_layer("group2_transition_conv").get_weights()[0]
     maps = np.random.default_rng(0).standard_normal((2, 6, 6, 32)).astype(np.float32)
-    handed_on = keras.ops.conv(maps, kernel, padding="same")
-    assert handed_on.shape[-1] == 40
-    np.testing.assert_allclose(handed_on[..., :32], maps, atol=1e-6)
+    outputs = keras.ops.conv(maps, kernel, padding="same")
+    assert outputs.shape[-1] == 40
+    np.testing.assert_allclose(outputs[..., :32], maps, atol=1e-6)
     assert np.std(kernel[..., 32:]) == pytest.approx(np.sqrt(2 / (9 * 32)), rel=0.1)
 
 
 def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
-    model = build(speedy(), DATA)
+    model = build(pooled(), DATA)
     smooth = np.random.default_rng(0).integers(0, 128, (300, 33, 33, 3), np.uint8)
     images = smooth[:, 1:, 1:] + smooth[:, :-1, :-1]  # neighbours are correlated
     whiten(model, images)
@@ -185,28 +185,28 @@ def test_whitening_twice_gives_the_same_kernel() -> None:
     np.testing.assert_array_equal(*kernels)
 
 
-def test_a_model_of_two_views_gives_the_mean_logits_of_an_image_and_its_mirror_image() -> None:
-    net = speedy()
+def test_a_model_with_two_views_averages_the_logits_of_an_image_and_its_mirror_image() -> None:
+    net = pooled()
     model = build(net, DATA, seed=5)
     whiten(model, random_images(50))
     images = random_images(4)
     mirrored = published(net.model_copy(update={"views": 2}), DATA, model.get_weights())
     views = [np.asarray(model(view)) for view in (images, images[:, :, ::-1])]
     assert not np.allclose(*views, atol=1e-3)
-    wanted = keras.ops.softmax(sum(views) / 2)
-    np.testing.assert_allclose(mirrored(images), wanted, atol=1e-5)
-    np.testing.assert_allclose(mirrored(images[:, :, ::-1]), wanted, atol=1e-5)
+    expected = keras.ops.softmax(sum(views) / 2)
+    np.testing.assert_allclose(mirrored(images), expected, atol=1e-5)
+    np.testing.assert_allclose(mirrored(images[:, :, ::-1]), expected, atol=1e-5)
     assert mirrored.count_params() == model.count_params()
 
 
-def test_a_model_of_six_views_gives_the_mean_logits_of_shifted_images_too() -> None:
-    net = speedy()
+def test_a_model_with_six_views_averages_the_logits_of_shifted_images_too() -> None:
+    net = pooled()
     model = build(net, DATA, seed=5)
     whiten(model, random_images(50))
     images = random_images(4)
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    places = images, padded[:, :32, :32], padded[:, 2:, 2:]
-    views = [np.asarray(model(view)) for one in places for view in (one, one[:, :, ::-1])]
-    wanted = keras.ops.softmax(sum(views) / 6)
+    shifted = images, padded[:, :32, :32], padded[:, 2:, 2:]
+    views = [np.asarray(model(view)) for image in shifted for view in (image, image[:, :, ::-1])]
+    expected = keras.ops.softmax(sum(views) / 6)
     six = published(net.model_copy(update={"views": 6}), DATA, model.get_weights())
-    np.testing.assert_allclose(six(images), wanted, atol=1e-5)
+    np.testing.assert_allclose(six(images), expected, atol=1e-5)
