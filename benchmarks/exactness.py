@@ -89,23 +89,25 @@ def _work(chosen: Params, deterministic: bool, batches: int, asked: Connection) 
 
 def _seconds_of_a_checkpoint(chosen: Params) -> float:
     """The median, for a training in the middle of its second epoch."""
-    from resnet.training.checkpoint import Checkpoints, State
+    from resnet.training.checkpoint import Checkpoints, TrainingState
     from resnet.training.engines.create import create
     from resnet.training.engines.interface import TrainingJob
 
     images, labels = subjects.images(chosen.train.batch)
     rates = np.full(10_000, 0.01, np.float32)
     made = create(TrainingJob(chosen.net, subjects.DATA, chosen.train, rates, images, labels))
-    state = State(step=500, results=np.zeros((150, 2), np.float32), best=made.weights())
+    state = TrainingState(
+        step=500, results=np.zeros((150, 2), np.float32), best_weights=made.weights()
+    )
     taken = []
     home = project.state(project.find_root())
     home.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as folder:
         checkpoints = Checkpoints(Path(folder) / "bench", 0)
-        with checkpoints.held(0):
+        with checkpoints.lock(0):
             for _ in range(WRITTEN):
                 started = time.perf_counter()
-                state.engine = made.state()
+                state.engine_state = made.state()
                 checkpoints.write(state)
                 taken.append(time.perf_counter() - started)
     return median(taken)

@@ -72,15 +72,17 @@ def one(chosen: Params) -> dict[str, Any]:
     from resnet.data.ingest import ingest
     from resnet.evaluation.evaluate import evaluate
     from resnet.system.termination import Stop
-    from resnet.training.train import train
+    from resnet.training.callback import NullCallback
+    from resnet.training.train import TrainingSettings, train
 
     paths, key = chosen.paths, f"seed-{chosen.train.seed}"
     if not paths.profile.exists():
         paths.extra.mkdir(parents=True)  # no batches but CIFAR-10's own
         ingest(chosen.data, paths)
     checkpoints = paths.model.parent / "checkpoints"
+    settings = TrainingSettings(chosen.net, chosen.train, paths, chosen.runtime, checkpoints, key)
     with Stop(os.getppid()) as stop:
-        train(chosen.net, chosen.train, paths, chosen.runtime, checkpoints, key, None, stop)
+        train(settings, NullCallback(), stop)
     evaluate(chosen.evaluate, paths)
     training, metrics = files.read_json(paths.training), files.read_json(paths.metrics)
     return {

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import airbench
 from resnet import params
 from resnet.checkout import checkpoint_folders, provenance
-from resnet.cli import STOPPED
+from resnet.errors import STOPPED
 from resnet.system import files
 
 ROOT = Path(__file__).resolve().parents[1]

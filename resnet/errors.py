@@ -1,4 +1,6 @@
-"""The exceptions whose messages are meant for the user."""
+"""The exceptions whose messages are meant for the user, and the exit code of an interruption."""
+
+STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sysexits.h
 
 
 class PipelineError(Exception):

@@ -1,7 +1,6 @@
 """Where trainings keep their checkpoints: a folder each, and a lock beside it.
 
-`resnet.training.checkpoint` writes what is in a folder. It names the lock by itself, for DVC trains
-anew when a file there changes; a test holds the two together.
+`resnet.training.checkpoint` writes what is in a folder.
 """
 
 import shutil
@@ -24,12 +23,17 @@ def note(folder: Path) -> Path:
     return folder / "mlflow-run"
 
 
+def lock_file(folder: Path) -> Path:
+    """The lock that the process that trains holds."""
+    return folder.with_suffix(".lock")
+
+
 def abandoned(root: Path, before: float) -> list[Path]:
     """The folders of trainings that nobody is at, unchanged since `before`, seconds since 1970."""
     return [
         folder
         for folder in _folders(root)
-        if not file_locks.is_held(_lock(folder)) and _changed(folder) < before
+        if not file_locks.is_held(lock_file(folder)) and _changed(folder) < before
     ]
 
 
@@ -41,9 +45,9 @@ def kept(root: Path, before: float) -> list[Path]:
 
 def remove(folder: Path) -> None:
     """Remove the folder, unless somebody has taken the training up."""
-    with suppress(Timeout), FileLock(_lock(folder), timeout=0):
+    with suppress(Timeout), FileLock(lock_file(folder), timeout=0):
         shutil.rmtree(folder)
-        _lock(folder).unlink()
+        lock_file(folder).unlink()
 
 
 def _folders(root: Path) -> list[Path]:
@@ -52,8 +56,3 @@ def _folders(root: Path) -> list[Path]:
 
 def _changed(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-
-
-def _lock(folder: Path) -> Path:
-    """What the process that trains holds."""
-    return folder.with_suffix(".lock")

@@ -17,10 +17,9 @@ from typing import NoReturn
 
 from resnet.checkout import project
 from resnet.cli import children, pipeline, registry
-from resnet.errors import PipelineError, StoppedError
+from resnet.errors import STOPPED, PipelineError, StoppedError
 from resnet.system.termination import SIGNALS, Stop
 
-STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sysexits.h
 # New objects between two garbage collections. Python's default is 700 (from 3.13 on, 2,000), which
 # makes hundreds of collections while it imports TensorFlow, where there is no garbage to find.
 GC_THRESHOLD = 10_000

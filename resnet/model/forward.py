@@ -1,8 +1,8 @@
 """A model's forward pass, folded and compiled: uint8 images in, probabilities out.
 
-`model.predict` sets up an iterator at every call and takes some 60 ms for one image; the compiled
-call takes 3 (ResNet-20, TensorFlow, two cores). Keras has no name for it that is the same on every
-backend, so the two ways stand here.
+`model.predict` sets up an iterator in every call and takes about 60 ms for one image; the compiled
+call takes 3 (ResNet-20, TensorFlow, two cores). Keras has no way to compile it that is the same on
+every backend, so there is a function for each.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 
 def compiled(model: Any) -> Forward:
-    """The forward pass of a `keras.Model` in inference mode, as the model is now.
+    """The forward pass of a `keras.Model` in inference mode, with its present weights.
 
-    Its first call compiles it; on JAX every new N compiles again.
+    The first call compiles it; on JAX each new N compiles it again.
     """
     return {"tensorflow": _tensorflow, "jax": _jax}[keras.backend.backend()](folded(model))
 
 
 def in_batches(forward: Forward, images_nhwc: np.ndarray, batch: int) -> np.ndarray:
-    """`forward` of at least one image, `batch` images a call."""
+    """`forward` of at least one image, `batch` images per call."""
     starts = range(0, len(images_nhwc), batch)
     return np.concatenate([forward(images_nhwc[start : start + batch]) for start in starts])
 
@@ -44,9 +44,7 @@ def _jax(model: Any) -> Forward:
     import jax
 
     # The weights are arguments: as constants of the function they would be compiled into it.
-    weights = (
-        [v.value for v in vs] for vs in (model.trainable_variables, model.non_trainable_variables)
-    )
-    trainable, other = weights
+    trainable = [variable.value for variable in model.trainable_variables]
+    other = [variable.value for variable in model.non_trainable_variables]
     call = jax.jit(lambda t, o, images: model.stateless_call(t, o, images, training=False)[0])
     return lambda images_nhwc: np.asarray(call(trainable, other, images_nhwc))

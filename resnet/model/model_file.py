@@ -1,7 +1,7 @@
-"""The published model as a file: equal models give equal bytes, and one hash names them.
+"""The published model as a file: equal models have equal bytes and the same hash.
 
-A published model is made of Keras's own layers: uint8 images (N, 32, 32, 3) → float32
-probabilities (N, 10). Whoever loads it needs none of this project's code.
+A published model consists of Keras's own layers: uint8 images (N, 32, 32, 3) → float32
+probabilities (N, 10). Loading it needs none of this project's code.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ import numpy as np
 from resnet.errors import PipelineError
 from resnet.system import files
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write `model` to `path`, a .keras archive without the time of day in it."""
+    """Write `model` to `path`, a .keras archive that holds no time."""
     with files.replacing(path) as draft:
         model.save(draft)
         draft.write_bytes(_canonical(draft.read_bytes()))
 
 
 def load(path: Path) -> keras.Model:
-    """The model in `path`, refusing code from outside Keras.
+    """The model in `path`; code from outside Keras is refused.
 
-    Raises PipelineError where it is not there or is no model.
+    Raises PipelineError where the file does not exist or holds no model.
     """
     if not path.exists():
         raise PipelineError(f"{path}: there is no model; train one with 'resnet train'")
@@ -46,7 +46,7 @@ def load(path: Path) -> keras.Model:
 def model_hash(model: keras.Model) -> str:
     """The SHA-256, in hex, of the architecture's JSON and each weight's path, dtype, shape, bytes.
 
-    Weights come in the order of their paths. A loaded model has the hash of the one saved.
+    Weights are in the order of their paths. A loaded model has the hash of the saved one.
     """
     architecture = json.dumps(json.loads(model.to_json()), sort_keys=True)
     state = hashlib.sha256(architecture.encode())
@@ -58,16 +58,16 @@ def model_hash(model: keras.Model) -> str:
 
 
 def _canonical(archive: bytes) -> bytes:
-    """The same archive, its members in the order of their names, with no times or addresses."""
+    """The same archive, its members sorted by name, without times and memory addresses."""
     rewritten = {"metadata.json": _undated, "config.json": _unaddressed}
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
+    canonical = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(canonical, "w") as new:
         for name in sorted(old.namelist()):
             content = old.read(name)
             if name in rewritten:
                 content = json.dumps(rewritten[name](content)).encode()
-            new.writestr(zipfile.ZipInfo(name, EPOCH), content)
-    return out.getvalue()
+            new.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+    return canonical.getvalue()
 
 
 def _undated(metadata: bytes) -> Any:
@@ -75,9 +75,9 @@ def _undated(metadata: bytes) -> Any:
 
 
 def _unaddressed(config: bytes) -> Any:
-    """The config without the addresses in memory by which Keras tells that layers share an object.
+    """The config without the memory addresses by which Keras marks objects that layers share.
 
-    What ours share are dtype policies, of which a copy does as well.
+    The published models share only dtype policies, of which copies serve as well.
     """
 
     def unaddressed(part: dict[str, Any]) -> dict[str, Any]:

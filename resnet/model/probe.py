@@ -1,6 +1,6 @@
-"""A handful of images and what a model answered to them when it was published.
+"""A few images and a model's predictions for them at the time of publication.
 
-Enough to tell, in seconds and without the data set, a model that works from one that does not.
+They show in seconds, and without the data set, whether a model works.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from resnet.errors import PipelineError
 from resnet.system import files
 
 IMAGES = 8
-TOLERANCE = 1e-3  # of a probability: another CPU or library rounds otherwise
+TOLERANCE = 1e-3  # of a probability: other CPUs and libraries round differently
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Probe:
 
     @classmethod
     def of(cls, model: Any, images_nhwc: np.ndarray) -> Self:
-        """What the `keras.Model` answers to the first few of the images."""
-        few = images_nhwc[:IMAGES]
-        return cls(few, _answers(model, few))
+        """The predictions of a `keras.Model` for the first few of the images."""
+        images = images_nhwc[:IMAGES]
+        return cls(images, _probabilities(model, images))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """From a file that `write` made."""
+        """From a file that `write` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["images"], arrays["probabilities"])
 
@@ -40,37 +40,39 @@ class Probe:
             np.savez(draft, images=self.images_nhwc, probabilities=self.probabilities_nk)
 
     def check(self, model: Any) -> None:
-        """Raise PipelineError unless the `keras.Model` answers as it did.
+        """Raise PipelineError unless the `keras.Model` predicts what it did at publication.
 
-        Only the probabilities count, not which is the largest: two that are almost equal may
-        change places on another CPU.
+        The probabilities are compared, not the predicted classes: of two that are almost equal,
+        another may be the largest on another CPU.
         """
-        found = _answers(model, self.images_nhwc)
-        if found.shape != self.probabilities_nk.shape:
+        probabilities_nk = _probabilities(model, self.images_nhwc)
+        if probabilities_nk.shape != self.probabilities_nk.shape:
             raise PipelineError(
-                f"the model answers with shape {found.shape}, {self.probabilities_nk.shape} was "
-                "published"
+                f"the model's output has shape {probabilities_nk.shape}, want "
+                f"{self.probabilities_nk.shape} as at publication"
             )
-        difference = float(np.max(np.abs(found - self.probabilities_nk)))
-        if not difference <= TOLERANCE:  # NaN is not either
+        difference = float(np.max(np.abs(probabilities_nk - self.probabilities_nk)))
+        if not difference <= TOLERANCE:  # true for NaN, too
             raise PipelineError(
-                f"the model's probabilities for {len(found)} images differ by up to "
+                f"the model's probabilities for {len(probabilities_nk)} images differ by up to "
                 f"{difference:.3g} from those at publication, {TOLERANCE:g} is allowed"
             )
 
 
 def check_file(model_path: Path, probe_path: Path, model_hash: str) -> None:
-    """Load a model and ask it. Raises PipelineError where it is another, or answers otherwise."""
+    """Load a model and check it. Raises PipelineError where its hash or its predictions differ."""
     from resnet.model import model_file
 
     model = model_file.load(model_path)
-    found = model_file.model_hash(model)
-    if found != model_hash:
-        raise PipelineError(f"it holds model {found[:12]}…, {model_hash[:12]}… was published")
+    loaded_hash = model_file.model_hash(model)
+    if loaded_hash != model_hash:
+        raise PipelineError(
+            f"the file holds model {loaded_hash[:12]}…, want {model_hash[:12]}… as published"
+        )
     Probe.read(probe_path).check(model)
 
 
-def _answers(model: Any, images_nhwc: np.ndarray) -> np.ndarray:
+def _probabilities(model: Any, images_nhwc: np.ndarray) -> np.ndarray:
     import keras
 
     return np.asarray(keras.ops.convert_to_numpy(model(images_nhwc, training=False)))

@@ -1,4 +1,4 @@
-"""Who wants to know how training goes, such as a live MLflow run."""
+"""How others follow a training, for example to show it in MLflow while it runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,30 +6,30 @@ from typing import Protocol
 
 
 class Callback(Protocol):
-    """Told in this order: started, epoch (many times), and then finished, stopped or failed."""
+    """Called in this order: started, epoch (many times), then finished, stopped or failed."""
 
     def started(self, total_steps: int, folder: Path, key: str) -> None:
-        """The next step is about to be made.
+        """Training is about to make its next step.
 
-        What is written to `folder` is found there when an interrupted training is resumed; `key`
-        names the training, whichever process makes it.
+        Files written to `folder` are found there when an interrupted training is resumed; `key`
+        identifies the training, whichever process runs it.
         """
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """An epoch has ended; `row` is its line of the history, without its empty cells."""
+        """An epoch has ended; `row` is its row of the history, without empty cells."""
 
     def finished(self, model_hash: str) -> None:
         """The model is published."""
 
     def stopped(self, reason: str) -> None:
-        """Training was told to end, and can be resumed."""
+        """Training was interrupted and can be resumed."""
 
     def failed(self, reason: str) -> None:
         """Training ended with an error."""
 
 
 class NullCallback:
-    """The callback that tells nobody."""
+    """A callback that does nothing."""
 
     def started(self, total_steps: int, folder: Path, key: str) -> None: ...
 

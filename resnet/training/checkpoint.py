@@ -1,8 +1,8 @@
-"""Keep a training's state on disk, so that one that was killed goes on where it was.
+"""Keep a training's state on disk, so that a training that was killed can be resumed.
 
-A checkpoint is one file whose name holds its step and the SHA-256 of its bytes. It is written
-beside and renamed, so a kill leaves the whole file or none; the last two are kept, and one that
-does not have its hash is set aside for the one before it.
+A checkpoint is one file whose name holds its step and the SHA-256 of its bytes. It is written under
+another name and renamed, so a kill leaves the whole file or none. The last two are kept. A file
+that does not match its hash is set aside, and the one before it is used.
 """
 
 import hashlib
@@ -22,28 +22,28 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
+from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
 from resnet.system import disk_errors
-
-Arrays = list[npt.NDArray[Any]]
+from resnet.training.engines.interface import Arrays
 
 KEPT = 2
 DRAFT, DAMAGED = ".part", ".damaged"
 
 
 @dataclass
-class State:
-    """How far a training has come: all that it needs to go on as if nothing had happened."""
+class TrainingState:
+    """How far a training has come: all that is needed to resume it with the same bits."""
 
     step: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)  # the history
     best_epoch: int = 0
     seconds: float = 0.0  # in the loop
-    stepping: float = 0.0  # of these, in steps
-    # (steps of the epoch under way, 2): loss, share recognised
+    step_seconds: float = 0.0  # the part of these that steps took
+    # (steps of the unfinished epoch, 2): loss, accuracy
     results: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    best: Arrays = field(default_factory=list)  # the best epoch's weights
-    engine: Arrays = field(default_factory=list)  # weights, averages, the optimizer's variables
+    best_weights: Arrays = field(default_factory=list)
+    engine_state: Arrays = field(default_factory=list)  # weights, averages, optimizer variables
 
 
 class Checkpoints:
@@ -54,33 +54,33 @@ class Checkpoints:
         self._written = time.monotonic()
 
     @contextmanager
-    def held(self, patience: float) -> Iterator[None]:
-        """Be the only process that trains this for the time of the block.
+    def lock(self, timeout: float) -> Iterator[None]:
+        """Make this the only process that runs this training, as long as the block lasts.
 
-        Another one that does is waited for, up to `patience` seconds; then PipelineError.
+        Waits up to `timeout` seconds for another process that runs it, then raises PipelineError.
         """
-        lock = FileLock(self.folder.with_suffix(".lock"))
+        lock = FileLock(checkpoint_folders.lock_file(self.folder))
         with disk_errors.writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print("another process is training the same; waiting for it", flush=True)
+            print("the same training is running in another process; waiting", flush=True)
             try:
-                lock.acquire(timeout=patience)
+                lock.acquire(timeout=timeout)
             except Timeout:
                 raise PipelineError(
-                    f"another process has been training the same for {patience:.0f} s: wait for "
-                    f"it, or end it (it holds {lock.lock_file}), and run again"
+                    f"the same training was still running in another process after {timeout:.0f} s "
+                    f"of waiting: wait for it, or end it (it holds {lock.lock_file}), and run again"
                 ) from None
         try:
-            self.folder.mkdir(exist_ok=True)  # who held it before may have ended and removed it
+            self.folder.mkdir(exist_ok=True)  # the process before may have ended and removed it
             for draft in self.folder.glob(f"*{DRAFT}"):
-                draft.unlink()  # of one that was killed while it wrote
+                draft.unlink()  # of a process that was killed while it wrote
             yield
         finally:
             with suppress(OSError):
-                self.folder.rmdir()  # one with nothing in it
+                self.folder.rmdir()  # if it is empty
             if not self.folder.exists():
                 Path(lock.lock_file).unlink()
             lock.release()
@@ -89,9 +89,9 @@ class Checkpoints:
         """Whether the last checkpoint is older than `seconds`."""
         return time.monotonic() - self._written >= self._seconds
 
-    def write(self, state: State) -> None:
-        """Raises PipelineError where it cannot be written; the checkpoints before stay."""
-        content = _packed(state)
+    def write(self, state: TrainingState) -> None:
+        """Raises PipelineError where it cannot be written; earlier checkpoints stay intact."""
+        content = _to_bytes(state)
         path = self.folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.npz"
         draft = path.with_suffix(DRAFT)
         with disk_errors.writing(path):
@@ -108,10 +108,10 @@ class Checkpoints:
             old.unlink()
         self._written = time.monotonic()
 
-    def latest(self) -> State | None:
-        """The newest checkpoint that is whole; None without one.
+    def latest(self) -> TrainingState | None:
+        """The newest intact checkpoint, or None.
 
-        Damaged ones are set aside: they must not count among the last that are kept.
+        Damaged files are renamed, so that they do not count among the last that are kept.
         """
         files = self._files()
         for number, path in enumerate(files, start=1):
@@ -120,55 +120,55 @@ class Checkpoints:
             except OSError:
                 content = b""
             if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
-                return _unpacked(content)
-            aside = path.with_suffix(DAMAGED)
-            with disk_errors.writing(aside):
-                path.rename(aside)
+                return _from_bytes(content)
+            damaged = path.with_suffix(DAMAGED)
+            with disk_errors.writing(damaged):
+                path.rename(damaged)
             print(
-                f"warning: the checkpoint {path} is damaged, it is now {aside.name}; "
-                + ("taking the one before it" if files[number:] else "there is none before it"),
+                f"warning: the checkpoint {path} is damaged and was renamed to {damaged.name}; "
+                + ("using the one before it" if files[number:] else "there is none before it"),
                 file=sys.stderr,
             )
         return None
 
     def clear(self) -> None:
-        """Training is done: remove the folder, and with it what else was kept there."""
+        """Remove the folder with all that it holds: the training is finished."""
         shutil.rmtree(self.folder)
 
     def _files(self) -> list[Path]:
-        """The newest first."""
+        """The checkpoints, the newest first."""
         return sorted(self.folder.glob("*.npz"), reverse=True)
 
 
-def _packed(state: State) -> bytes:
-    told = {
+def _to_bytes(state: TrainingState) -> bytes:
+    values = {
         "step": state.step,
         "rows": state.rows,
         "best_epoch": state.best_epoch,
         "seconds": state.seconds,
-        "stepping": state.stepping,
+        "step_seconds": state.step_seconds,
     }
     stream = io.BytesIO()
     arrays: dict[str, Any] = {
-        "told": np.array(json.dumps(told)),
+        "values": np.array(json.dumps(values)),
         "results": state.results,
-        **{f"best.{k}": array for k, array in enumerate(state.best)},
-        **{f"engine.{k}": array for k, array in enumerate(state.engine)},
+        **{f"best_weights.{k}": array for k, array in enumerate(state.best_weights)},
+        **{f"engine_state.{k}": array for k, array in enumerate(state.engine_state)},
     }
     np.savez(stream, **arrays)
     return stream.getvalue()
 
 
-def _unpacked(content: bytes) -> State:
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
+def _from_bytes(content: bytes) -> TrainingState:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
 
         def numbered(name: str) -> Arrays:
-            count = sum(key.startswith(f"{name}.") for key in found.files)
-            return [found[f"{name}.{k}"] for k in range(count)]
+            count = sum(key.startswith(f"{name}.") for key in arrays.files)
+            return [arrays[f"{name}.{k}"] for k in range(count)]
 
-        return State(
-            **json.loads(str(found["told"])),
-            results=found["results"],
-            best=numbered("best"),
-            engine=numbered("engine"),
+        return TrainingState(
+            **json.loads(str(arrays["values"])),
+            results=arrays["results"],
+            best_weights=numbered("best_weights"),
+            engine_state=numbered("engine_state"),
         )

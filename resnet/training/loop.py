@@ -4,10 +4,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError, StoppedError
@@ -15,12 +13,12 @@ from resnet.forms.image.draws import Draws, draw
 from resnet.params import Train
 from resnet.system.progress import Progress
 from resnet.training.callback import Callback
-from resnet.training.checkpoint import Arrays, Checkpoints, State
-from resnet.training.engines.interface import Engine, Floats
-from resnet.training.prefetch import ahead
+from resnet.training.checkpoint import Checkpoints, TrainingState
+from resnet.training.engines.interface import Arrays, Engine, Floats
+from resnet.training.prefetch import prefetch
 
-CHUNK_SECONDS = 1.0  # of steps, after which training can end
-Row = dict[str, float]  # one epoch of the history
+CHUNK_SECONDS = 1.0  # of steps, after which training can be interrupted
+HistoryRow = dict[str, float]  # of one epoch
 COLUMNS = (
     "epoch",
     "step",
@@ -34,7 +32,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How many steps there are, and to which epoch each belongs."""
+    """How many steps a training has, and to which epoch each belongs."""
 
     images: int
     batch: int
@@ -46,89 +44,93 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """How many there are, the last of which may be a part of one."""
+        """The number of epochs; the last may be a partial one."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
     def batches(self, epoch: int) -> range:
         """The numbers of an epoch's batches; epochs count from 1, batches from 0."""
-        before = (epoch - 1) * self.steps_per_epoch
-        return range(min(self.steps - before, self.steps_per_epoch))
+        steps_before = (epoch - 1) * self.steps_per_epoch
+        return range(min(self.steps - steps_before, self.steps_per_epoch))
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What training gives: the history, the best epoch and its weights, and how long it took."""
 
-    rows: list[Row]
+    rows: list[HistoryRow]
     best_epoch: int
-    weights: list[npt.NDArray[Any]]
+    weights: Arrays
     seconds: float  # of the loop, validation included
     images_per_second: float  # of the steps alone
     devices: int  # that shared each batch
 
 
-def plan(train: Train, images: int, validation: int) -> Plan:
-    """The steps of `train` over `images` images. Raises PipelineError where they cannot be made."""
-    if images < train.batch:
+def plan(recipe: Train, images: int, validation: int) -> Plan:
+    """The steps of `recipe` over `images` images. Raises PipelineError where there can be none."""
+    if images < recipe.batch:
         raise PipelineError(
-            f"there are {images} training images, less than one batch of {train.batch}: give more "
+            f"there are {images} training images, less than one batch of {recipe.batch}: give more "
             "images or set train.batch lower"
         )
-    if train.early_stop is not None and not validation:
+    if recipe.early_stop is not None and not validation:
         raise PipelineError(
-            f"train.early_stop is {train.early_stop}, but there are no validation images to stop "
-            "by: set data.validation above 0, or train.early_stop to null"
+            f"train.early_stop is {recipe.early_stop}, but it needs validation images and there "
+            "are none: set data.validation above 0, or train.early_stop to null"
         )
-    steps = train.steps or max(1, round((train.epochs or 0) * (images // train.batch)))
-    return Plan(images, train.batch, steps)
+    steps = recipe.steps or max(1, round((recipe.epochs or 0) * (images // recipe.batch)))
+    return Plan(images, recipe.batch, steps)
 
 
 @dataclass
 class Trainer:
-    """One training: what it works with, and how far it has come."""
+    """One training: its parts, and how far it has come."""
 
     engine: Engine
     plan: Plan
     recipe: Train
-    key: str  # what stands for its parameters, data and code
-    rates: Floats
+    key: str  # identifies its parameters, data and code
+    rates: Floats  # the learning rate of each step
     validation: Split
     callback: Callback
     progress: Progress
     checkpoints: Checkpoints
-    stopped: Callable[[], bool]  # asked between chunks of steps
-    diagnose: Callable[[Arrays], Row] | None = None  # more columns for an epoch, by its weights
+    stop_requested: Callable[[], bool]  # called between chunks of steps
+    diagnose: Callable[[Arrays], HistoryRow] | None = None  # weights → more columns of an epoch
     chunk: int = 1  # steps in the next call of the engine
-    state: State = field(default_factory=State)
+    state: TrainingState = field(default_factory=TrainingState)
 
-    def fit(self) -> Outcome:
-        """Train by the plan; keep the weights of the best epoch, or without validation the last.
+    def fit(self) -> TrainingResult:
+        """Train as planned; keep the weights of the best epoch, or of the last without validation.
 
-        Goes on from the newest checkpoint, to the same bits as if nothing had happened. Raises
-        PipelineError when training diverges, and StoppedError, with a checkpoint written, when
-        `stopped` says yes.
+        Resumes from the newest checkpoint, and ends with the bits of a training that was never
+        interrupted. Raises PipelineError when training diverges, and StoppedError, after writing a
+        checkpoint, when `stop_requested()` is true.
         """
         self._resume()
         state, clock = self.state, time.perf_counter()
         self.callback.started(self.plan.steps, self.checkpoints.folder, self.key)
-        with ahead(self._draw, last=self.plan.epochs) as drawn:
-            while not self._ended():
-                self._keep()
+        with prefetch(self._draw, last=self.plan.epochs) as draws_of:
+            while not self._is_finished():
+                self._maybe_checkpoint()
                 epoch = len(state.rows) + 1
                 if len(state.results) < len(self.plan.batches(epoch)):
-                    self._make_steps(epoch, drawn)
+                    self._make_steps(epoch, draws_of)
                 else:
                     self._end_epoch(epoch)
                 before, clock = clock, time.perf_counter()
                 state.seconds += clock - before
-        state.engine = self.engine.state()
-        _check_state(state)
-        speed = state.step * self.plan.batch / state.stepping
-        return Outcome(
-            state.rows, state.best_epoch, state.best, state.seconds, speed, self.engine.devices
+        state.engine_state = self.engine.state()
+        _require_finite(state)
+        return TrainingResult(
+            state.rows,
+            state.best_epoch,
+            state.best_weights,
+            state.seconds,
+            images_per_second=state.step * self.plan.batch / state.step_seconds,
+            devices=self.engine.devices,
         )
 
-    def _ended(self) -> bool:
+    def _is_finished(self) -> bool:
         epochs, patience = len(self.state.rows), self.recipe.early_stop
         return epochs == self.plan.epochs or (
             patience is not None and epochs - self.state.best_epoch >= patience
@@ -138,21 +140,21 @@ class Trainer:
         plan, batches = self.plan, self.plan.batches(epoch)
         return draw(self.recipe.seed, epoch, batches, plan.images, plan.batch, self.recipe.augment)
 
-    def _make_steps(self, epoch: int, drawn: Callable[[int], Draws]) -> None:
-        """Make the first of the epoch's steps that are left, about `CHUNK_SECONDS` of them."""
+    def _make_steps(self, epoch: int, draws_of: Callable[[int], Draws]) -> None:
+        """Make the next steps of the epoch, for about `CHUNK_SECONDS`."""
         state, clock = self.state, time.perf_counter()
-        made = len(state.results)
-        results = self.engine.train(drawn(epoch).part(slice(made, made + self.chunk)))
-        _check(results[:, 0], state.step)
+        first = len(state.results)
+        results = self.engine.train(draws_of(epoch).part(slice(first, first + self.chunk)))
+        _require_finite_losses(results[:, 0], state.step)
         count = len(results)
         state.results = np.concatenate([state.results, results])
         state.step += count
         seconds = time.perf_counter() - clock
-        state.stepping += seconds
+        state.step_seconds += seconds
         self.chunk = min(max(1, int(count * CHUNK_SECONDS / seconds)), self.engine.chunk)
         speed = count * self.plan.batch / seconds
         self.progress.advance(
-            count, f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images/s"
+            count, f"epoch {epoch}, loss {results[-1, 0]:.3f}, {speed:.0f} images per second"
         )
 
     def _end_epoch(self, epoch: int) -> None:
@@ -171,53 +173,54 @@ class Trainer:
         state.results = state.results[:0]
         self.callback.epoch(state.rows[-1])
         best = state.rows[state.best_epoch - 1]
-        if not state.best_epoch or _merit(state.rows[-1]) > _merit(best):
-            state.best_epoch, state.best = epoch, self.engine.weights()
+        if not state.best_epoch or _selection_score(state.rows[-1]) > _selection_score(best):
+            state.best_epoch, state.best_weights = epoch, self.engine.weights()
 
     def _resume(self) -> None:
-        found = self.checkpoints.latest()
-        if found is None:
+        state = self.checkpoints.latest()
+        if state is None:
             return
-        self.engine.restore(found.engine)
-        self.state = found
-        self.progress.resume(found.step)
-        print(f"going on after step {found.step} of {self.plan.steps}", flush=True)
+        self.engine.restore(state.engine_state)
+        self.state = state
+        self.progress.resume(state.step)
+        print(f"resuming after step {state.step} of {self.plan.steps}", flush=True)
 
-    def _keep(self) -> None:
-        """Write a checkpoint if it is time for one, or the last thing to do."""
-        stopped = self.stopped()
-        if not (stopped or self.checkpoints.due()):
+    def _maybe_checkpoint(self) -> None:
+        """Write a checkpoint if one is due or training is to stop; raises StoppedError then."""
+        stop = self.stop_requested()
+        if not (stop or self.checkpoints.due()):
             return
-        self.state.engine = self.engine.state()
-        _check_state(self.state)
+        self.state.engine_state = self.engine.state()
+        _require_finite(self.state)
         self.checkpoints.write(self.state)
-        if stopped:
+        if stop:
             raise StoppedError(
-                f"training was told to end after step {self.state.step} of {self.plan.steps}: run "
-                "it again, and it goes on from there"
+                f"training was interrupted after step {self.state.step} of {self.plan.steps}; run "
+                "it again to resume"
             )
 
 
-def diverged(found: str) -> PipelineError:
-    """What to raise where `found` is no finite number, and so nothing to go on with."""
+def diverged(observation: str) -> PipelineError:
+    """The error for an `observation` that something is not a finite number."""
     return PipelineError(
-        f"{found}: training diverged; lower train.schedule.peak or raise train.schedule.warmup"
+        f"{observation}: training diverged; lower train.schedule.peak or raise "
+        "train.schedule.warmup"
     )
 
 
-def _check(losses: Floats, before: int) -> None:
-    """Raise PipelineError where a loss is not finite; `before` steps were made before the first."""
+def _require_finite_losses(losses: Floats, steps_before: int) -> None:
+    """Raise PipelineError where a loss is not finite; `steps_before` come before the first."""
     wrong = np.flatnonzero(~np.isfinite(losses))
     if len(wrong):
-        raise diverged(f"the loss is {losses[wrong[0]]} at step {before + wrong[0] + 1}")
+        raise diverged(f"the loss is {losses[wrong[0]]} at step {steps_before + wrong[0] + 1}")
 
 
-def _check_state(state: State) -> None:
-    """Raise PipelineError rather than keep what could never go on."""
-    if not all(np.isfinite(array).all() for array in state.engine):
+def _require_finite(state: TrainingState) -> None:
+    """Raise PipelineError rather than write a checkpoint that could never be resumed."""
+    if not all(np.isfinite(array).all() for array in state.engine_state):
         raise diverged(f"a weight is not a finite number after step {state.step}")
 
 
-def _merit(row: Row) -> float:
-    """By what epochs are compared: the validation accuracy, or else the later is the better."""
+def _selection_score(row: HistoryRow) -> float:
+    """What the best epoch has most of: validation accuracy, or without it the epoch's number."""
     return row.get("validation_accuracy", row["epoch"])

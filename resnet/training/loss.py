@@ -1,4 +1,4 @@
-"""What training makes small, and what it counts: logits and labels → scalars."""
+"""The loss and the accuracy of a batch: logits and labels → one scalar per image."""
 
 from typing import Any
 
@@ -19,6 +19,6 @@ def cross_entropy(logits_nk: keras.KerasTensor, labels_n: Any, smoothing: float 
 
 
 def correct(logits_nk: keras.KerasTensor, labels_n: Any) -> Any:
-    """1 where the greatest logit is the label's, else 0; float32 of shape (N,)."""
+    """1 where the greatest logit is that of the label, else 0; float32 of shape (N,)."""
     predicted = ops.argmax(logits_nk, axis=-1)
     return ops.cast(ops.equal(predicted, ops.cast(labels_n, predicted.dtype)), "float32")

@@ -1,7 +1,7 @@
-"""Muon: steps of orthogonalised momentum for convolutions, Adam's for the rest.
+"""Muon: steps of orthogonalised momentum for convolutions, Adam's steps for the rest.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; for convolutions and
-with normalised weights as in the CIFAR-10 speed record of 2024, airbench94_muon. The Muon of Keras
+with normalised weights as in the CIFAR-10 speed record of 2024, airbench94_muon. Keras's own Muon
 leaves every variable that is not a matrix to Adam, and so all convolutions.
 """
 
@@ -13,17 +13,17 @@ from keras import ops
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of Jordan's quintic: steep at zero, near one from 0.3 on
 ITERATIONS = 3
-BETAS = 0.85, 0.95  # of Adam: short memories, for trainings of a few hundred steps
+BETAS = 0.85, 0.95  # of Adam: small, for trainings of a few hundred steps
 EPSILON = 1e-8
 
 
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
-    """The learning rate is that of convolution kernels; Adam's is `adam_ratio` times as high.
+    """The learning rate applies to convolution kernels; Adam's is `adam_ratio` times as high.
 
-    A convolution's kernel is normalised before each step, so that its outputs' weights have a norm
-    of one in the mean, and its step is then the learning rate in every direction. Adam's steps do
-    not shrink with a linear layer's gradients, so they are divided by its inputs (Yang and Hu
-    2021): one ratio does for every width and batch.
+    A convolution's kernel is normalised before each step, so that the weights of an output have a
+    norm of one on average; the step then has the length of the learning rate in every direction.
+    Adam's steps do not shrink with a linear layer's gradients, so they are divided by the number of
+    its inputs (Yang and Hu 2021): one ratio serves every width and batch size.
     """
 
     def __init__(self, learning_rate: Any, momentum: float, adam_ratio: float) -> None:
@@ -32,55 +32,55 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self.adam_ratio = adam_ratio
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the momenta of `variables`, zero, and the second moments that Adam needs."""
+        """Create the momenta of `variables`, and second moments for those of Adam, all zero."""
         if self.built:
             return
         super().build(variables)
         self._momenta = self.add_optimizer_variables(variables, "momentum")
         self._squares = [
-            None if _is_convolution(one) else self.add_variable_from_reference(one, "square")
-            for one in variables
+            None if _is_convolution(v) else self.add_variable_from_reference(v, "square")
+            for v in variables
         ]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Make one step with one variable."""
+        """Make one step of one variable."""
         rate = ops.cast(learning_rate, variable.dtype)
-        number = self._get_variable_index(variable)
+        index = self._get_variable_index(variable)
         if _is_convolution(variable):
-            self._muon_step(gradient, variable, rate, self._momenta[number])
+            self._muon_step(gradient, variable, rate, self._momenta[index])
         else:
-            state = self._momenta[number], self._squares[number]
-            self._adam_step(gradient, variable, rate * self.adam_ratio, *state)
+            moments = self._momenta[index], self._squares[index]
+            self._adam_step(gradient, variable, rate * self.adam_ratio, *moments)
 
     def _muon_step(self, gradient: Any, kernel: Any, rate: Any, momentum: Any) -> None:
-        moved = self.momentum * momentum + gradient
-        self.assign(momentum, moved)
-        ahead = gradient + self.momentum * moved  # Nesterov
+        new_momentum = self.momentum * momentum + gradient
+        self.assign(momentum, new_momentum)
+        nesterov = gradient + self.momentum * new_momentum
         outputs = kernel.shape[-1]
-        step = orthogonalized(ops.reshape(ahead, (-1, outputs)))
+        step = orthogonalized(ops.reshape(nesterov, (-1, outputs)))
         unit = kernel * (outputs**0.5 / _norm(kernel))
         self.assign(kernel, unit - rate * ops.reshape(step, kernel.shape))
 
     def _adam_step(
         self, gradient: Any, variable: Any, rate: Any, momentum: Any, square: Any
     ) -> None:
-        moved = [
-            beta * state + (1 - beta) * new
-            for beta, state, new in zip(
+        moments = [
+            beta * old + (1 - beta) * new
+            for beta, old, new in zip(
                 BETAS, (momentum, square), (gradient, ops.square(gradient)), strict=True
             )
         ]
-        self.assign(momentum, moved[0])
-        self.assign(square, moved[1])
+        self.assign(momentum, moments[0])
+        self.assign(square, moments[1])
         steps = ops.cast(self.iterations + 1, variable.dtype)
         mean, variance = (
-            value / (1 - beta**steps) for beta, value in zip(BETAS, moved, strict=True)
+            moment / (1 - beta**steps) for beta, moment in zip(BETAS, moments, strict=True)
         )
         inputs = variable.shape[0] if len(variable.shape) == 2 else 1
         self.assign_sub(variable, rate / inputs * mean / (ops.sqrt(variance) + EPSILON))
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` makes the same optimizer of."""
+        """The arguments from which `from_config` makes an equal optimizer."""
         learning_rate = super().get_config()["learning_rate"]
         own = {"momentum": self.momentum, "adam_ratio": self.adam_ratio}
         return {"learning_rate": learning_rate, **own}
@@ -89,9 +89,9 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
 def orthogonalized(matrix: Any) -> Any:
     """A matrix (M, N) with its singular values brought near one: between about 0.7 and 1.2.
 
-    Newton-Schulz iteration: X → aX + bXX'X + c(XX')²X takes each singular value through the same
-    odd polynomial. All iterates are the first times a polynomial of its Gram matrix, the smaller
-    of XX' and X'X, and so the iteration needs products of that size only.
+    Newton-Schulz iteration: X → aX + bXX'X + c(XX')²X applies one odd polynomial to every singular
+    value. Each iterate is the first times a polynomial of its Gram matrix, the smaller of XX' and
+    X'X, so the iteration needs products of that size only.
     """
     rows, columns = matrix.shape
     a, b, c = COEFFICIENTS
@@ -100,7 +100,8 @@ def orthogonalized(matrix: Any) -> Any:
     identity = ops.eye(min(rows, columns), dtype=gram.dtype)
     product = identity
     for _ in range(ITERATIONS):
-        # As Horner: TensorFlow adds three terms in an order that hangs on its threads.
+        # In Horner form: TensorFlow's order of adding three terms depends on its threads, and with
+        # it the last bits.
         factor = a * identity + ops.matmul(gram, b * identity + c * gram)
         product = ops.matmul(factor, product)
         gram = ops.matmul(factor, ops.matmul(gram, factor))

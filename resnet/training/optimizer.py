@@ -1,4 +1,4 @@
-"""Optimizers: `params.Optimizer` and the rate of each step → a Keras optimizer."""
+"""Optimizers: `params.Optimizer` and the learning rate of each step → a Keras optimizer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from resnet.params import Optimizer
 from resnet.training.muon import Muon
 
 
-class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A learning rate schedule that looks step k up in `rates`, float32 of shape (steps,)."""
+class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate schedule that looks up step k in `rates`, float32 of shape (steps,)."""
 
     def __init__(self, rates: npt.NDArray[np.float32]) -> None:
         super().__init__()
@@ -27,34 +27,34 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
 
 
 def create(
-    optimizer: Optimizer, rates: npt.NDArray[np.float32], variables: Sequence[Any]
+    settings: Optimizer, rates: npt.NDArray[np.float32], variables: Sequence[Any]
 ) -> keras.Optimizer:
-    """The optimizer of `variables`, built."""
-    schedule = Table(rates)
-    match optimizer.name:
+    """The Keras optimizer for `variables`, built."""
+    schedule = RateTable(rates)
+    match settings.name:
         case "sgd":
-            made = keras.optimizers.SGD(schedule, optimizer.momentum, optimizer.nesterov)
+            optimizer = keras.optimizers.SGD(schedule, settings.momentum, settings.nesterov)
         case "adam":
-            made = keras.optimizers.Adam(schedule)
+            optimizer = keras.optimizers.Adam(schedule)
         case "adamw":
-            made = keras.optimizers.AdamW(schedule, weight_decay=optimizer.weight_decay)
-            made.exclude_from_weight_decay([one for one in variables if not is_kernel(one)])
+            optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+            optimizer.exclude_from_weight_decay([v for v in variables if not is_kernel(v)])
         case "muon":
-            made = Muon(schedule, optimizer.momentum, optimizer.adam_ratio)
-    made.build(variables)
-    return made
+            optimizer = Muon(schedule, settings.momentum, settings.adam_ratio)
+    optimizer.build(variables)
+    return optimizer
 
 
 def decayed(
-    gradients: Sequence[Any], variables: Sequence[Any], values: Sequence[Any], optimizer: Optimizer
+    gradients: Sequence[Any], variables: Sequence[Any], values: Sequence[Any], settings: Optimizer
 ) -> list[Any]:
     """The gradients of loss + weight_decay / 2 × |kernels|².
 
-    That is weight decay as He et al. mean it. AdamW's is not in the gradient (Loshchilov and
-    Hutter 2019): Keras's AdamW does it, and the gradients come back as they are. `values` holds
+    That is weight decay as in He et al. AdamW's is not part of the gradient (Loshchilov and Hutter
+    2019): Keras's AdamW applies it itself, and the gradients are returned unchanged. `values` are
     the variables' values, in the same order.
     """
-    decay = 0.0 if optimizer.name == "adamw" else optimizer.weight_decay
+    decay = 0.0 if settings.name == "adamw" else settings.weight_decay
     return [
         gradient + decay * value if decay and is_kernel(variable) else gradient
         for gradient, variable, value in zip(gradients, variables, values, strict=True)
@@ -62,5 +62,5 @@ def decayed(
 
 
 def is_kernel(variable: Any) -> bool:
-    """Whether it is a convolution's or a linear layer's kernel, the only weights that decay."""
+    """Whether it is the kernel of a convolution or a linear layer; only kernels decay."""
     return str(variable.path).endswith("/kernel")

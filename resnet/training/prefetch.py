@@ -1,28 +1,28 @@
-"""Make what an epoch needs while the one before it is trained."""
+"""Prepare an epoch's batches in a thread while the epoch before is trained."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(make: Callable[[int], Made], last: int) -> Iterator[Callable[[int], Made]]:
-    """What gives `make(1)`, `make(2)`, … `make(last)`, asked for in order, the next one made in a
-    thread meanwhile. What belongs to the epoch before is forgotten.
+def prefetch(make: Callable[[int], Item], last: int) -> Iterator[Callable[[int], Item]]:
+    """Gives a function that returns `make(epoch)`, with epochs asked for in order up to `last`.
 
-    On a GPU an epoch may last a fifth of a second, and to draw its batches takes part of that.
+    The next epoch's item is made in a thread meanwhile; that of the epoch before is dropped. On a
+    GPU an epoch may take a fifth of a second, and drawing its batches takes a part of that.
     """
-    coming: dict[int, Future[Made]] = {}
+    futures: dict[int, Future[Item]] = {}
     with ThreadPoolExecutor(1) as pool:
 
-        def made(epoch: int) -> Made:
+        def get(epoch: int) -> Item:
             for number in range(epoch, min(epoch + 1, last) + 1):
-                if number not in coming:
-                    coming[number] = pool.submit(make, number)
-            coming.pop(epoch - 1, None)
-            return coming[epoch].result()
+                if number not in futures:
+                    futures[number] = pool.submit(make, number)
+            futures.pop(epoch - 1, None)
+            return futures[epoch].result()
 
-        yield made
+        yield get

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet.checkout import checkpoint_folders
-from resnet.training.checkpoint import Checkpoints, State
+from resnet.training.checkpoint import Checkpoints, TrainingState
 
 Make = Callable[..., Checkpoints]
 
@@ -20,8 +20,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def one(name: str, age: float) -> Checkpoints:
         folder = checkpoint_folders.home(tmp_path) / name
         made = Checkpoints(folder, 0)
-        with made.held(0):
-            made.write(State(step=1))
+        with made.lock(0):
+            made.write(TrainingState(step=1))
         for path in (*folder.iterdir(), folder):
             moment = path.stat().st_mtime - age
             os.utime(path, (moment, moment))
@@ -35,7 +35,7 @@ def test_what_nobody_trains_and_is_old_is_abandoned_and_the_rest_is_kept(
 ) -> None:
     old, young, going_on = make("a", 100), make("b", 0), make("c", 100)
     before = young.folder.stat().st_mtime - 50
-    with going_on.held(0):
+    with going_on.lock(0):
         assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder]
         assert checkpoint_folders.kept(tmp_path, before) == [young.folder, going_on.folder]
     assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder, going_on.folder]
@@ -45,7 +45,7 @@ def test_a_folder_is_removed_with_its_lock_unless_somebody_trains_there(
     tmp_path: Path, make: Make
 ) -> None:
     made = make("a", 100)
-    with made.held(0):
+    with made.lock(0):
         checkpoint_folders.remove(made.folder)
         assert made.latest() is not None
     checkpoint_folders.remove(made.folder)

@@ -1,4 +1,4 @@
-"""A backend is chosen once in a process, so each has one of its own, whose output tests look at."""
+"""A backend is selected once per process, so each has its own, whose output is tested."""
 
 import json
 import os
@@ -31,6 +31,7 @@ for device in sys.argv[2:]:
 if "keras" in sys.modules:
     import keras, tempfile
     from resnet.nets.build import build
+    from resnet.nets.data_spec import DataSpec
     print("Keras runs on", keras.config.backend())
     model = build(params.load(Path()).net, DataSpec([125.0] * 3, [63.0] * 3, classes=10))
     print("built:", {one.dtype for one in model.weights}, model.count_params())
@@ -62,13 +63,13 @@ Selected = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def selected(tmp_path_factory: pytest.TempPathFactory) -> Selected:
-    """`select` in a process of its own, beside another keras.json; what it gave."""
+    """Runs `select` in a process of its own, with a keras.json of other values."""
     home = tmp_path_factory.mktemp("keras")
     (home / "keras.json").write_text(json.dumps(USERS_KERAS))
 
     @cache
     def run(backend: str, *devices: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", SELECT + THEN.get(backend, ""), backend, *devices],
             cwd=REPOSITORY,
             env={**os.environ, "KERAS_HOME": str(home)},
@@ -76,8 +77,8 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Selected:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done
+        assert process.returncode == 0, process.stderr
+        return process
 
     return run
 
@@ -90,11 +91,11 @@ def has_gpu() -> bool:
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_keras_runs_on_the_chosen_backend_without_noise(backend: str, selected: Selected) -> None:
-    done = selected(backend, "gpu", "cpu")
-    assert f"Device(backend='{backend}', kind='cpu'" in done.stdout
-    assert f"Keras runs on {backend}" in done.stdout
-    assert done.stderr == ""
+def test_keras_runs_on_the_selected_backend_without_noise(backend: str, selected: Selected) -> None:
+    process = selected(backend, "gpu", "cpu")
+    assert f"Device(backend='{backend}', kind='cpu'" in process.stdout
+    assert f"Keras runs on {backend}" in process.stdout
+    assert process.stderr == ""
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU here")
@@ -102,15 +103,15 @@ def test_keras_runs_on_the_chosen_backend_without_noise(backend: str, selected: 
 def test_a_gpu_where_there_is_none_is_an_error_and_never_a_cpu_run(
     backend: str, selected: Selected
 ) -> None:
-    done = selected(backend, "gpu", "cpu")
-    assert done.stdout.startswith(f"PipelineError train.device is gpu, but {backend} sees none")
-    assert "set train.device to auto or cpu" in done.stdout
+    process = selected(backend, "gpu", "cpu")
+    assert process.stdout.startswith(f"PipelineError train.device is gpu, but {backend} sees none")
+    assert "set train.device to auto or cpu" in process.stdout
 
 
-def test_processors_of_one_name_differ_by_generation_vectors_and_cores(
+def test_processors_with_one_name_differ_by_generation_vector_width_and_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = """processor\t: 0
+    cpuinfo = """processor\t: 0
 cpu family\t: 25
 model\t\t: 1
 model name\t: AMD EPYC
@@ -119,22 +120,25 @@ flags\t\t: fpu sse2 avx avx2 fma
 processor\t: 1
 model name\t: another
 """
-    monkeypatch.setattr(Path, "read_text", lambda _: told)
+    monkeypatch.setattr(Path, "read_text", lambda _: cpuinfo)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
     assert cpu_name() == "AMD EPYC (family 25, model 1, avx2), 2 cores"
-    told = told.replace("avx2", "avx2 avx512f").replace(": 1\nmodel name", ": 17\nmodel name")
+    cpuinfo = cpuinfo.replace("avx2", "avx2 avx512f")
+    cpuinfo = cpuinfo.replace(": 1\nmodel name", ": 17\nmodel name")
     assert cpu_name() == "AMD EPYC (family 25, model 17, avx512f), 2 cores"
-    told = "processor\t: 0\nBogoMIPS\t: 100\n"  # as ARM's kernel tells it
+    cpuinfo = "processor\t: 0\nBogoMIPS\t: 100\n"  # as on ARM
     monkeypatch.setattr(platform, "processor", lambda: "aarch64")
     assert cpu_name() == "aarch64, 2 cores"
 
 
 def test_a_backend_that_is_not_installed_says_how_to_install_it(selected: Selected) -> None:
-    done = selected("no_such_backend", "auto")
-    assert "PipelineError train.backend is no_such_backend, which is not installed" in done.stdout
+    process = selected("no_such_backend", "auto")
+    assert (
+        "PipelineError train.backend is no_such_backend, which is not installed" in process.stdout
+    )
 
 
-def test_what_keras_imports_for_nothing_is_left_out_and_can_be_imported_later(
+def test_unused_imports_of_keras_are_skipped_and_can_be_imported_later(
     selected: Selected,
 ) -> None:
     for backend in ("tensorflow", "jax"):
@@ -151,7 +155,7 @@ def test_a_users_keras_json_does_not_change_our_networks(backend: str, selected:
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_what_is_not_deterministic_is_refused_where_that_was_asked(
+def test_nondeterministic_operations_are_refused_if_determinism_is_requested(
     backend: str, selected: Selected
 ) -> None:
     assert "refused" in selected(backend, "gpu", "cpu").stdout.splitlines()

@@ -15,7 +15,7 @@ DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def trained(block: Any, shortcut: Any, views: Any = 1) -> Any:
-    """A published network whose normalisations are not at their first values."""
+    """A published network whose normalisations do not have their initial values."""
     net = Net(
         block=block,
         shortcut=shortcut,
@@ -28,8 +28,8 @@ def trained(block: Any, shortcut: Any, views: Any = 1) -> Any:
     )
     random = np.random.default_rng(0)
     weights = [
-        random.uniform(0.5, 2, one.shape).astype(np.float32) if one.ndim == 1 else one
-        for one in build(net, DATA).get_weights()
+        random.uniform(0.5, 2, array.shape).astype(np.float32) if array.ndim == 1 else array
+        for array in build(net, DATA).get_weights()
     ]
     return published(net, DATA, weights)
 
@@ -64,7 +64,7 @@ def test_folding_changes_probabilities_by_rounding_only(
     np.testing.assert_allclose(np.asarray(folded(model)(images)), expected, atol=1e-5)
 
 
-def test_no_normalisation_is_left_in_the_basic_network() -> None:
+def test_all_normalisations_of_the_basic_network_are_folded() -> None:
     assert normalisations(folded(trained("basic", "B"))) == []
 
 
@@ -74,20 +74,20 @@ def test_a_network_within_a_model_is_folded_too() -> None:
 
 
 def test_a_normalisation_of_a_sum_stays() -> None:
-    left = normalisations(folded(trained("preactivation", "A")))
-    assert "head_norm" in left
-    assert "group1_block1_norm2" not in left
+    remaining = normalisations(folded(trained("preactivation", "A")))
+    assert "head_norm" in remaining
+    assert "group1_block1_norm2" not in remaining
 
 
-def test_a_convolution_that_two_layers_take_stays() -> None:
+def test_the_normalisation_of_a_convolution_that_two_layers_use_stays() -> None:
     x = keras.Input((4, 4, 1))
     maps = keras.layers.Conv2D(2, 3, use_bias=False)(x)
     model = keras.Model(x, [maps, keras.layers.BatchNormalization()(maps)])
     assert len(normalisations(folded(model))) == 1
 
 
-def test_the_model_itself_stays_as_it_is() -> None:
+def test_the_model_itself_is_not_changed() -> None:
     model = trained("basic", "A")
-    before = [np.array(one) for one in model.get_weights()]
+    before = [np.array(array) for array in model.get_weights()]
     folded(model)
     assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))

@@ -24,7 +24,7 @@ NET = Net(
     activation="relu",
     views=1,
 )
-SPEEDY = NET.model_copy(
+POOLED = NET.model_copy(
     update={"block": "pooled", "stem": "whitening", "activation": "silu", "views": 6}
 )
 DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
@@ -51,7 +51,7 @@ def test_a_loaded_model_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "other.keras").read_bytes()
 
 
-@pytest.mark.parametrize("net", [NET, SPEEDY])
+@pytest.mark.parametrize("net", [NET, POOLED])
 def test_a_loaded_model_has_the_hash_and_the_outputs_of_the_saved_one(
     net: Net, tmp_path: Path
 ) -> None:
@@ -75,9 +75,9 @@ def test_one_changed_weight_or_another_architecture_changes_the_hash() -> None:
 
 
 def test_a_process_without_this_package_loads_and_scores_models(tmp_path: Path) -> None:
-    models = [model(net) for net in (NET, SPEEDY)]
-    for number, one in enumerate(models):
-        model_file.save(one, tmp_path / f"{number}.keras")
+    models = [model(net) for net in (NET, POOLED)]
+    for number, saved in enumerate(models):
+        model_file.save(saved, tmp_path / f"{number}.keras")
     np.save(tmp_path / "images.npy", images())
     code = """
 import sys
@@ -89,9 +89,9 @@ for number in (0, 1):
 """
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
-    for number, one in enumerate(models):
+    for number, saved in enumerate(models):
         probabilities = np.load(tmp_path / f"{number}.npy")
-        np.testing.assert_allclose(probabilities, one(images()), rtol=1e-6)
+        np.testing.assert_allclose(probabilities, saved(images()), rtol=1e-6)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
         assert probabilities.dtype == np.float32
 

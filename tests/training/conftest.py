@@ -24,13 +24,13 @@ def coloured(count: int, seed: int) -> tuple[Any, Any]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., Params]:
-    """A tiny network, 320 training and 70 validation images in tmp_path, and any overrides."""
+    """Parameters of a tiny network with 320 training and 70 validation images in tmp_path."""
     return prepared(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def settings_of_module(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Params]:
-    """`settings` for what all tests of a module share."""
+    """`settings` with one folder for all tests of a module."""
     return prepared(tmp_path_factory.mktemp("module"))
 
 
@@ -47,7 +47,7 @@ def prepared(folder: Path) -> Callable[..., Params]:
     }
     (folder / "profile.json").write_text(json.dumps(profile))
 
-    def made(*overrides: str) -> Params:
+    def parameters(*overrides: str) -> Params:
         paths = {
             "arrays": "arrays",
             "profile": "profile.json",
@@ -68,4 +68,4 @@ def prepared(folder: Path) -> Callable[..., Params]:
             params.merge(params.read(REPOSITORY), REPOSITORY, "smoke", [*small, *overrides])
         )
 
-    return made
+    return parameters

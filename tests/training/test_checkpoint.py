@@ -1,4 +1,4 @@
-"""A checkpoint is whole or passed over."""
+"""A checkpoint is intact or skipped."""
 
 import os
 import resource
@@ -8,45 +8,48 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from resnet.errors import PipelineError
-from resnet.training.checkpoint import Checkpoints, State
+from resnet.training.checkpoint import Checkpoints, TrainingState
 from tests.support import REPOSITORY
 
 
-def state(step: int) -> State:
+def state(step: int) -> TrainingState:
     random = np.random.default_rng(step)
-    return State(
+    return TrainingState(
         step=step,
         rows=[{"epoch": 1.0, "train_loss": 0.1 + 0.2}],
         best_epoch=1,
         seconds=step / 3,
-        stepping=step / 7,
+        step_seconds=step / 7,
         results=random.normal(size=(5, 2)).astype(np.float32),
-        best=[random.normal(size=4).astype(np.float32)],
-        engine=[random.normal(size=(3, 3)).astype(np.float32), np.array(step, np.int64)],
+        best_weights=[random.normal(size=4).astype(np.float32)],
+        engine_state=[random.normal(size=(3, 3)).astype(np.float32), np.array(step, np.int64)],
     )
 
 
-def same(one: State | None, other: State) -> bool:
-    return one is not None and all(
-        np.array_equal(mine, theirs) and np.asarray(mine).dtype == np.asarray(theirs).dtype
-        for name, value in vars(other).items()
-        for mine, theirs in zip(
-            *((at if name in ("best", "engine") else [at]) for at in (vars(one)[name], value)),
-            strict=True,
-        )
+def same(first: TrainingState | None, second: TrainingState) -> bool:
+    return first is not None and all(
+        np.array_equal(*pair) and np.asarray(pair[0]).dtype == np.asarray(pair[1]).dtype
+        for name in vars(second)
+        for pair in zip(values(first, name), values(second, name), strict=True)
     )
+
+
+def values(state: TrainingState, name: str) -> list[Any]:
+    value = vars(state)[name]
+    return value if name in ("best_weights", "engine_state") else [value]
 
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Iterator[Checkpoints]:
-    made = Checkpoints(tmp_path / "key", 0)
-    with made.held(0):
-        yield made
+    checkpoints = Checkpoints(tmp_path / "key", 0)
+    with checkpoints.lock(0):
+        yield checkpoints
 
 
 def steps(checkpoints: Checkpoints) -> list[int]:
@@ -72,7 +75,7 @@ def test_the_last_two_are_kept(checkpoints: Checkpoints) -> None:
 
 
 @pytest.mark.parametrize("end", [None, -9, 0])
-def test_a_damaged_one_is_passed_over_with_a_warning(
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(
     checkpoints: Checkpoints, end: int | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoints.write(state(1))
@@ -83,10 +86,10 @@ def test_a_damaged_one_is_passed_over_with_a_warning(
     else:
         newest.write_bytes(newest.read_bytes()[:end])
     assert same(checkpoints.latest(), state(1))
-    assert ".damaged; taking the one before it" in capsys.readouterr().err
+    assert ".damaged; using the one before it" in capsys.readouterr().err
 
 
-def test_damaged_ones_do_not_push_out_the_good_ones_that_come_after_them(
+def test_damaged_checkpoints_do_not_push_out_the_intact_ones_after_them(
     checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for step in (870, 900):
@@ -96,7 +99,7 @@ def test_damaged_ones_do_not_push_out_the_good_ones_that_come_after_them(
     assert checkpoints.latest() is None
     first, second = capsys.readouterr().err.splitlines()
     assert "000000900-" in first
-    assert first.endswith("taking the one before it")
+    assert first.endswith("using the one before it")
     assert second.endswith("there is none before it")
     for step in (30, 60, 90):
         checkpoints.write(state(step))
@@ -105,20 +108,20 @@ def test_damaged_ones_do_not_push_out_the_good_ones_that_come_after_them(
     assert len(list(checkpoints.folder.glob("*.damaged"))) == 2
 
 
-def test_what_a_kill_left_half_written_is_removed_by_who_comes_next(
+def test_a_half_written_checkpoint_is_removed_by_the_next_training(
     checkpoints: Checkpoints,
 ) -> None:
     other = Checkpoints(checkpoints.folder.with_name("other"), 0)
-    with other.held(0):
+    with other.lock(0):
         other.write(state(1))
         (other.folder / "000000002-abc.part").touch()
-    with other.held(0):
+    with other.lock(0):
         assert [path.suffix for path in other.folder.iterdir()] == [".npz"]
 
 
-def test_nothing_is_left_when_training_is_done(tmp_path: Path) -> None:
+def test_nothing_is_left_when_training_is_finished(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "key", 0)
-    with checkpoints.held(0):
+    with checkpoints.lock(0):
         checkpoints.write(state(1))
         (checkpoints.folder / "000000002-abc.part").touch()
         checkpoints.clear()
@@ -126,7 +129,7 @@ def test_nothing_is_left_when_training_is_done(tmp_path: Path) -> None:
 
 
 def test_a_training_that_failed_before_its_first_checkpoint_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), Checkpoints(tmp_path / "key", 0).held(0):
+    with pytest.raises(ZeroDivisionError), Checkpoints(tmp_path / "key", 0).lock(0):
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +146,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before)
 
 
-def test_a_disk_that_takes_no_more_is_told_and_the_checkpoint_before_is_intact(
+def test_a_full_disk_is_reported_and_the_checkpoint_before_is_intact(
     checkpoints: Checkpoints,
 ) -> None:
     checkpoints.write(state(1))
@@ -161,12 +164,12 @@ import sys
 from pathlib import Path
 import numpy as np
 from resnet.errors import PipelineError
-from resnet.training.checkpoint import Checkpoints, State
+from resnet.training.checkpoint import Checkpoints, TrainingState
 checkpoints = Checkpoints(Path("key"), 0)
-with checkpoints.held(0):
-    checkpoints.write(State(step=1))
+with checkpoints.lock(0):
+    checkpoints.write(TrainingState(step=1))
     try:
-        checkpoints.write(State(step=2, best=[np.zeros(1_000_000)]))
+        checkpoints.write(TrainingState(step=2, best_weights=[np.zeros(1_000_000)]))
     except PipelineError as error:
         print(error)
     print("latest:", checkpoints.latest().step, len(list(Path("key").iterdir())))
@@ -174,28 +177,30 @@ with checkpoints.held(0):
 
 
 def test_a_full_file_system_is_one_clear_error() -> None:
-    inside = ["unshare", "-rm", "sh", "-c"]
+    in_namespace = ["unshare", "-rm", "sh", "-c"]
     mounted = "mount -t tmpfs -o size=1m tmpfs /mnt && cd /mnt && "
-    if subprocess.run([*inside, mounted + "true"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        [*in_namespace, mounted + "true"], capture_output=True, check=False
+    ).returncode:
         pytest.skip("this system lets no user mount a small file system")
-    ended = subprocess.run(
-        [*inside, mounted + '"$0" "$@"', sys.executable, "-c", FULL],
+    process = subprocess.run(
+        [*in_namespace, mounted + '"$0" "$@"', sys.executable, "-c", FULL],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "the disk is full (No space left on device): make room and run this" in ended.stdout
-    assert "latest: 1 1" in ended.stdout
+    assert "the disk is full (No space left on device): make room and run this" in process.stdout
+    assert "latest: 1 1" in process.stdout
 
 
-def test_two_trainings_of_the_same_do_not_run_at_once(
+def test_the_same_training_does_not_run_twice_at_once(
     checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Checkpoints(checkpoints.folder, 0)
     with (
-        pytest.raises(PipelineError, match="another process has been training the same for 0 s"),
-        other.held(0),
+        pytest.raises(PipelineError, match="still running in another process after 0 s of waiting"),
+        other.lock(0),
     ):
         pass
-    assert "another process is training the same; waiting for it" in capsys.readouterr().out
+    assert "the same training is running in another process; waiting" in capsys.readouterr().out

@@ -26,32 +26,32 @@ def batch() -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured(
+def diagnostics(
     settings_of_module: Callable[..., Params], network: Any, batch: tuple[Any, Any]
 ) -> dict[str, float]:
-    probe = Diagnostics(settings_of_module(*HE).net, DATA, *batch)
-    first = probe(network.get_weights())
-    assert probe(network.get_weights()) == first
+    diagnose = Diagnostics(settings_of_module(*HE).net, DATA, *batch)
+    first = diagnose(network.get_weights())
+    assert diagnose(network.get_weights()) == first
     return first
 
 
-def test_every_block_has_its_three_numbers(measured: dict[str, float]) -> None:
+def test_every_block_has_its_three_numbers(diagnostics: dict[str, float]) -> None:
     blocks = ["stem", "group1_block1", "group2_block1", "logits"]
     kinds = ["gradient_norm", "weight_norm", "activation_scale"]
-    assert list(measured) == [f"{kind}/{name}" for kind in kinds for name in blocks]
+    assert list(diagnostics) == [f"{kind}/{name}" for kind in kinds for name in blocks]
 
 
-def test_a_weight_norm_is_over_all_that_is_trained_in_the_block(
-    network: Any, measured: dict[str, float]
+def test_a_weight_norm_covers_all_trainable_weights_of_the_block(
+    network: Any, diagnostics: dict[str, float]
 ) -> None:
-    trained = [one for one in network.trainable_variables if one.path.startswith("group2_block1_")]
+    trained = [v for v in network.trainable_variables if v.path.startswith("group2_block1_")]
     assert len(trained) == 6  # two kernels, and of two normalisations the scales and the offsets
-    norm = np.sqrt(sum(np.sum(np.square(one)) for one in trained))
-    assert measured["weight_norm/group2_block1"] == pytest.approx(norm)
+    norm = np.sqrt(sum(np.sum(np.square(variable)) for variable in trained))
+    assert diagnostics["weight_norm/group2_block1"] == pytest.approx(norm)
 
 
-def test_the_last_layer_s_numbers_are_those_of_calculus(
-    network: Any, batch: tuple[Any, Any], measured: dict[str, float]
+def test_the_last_layer_s_diagnostics_are_those_of_calculus(
+    network: Any, batch: tuple[Any, Any], diagnostics: dict[str, float]
 ) -> None:
     images, labels = batch
     pooled, logits = keras.Model(
@@ -59,12 +59,12 @@ def test_the_last_layer_s_numbers_are_those_of_calculus(
     )(images, training=True)
     error = (np.asarray(keras.ops.softmax(logits)) - np.eye(10)[labels]) / len(labels)
     gradient = [np.asarray(pooled).T @ error, error.sum(axis=0)]
-    norm = np.sqrt(sum(np.sum(np.square(one)) for one in gradient))
-    assert measured["gradient_norm/logits"] == pytest.approx(norm, rel=1e-4)
+    norm = np.sqrt(sum(np.sum(np.square(part)) for part in gradient))
+    assert diagnostics["gradient_norm/logits"] == pytest.approx(norm, rel=1e-4)
     scale = np.sqrt(np.mean(np.square(logits)))
-    assert measured["activation_scale/logits"] == pytest.approx(scale, rel=1e-4)
+    assert diagnostics["activation_scale/logits"] == pytest.approx(scale, rel=1e-4)
 
 
-def test_a_block_is_told_by_the_beginning_of_a_name() -> None:
+def test_a_block_is_identified_by_the_beginning_of_a_name() -> None:
     names = ["stem_conv/kernel", "group10_block2_norm1/gamma", "head_pool", "logits/bias"]
     assert list(map(block, names)) == ["stem", "group10_block2", "head", "logits"]

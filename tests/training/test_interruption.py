@@ -1,4 +1,4 @@
-"""Whatever ends a training, it goes on when it is started again, and ends with the same bits."""
+"""Whatever ends a training, it is resumed when it is started again, and ends with the same bits."""
 
 import json
 import os
@@ -14,13 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
-from resnet import cli, params
-from resnet.errors import PipelineError, StoppedError
+from resnet import params
+from resnet.errors import STOPPED, PipelineError, StoppedError
 from resnet.params import Params
 from resnet.system.termination import SIGNALS, Stop
 from resnet.training import loop
 from resnet.training.callback import Callback, NullCallback
-from resnet.training.train import train
+from resnet.training.train import TrainingSettings, train
 from tests.support import REPOSITORY
 
 Settings = Callable[..., Params]
@@ -55,7 +55,7 @@ POOLED = [
 
 
 class AtEpoch(NullCallback):
-    """Does something at the end of one epoch."""
+    """Calls `action` at the end of one epoch."""
 
     def __init__(self, number: int, action: Callable[[], object]) -> None:
         self.number, self.action = number, action
@@ -65,10 +65,11 @@ class AtEpoch(NullCallback):
             self.action()
 
 
-def run(p: Params, listener: Callback | None = None) -> None:
+def run(p: Params, callback: Callback | None = None) -> None:
     folder = p.paths.model.parent / "checkpoints"
+    settings = TrainingSettings(p.net, p.train, p.paths, p.runtime, folder, "key")
     with Stop(os.getppid()) as stop:
-        train(p.net, p.train, p.paths, p.runtime, folder, "key", listener, stop)
+        train(settings, callback or NullCallback(), stop)
 
 
 def outputs(p: Params) -> tuple[bytes, bytes]:
@@ -87,7 +88,7 @@ def stop_at(epoch: int) -> Callback:
 
 
 @pytest.mark.parametrize("overrides", [[], POOLED])
-def test_the_bits_do_not_depend_on_how_many_steps_are_made_at_a_time(
+def test_the_bits_do_not_depend_on_the_number_of_steps_per_call(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
 ) -> None:
     p = settings("train.steps=30", *overrides)
@@ -113,12 +114,12 @@ def test_a_resumed_training_makes_the_same_choices(
         with pytest.raises(StoppedError, match=f"after step {10 * end} of 200"):
             run(p, stop_at(end))
     run(p)
-    assert f"going on after step {10 * (best + 1)} of 200" in capsys.readouterr().out
+    assert f"resuming after step {10 * (best + 1)} of 200" in capsys.readouterr().out
     assert outputs(p) == undisturbed
     assert json.loads(p.paths.training.read_text())["best_epoch"] == record["best_epoch"]
 
 
-def test_nothing_is_taken_up_on_other_images(
+def test_a_training_is_not_resumed_on_other_images(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     p = settings("train.steps=30")
@@ -129,19 +130,19 @@ def test_nothing_is_taken_up_on_other_images(
     images[17, 3, 2, 1] ^= 1
     np.save(path, images)
     run(p)
-    assert "going on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
 
 
-def test_training_does_not_care_about_files_that_are_cut_off_under_way(settings: Settings) -> None:
+def test_truncating_the_files_does_not_affect_a_running_training(settings: Settings) -> None:
     p = settings("train.steps=30")
     run(p)
     undisturbed = outputs(p)
 
-    def cut() -> None:
+    def truncate() -> None:
         for path in p.paths.arrays.iterdir():
             os.truncate(path, 200)
 
-    run(p, AtEpoch(1, cut))
+    run(p, AtEpoch(1, truncate))
     assert outputs(p) == undisturbed
     with pytest.raises(PipelineError, match="train_images.npy is damaged"):
         run(p)
@@ -155,7 +156,7 @@ def test_a_training_that_diverges_keeps_a_checkpoint_from_before(settings: Setti
         "train.schedule.boundaries=[0.5]",
         "train.schedule.factor=1.0e-30",
     )
-    for _ in range(2):  # the second time it goes on from there, and finds the same
+    for _ in range(2):  # the second time it resumes there, and fails in the same way
         with pytest.raises(PipelineError, match=r"at? step 1[12].* training diverged; lower"):
             run(p)
         assert checkpoint_steps(p.paths.model.parent / "checkpoints")[-1] in (10, 11)
@@ -221,9 +222,9 @@ def test_a_training_killed_while_it_writes_and_then_left_by_its_parent_ends_as_a
     (orphan,) = psutil.Process(shell.pid).children()
     shell.kill()
     output, _ = shell.communicate()  # until the orphan has closed it too
-    assert f"going on after step {step} of 400" in output
+    assert f"resuming after step {step} of 400" in output
     step = checkpoint_steps(started.checkpoints)[-1]
-    assert f"error: training was told to end after step {step} of 400: run it again" in output
+    assert f"error: training was interrupted after step {step} of 400; run it again" in output
     assert list(started.checkpoints.glob("*/*.part")) == []
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
@@ -246,7 +247,7 @@ def test_a_signal_while_training_starts_ends_it_as_one_later_does(
     time.sleep(seconds)
     process.send_signal(number)
     output, _ = process.communicate()
-    assert process.returncode == cli.STOPPED, output
+    assert process.returncode == STOPPED, output
     assert "error: told to end before its first step; nothing is lost: run it again" in output
     assert list(started.checkpoints.glob("*/*")) == []
 
@@ -259,7 +260,7 @@ def test_a_training_whose_parent_ends_while_it_starts_ends_before_its_first_step
     assert shell.stdout.readline() == "starting\n"
     shell.kill()
     output, _ = shell.communicate()  # until the orphan has closed it too
-    assert "error: training was told to end after step 0 of 400" in output
+    assert "error: training was interrupted after step 0 of 400" in output
 
 
 def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(started: Started) -> None:
@@ -281,5 +282,5 @@ def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(started: S
     last = started.start()
     output, _ = last.communicate()
     assert last.returncode == 0, output
-    assert int(output.partition("going on after step ")[2].split()[0]) >= step
+    assert int(output.partition("resuming after step ")[2].split()[0]) >= step
     assert outputs(p) == undisturbed

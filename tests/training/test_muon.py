@@ -9,7 +9,7 @@ from resnet.training import optimizer
 from resnet.training.muon import orthogonalized
 
 RATES = np.full(3, 0.1, np.float32)
-HOW = Optimizer(
+SETTINGS = Optimizer(
     name="muon",
     momentum=0.5,
     nesterov=True,
@@ -29,10 +29,10 @@ def stepped(gradients: Any, steps: int = 1) -> tuple[Any, Any]:
     """The weights before and after some steps with the same gradients."""
     keras.utils.set_random_seed(0)
     model = network()
-    made = optimizer.create(HOW, RATES, model.trainable_variables)
+    muon = optimizer.create(SETTINGS, RATES, model.trainable_variables)
     before = model.get_weights()
     for _ in range(steps):
-        made.apply([keras.ops.convert_to_tensor(one) for one in gradients])
+        muon.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
     return before, model.get_weights()
 
 
@@ -73,12 +73,12 @@ def test_a_kernel_is_normalised_and_moves_by_the_rate_in_every_direction() -> No
 
 def test_a_kernel_s_step_does_not_depend_on_its_gradient_s_scale() -> None:
     kernel, *others = gradients()
-    _, one = stepped([kernel, *others])
-    _, other = stepped([100 * kernel, *others])
-    np.testing.assert_allclose(one[0], other[0], atol=1e-5)
+    _, weights = stepped([kernel, *others])
+    _, scaled = stepped([100 * kernel, *others])
+    np.testing.assert_allclose(weights[0], scaled[0], atol=1e-5)
 
 
-def test_offsets_follow_adam_and_logits_a_share_for_each_input() -> None:
+def test_offsets_take_adam_s_step_and_logits_that_step_divided_by_their_inputs() -> None:
     before, after = stepped(gradients(), steps=2)
     for number, inputs in ((1, 1), (2, 8)):
         step = 2 * 0.1 * 0.2 / inputs * np.sign(gradients()[number])
@@ -86,6 +86,6 @@ def test_offsets_follow_adam_and_logits_a_share_for_each_input() -> None:
 
 
 def test_the_state_is_in_the_optimizer_s_variables() -> None:
-    made = optimizer.create(HOW, RATES, network().trainable_variables)
-    shapes = [tuple(one.shape) for one in made.variables if len(one.shape)]
+    muon = optimizer.create(SETTINGS, RATES, network().trainable_variables)
+    shapes = [tuple(variable.shape) for variable in muon.variables if len(variable.shape)]
     assert sorted(shapes) == sorted([(3, 3, 3, 8), (8,), (8,), (8, 2), (8, 2)])

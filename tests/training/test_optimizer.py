@@ -18,20 +18,20 @@ def settings(**changes: Any) -> Optimizer:
 
 def layer() -> Any:
     """A linear layer with kernel 2 and bias 2, the first of which alone may decay."""
-    made = keras.layers.Dense(1, name="logits")
-    made.build((None, 1))
-    made.set_weights([np.full((1, 1), 2.0), np.full(1, 2.0)])
-    return made
+    dense = keras.layers.Dense(1, name="logits")
+    dense.build((None, 1))
+    dense.set_weights([np.full((1, 1), 2.0), np.full(1, 2.0)])
+    return dense
 
 
-def stepped(how: Optimizer, gradient: float, steps: int = 1) -> tuple[float, float]:
+def stepped(settings: Optimizer, gradient: float, steps: int = 1) -> tuple[float, float]:
     """Kernel and bias after some steps with one gradient."""
     variables = layer().trainable_variables
-    made = optimizer.create(how, RATES, variables)
+    keras_optimizer = optimizer.create(settings, RATES, variables)
     for _ in range(steps):
         values = [variable.value for variable in variables]
-        gradients = [keras.ops.full(one.shape, gradient) for one in variables]
-        made.apply(optimizer.decayed(gradients, variables, values, how))
+        gradients = [keras.ops.full(variable.shape, gradient) for variable in variables]
+        keras_optimizer.apply(optimizer.decayed(gradients, variables, values, settings))
     kernel, bias = (float(np.asarray(variable.value).ravel()[0]) for variable in variables)
     return kernel, bias
 

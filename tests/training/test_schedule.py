@@ -41,7 +41,7 @@ def test_halfway_down_both_falling_schedules_are_at_half_the_peak() -> None:
         assert rates(schedule(name, warmup=0.0), 100)[50] == pytest.approx(0.2)
 
 
-def test_there_is_one_rate_a_step_as_float32() -> None:
+def test_there_is_one_rate_per_step_as_float32() -> None:
     table = rates(schedule("one-cycle"), 7)
     assert table.shape == (7,)
     assert table.dtype == np.float32

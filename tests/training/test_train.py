@@ -16,40 +16,42 @@ from resnet.errors import PipelineError, StoppedError
 from resnet.model import model_file
 from resnet.params import Params
 from resnet.system.termination import Stop
+from resnet.training.callback import Callback, NullCallback
 from resnet.training.loop import COLUMNS
-from resnet.training.train import train
+from resnet.training.train import TrainingSettings, train
 
 Settings = Callable[..., Params]
 
 
-class Notes:
-    """A callback that writes down what it is told."""
+class Recorder:
+    """A callback that records its calls."""
 
     def __init__(self, at_epoch: Callable[[], None] = lambda: None) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.calls: list[tuple[str, Any]] = []
         self.at_epoch = at_epoch
 
     def started(self, total_steps: int, folder: Path, key: str) -> None:
-        self.told.append(("started", total_steps))
+        self.calls.append(("started", total_steps))
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        self.told.append(("epoch", dict(row)))
+        self.calls.append(("epoch", dict(row)))
         self.at_epoch()
 
     def finished(self, model_hash: str) -> None:
-        self.told.append(("finished", model_hash))
+        self.calls.append(("finished", model_hash))
 
     def stopped(self, reason: str) -> None:
-        self.told.append(("stopped", reason))
+        self.calls.append(("stopped", reason))
 
     def failed(self, reason: str) -> None:
-        self.told.append(("failed", reason))
+        self.calls.append(("failed", reason))
 
 
-def run(p: Params, notes: Notes | None = None) -> None:
+def run(p: Params, callback: Callback | None = None) -> None:
     folder = p.paths.model.parent / "checkpoints"
+    settings = TrainingSettings(p.net, p.train, p.paths, p.runtime, folder, "key")
     with Stop(os.getppid()) as stop:
-        train(p.net, p.train, p.paths, p.runtime, folder, "key", notes, stop)
+        train(settings, callback or NullCallback(), stop)
 
 
 def history(p: Params) -> list[dict[str, str]]:
@@ -63,8 +65,8 @@ def without_validation(p: Params) -> None:
 
 
 def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
-    p, notes = settings("train.steps=25"), Notes()
-    run(p, notes)
+    p, recorder = settings("train.steps=25"), Recorder()
+    run(p, recorder)
 
     rows, record = history(p), json.loads(p.paths.training.read_text())
     assert list(rows[0]) == list(COLUMNS)
@@ -77,16 +79,16 @@ def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
     model = model_file.load(p.paths.model)
     assert record["model_hash"] == model_file.model_hash(model)
     split = arrays.load(p.paths.arrays, "validation")
-    found = (np.asarray(model(split.images_nhwc)).argmax(axis=1) == split.labels_n).mean()
+    accuracy = (np.asarray(model(split.images_nhwc)).argmax(axis=1) == split.labels_n).mean()
     best = max(float(row["validation_accuracy"]) for row in rows)
-    assert found == pytest.approx(best, abs=1e-6)
+    assert accuracy == pytest.approx(best, abs=1e-6)
     assert float(rows[record["best_epoch"] - 1]["validation_accuracy"]) == best
-    assert found > 0.3
+    assert accuracy > 0.3
 
-    assert [what for what, _ in notes.told] == ["started", *["epoch"] * 3, "finished"]
-    assert notes.told[0][1] == 25
-    assert notes.told[-1][1] == record["model_hash"]
-    assert set(notes.told[1][1]) == set(COLUMNS)
+    assert [name for name, _ in recorder.calls] == ["started", *["epoch"] * 3, "finished"]
+    assert recorder.calls[0][1] == 25
+    assert recorder.calls[-1][1] == record["model_hash"]
+    assert set(recorder.calls[1][1]) == set(COLUMNS)
 
 
 def test_diagnostics_change_no_bit_and_add_columns_to_the_history(settings: Settings) -> None:
@@ -102,15 +104,15 @@ def test_diagnostics_change_no_bit_and_add_columns_to_the_history(settings: Sett
 
 
 def test_without_validation_images_the_last_epoch_is_kept(settings: Settings) -> None:
-    p, notes = settings(), Notes()
+    p, recorder = settings(), Recorder()
     without_validation(p)
-    run(p, notes)
+    run(p, recorder)
     assert json.loads(p.paths.training.read_text())["best_epoch"] == len(history(p)) == 2
     assert {row["validation_accuracy"] for row in history(p)} == {""}
-    assert "validation_accuracy" not in notes.told[1][1]
+    assert "validation_accuracy" not in recorder.calls[1][1]
 
 
-def test_epochs_may_end_in_a_part_of_one(settings: Settings) -> None:
+def test_the_last_epoch_may_be_a_partial_one(settings: Settings) -> None:
     p = settings("train.steps=null", "train.epochs=1.5")
     run(p)
     assert [row["step"] for row in history(p)] == ["10", "15"]
@@ -133,24 +135,24 @@ def test_early_stop_without_validation_images_is_refused(settings: Settings) -> 
 
 
 def test_a_diverging_loss_names_its_step_and_leaves_nothing(settings: Settings) -> None:
-    p, notes = settings("train.schedule.peak=1e30", "train.schedule.warmup=0"), Notes()
+    p, recorder = settings("train.schedule.peak=1e30", "train.schedule.warmup=0"), Recorder()
     with pytest.raises(PipelineError, match=r"the loss is .* at step \d+: .* train.schedule.peak"):
-        run(p, notes)
-    assert notes.told[-1][0] == "failed"
+        run(p, recorder)
+    assert recorder.calls[-1][0] == "failed"
     assert not p.paths.model.exists()
     assert not p.paths.training.exists()
 
 
 @pytest.mark.parametrize(
-    ("factor", "validated", "found"),
+    ("factor", "validated", "observation"),
     [
         ("1.0e-30", True, "the validation loss is nan after step 20"),
-        ("1.0e-30", False, "the model's output is no finite number for 10 of 10 training images"),
+        ("1.0e-30", False, "the model's output is not finite for 10 of 10 training images"),
         ("1.0e-45", False, "a weight is not a finite number after step 20"),
     ],
 )
 def test_a_model_that_the_last_step_spoils_is_not_published(
-    settings: Settings, factor: str, validated: bool, found: str
+    settings: Settings, factor: str, validated: bool, observation: str
 ) -> None:
     p = settings(
         "runtime.checkpoint_seconds=0",
@@ -158,26 +160,26 @@ def test_a_model_that_the_last_step_spoils_is_not_published(
         "train.schedule.boundaries=[0.95]",  # the 20th step alone has another rate
         f"train.schedule.factor={factor}",
     )
-    notes = Notes()
+    recorder = Recorder()
     if not validated:
         without_validation(p)
     folder = p.paths.model.parent
     before = {*folder.iterdir(), folder / "checkpoints"}
-    for _ in range(2):  # the second time it goes on from what was kept, and finds the same
-        with pytest.raises(PipelineError, match=f"{found}: training diverged; lower"):
-            run(p, notes)
-        assert notes.told[-1][0] == "failed"
+    for _ in range(2):  # the second time it resumes, and fails in the same way
+        with pytest.raises(PipelineError, match=f"{observation}: training diverged; lower"):
+            run(p, recorder)
+        assert recorder.calls[-1][0] == "failed"
         assert set(folder.iterdir()) == before
         assert min(int(path.name[:9]) for path in folder.glob("checkpoints/*/*.npz")) < 20
 
 
-def test_sigterm_ends_training_and_the_callback_is_told(settings: Settings) -> None:
+def test_sigterm_interrupts_training_and_the_callback_is_called(settings: Settings) -> None:
     p = settings("train.steps=1000000")
-    notes = Notes(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
+    recorder = Recorder(at_epoch=lambda: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(StoppedError, match="run it again, and it goes on from there"):
-        run(p, notes)
-    assert [what for what, _ in notes.told] == ["started", "epoch", "stopped"]
+    with pytest.raises(StoppedError, match="after step 10 of 1000000; run it again to resume"):
+        run(p, recorder)
+    assert [name for name, _ in recorder.calls] == ["started", "epoch", "stopped"]
     assert signal.getsignal(signal.SIGTERM) == before
     assert not p.paths.model.exists()
 
@@ -187,7 +189,7 @@ def test_less_than_a_batch_of_images_is_refused(settings: Settings) -> None:
         run(settings("train.batch=321"))
 
 
-def test_a_profile_of_images_all_alike_is_refused(settings: Settings) -> None:
+def test_a_profile_of_images_that_are_all_alike_is_refused(settings: Settings) -> None:
     p = settings()
     p.paths.profile.write_text(
         json.dumps({"mean": [128.0] * 3, "deviation": [0.0] * 3, "classes": ["one", "two"]})

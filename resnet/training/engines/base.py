@@ -1,4 +1,4 @@
-"""What the step engines have in common: the network, its optimizer, and scoring by the batch."""
+"""What the step engines have in common: the network, its optimizer, and scoring in batches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from resnet.training import optimizer
 from resnet.training.engines.interface import Bytes, Floats, TrainingJob, padded
 from resnet.training.layers.swap import swap_layers
 
-SCORED = 500  # images a call in `score`, or a few more where devices share them
+SCORE_BATCH = 500  # images per call in `score`, or a few more where devices share them
 
 
-class Base(ABC):
+class BaseEngine(ABC):
     """The part of `resnet.training.engines.interface.Engine` that is the same on every backend."""
 
     devices = 1
-    scored = SCORED
+    score_batch = SCORE_BATCH
 
     def __init__(self, job: TrainingJob) -> None:
-        """The engine of `job`, at its first step."""
+        """The engine of `job`, before its first step."""
         self._recipe, self._mean = job.recipe, job.data.mean
         with precision(job.recipe.precision):
             model = build(job.net, job.data, seed=job.recipe.seed)
@@ -37,24 +37,24 @@ class Base(ABC):
     @staticmethod
     @abstractmethod
     def layer_class(layer: keras.layers.Layer) -> type[Any]:
-        """The class that trains soonest on this backend; weights and outputs are the layer's."""
+        """The fastest class for `layer` on this backend; it has the same weights and outputs."""
 
     @abstractmethod
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
-        """Bring the training images to the device, and compile what is made with them."""
+        """Copy the training images to the device, and compile the steps."""
 
     @abstractmethod
     def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
-        """The sums of cross-entropy and of recognised images over those that count 1, not 0."""
+        """The sums of cross-entropy and of correct predictions, each image weighed by 1 or 0."""
 
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
         """See `resnet.training.engines.interface.Engine`."""
         totals = np.zeros(2, np.float32)
-        for start in range(0, len(images_nhwc), self.scored):
-            images = images_nhwc[start : start + self.scored]
-            labels = labels_n[start : start + self.scored]
+        for start in range(0, len(images_nhwc), self.score_batch):
+            images = images_nhwc[start : start + self.score_batch]
+            labels = labels_n[start : start + self.score_batch]
             batch = images, labels, np.ones(len(images), np.float32)
-            totals += self._totals(*(padded(array, self.scored) for array in batch))
+            totals += self._totals(*(padded(array, self.score_batch) for array in batch))
         return totals / np.float32(len(images_nhwc))
 
     def close(self) -> None:  # noqa: B027

@@ -4,12 +4,12 @@ from resnet.training.engines.interface import Engine, TrainingJob
 
 
 def create(job: TrainingJob) -> Engine:
-    """The engine of the recipe's backend, which must be Keras's backend, at its first step."""
+    """The engine of the recipe's backend, which must be Keras's backend, before its first step."""
     if job.recipe.backend == "jax":
         from resnet.training.engines.jax_engine import JaxEngine
-        from resnet.training.engines.multi_process import led
+        from resnet.training.engines.multi_process import coordinated
 
-        return led(JaxEngine(job))
+        return coordinated(JaxEngine(job))
     from resnet.training.engines.tensorflow_engine import TensorFlowEngine
 
     return TensorFlowEngine(job)

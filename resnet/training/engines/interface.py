@@ -13,6 +13,7 @@ from resnet.forms.image.draws import Draws
 from resnet.nets.data_spec import DataSpec
 from resnet.params import Net, Train
 
+Arrays = list[npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
@@ -24,7 +25,7 @@ class TrainingJob:
     net: Net
     data: DataSpec
     recipe: Train
-    rates: Floats  # the learning rate of each step to come, (steps,)
+    rates: Floats  # the learning rate of each step, (steps,)
     images_nhwc: Bytes  # to train on
     labels_n: Bytes
 
@@ -33,32 +34,32 @@ class Engine(Protocol):
     """Network, optimizer and training images on one device, or on several that share each batch."""
 
     devices: int
-    chunk: int  # the most steps in one call of `train`; fewer give the same bits
+    chunk: int  # the most steps per call of `train`; fewer steps per call give the same bits
 
     def train(self, draws: Draws) -> Floats:
-        """Make a step for each of the K batches drawn.
+        """Make one step for each of the K batches drawn.
 
-        Gives float32 (K, 2): of each batch the mean loss, label smoothing included and weight decay
-        not, and the share of images recognised.
+        Returns float32 (K, 2): the mean loss of each batch, with label smoothing and without weight
+        decay, and its accuracy.
         """
 
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
-        """The cross-entropy in nats and the share recognised, of N images as they are: (2,)."""
+        """The mean cross-entropy in nats and the accuracy on N images, not augmented: (2,)."""
 
-    def state(self) -> list[npt.NDArray[Any]]:
-        """A copy of all that steps change: weights, moving averages, the optimizer's variables."""
+    def state(self) -> Arrays:
+        """A copy of all that steps change: weights, moving averages, optimizer variables."""
 
-    def restore(self, state: list[npt.NDArray[Any]]) -> None:
-        """Go back to a `state` of an engine made from an equal job."""
+    def restore(self, state: Arrays) -> None:
+        """Set the `state` of an engine that was made from an equal job."""
 
-    def weights(self) -> list[npt.NDArray[Any]]:
+    def weights(self) -> Arrays:
         """A copy of the network's weights, in the order of Keras's `get_weights`."""
 
     def close(self) -> None:
-        """No more calls will come."""
+        """Called last."""
 
 
 def padded(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    """`array` with zeros after its end up to `length`, so that every batch has one shape."""
+    """`array` with zeros appended up to `length`, so that every batch has the same shape."""
     missing = length - len(array)
     return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array

@@ -4,55 +4,55 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from resnet.forms.image.augment import augment
 from resnet.forms.image.draws import Draws
 from resnet.training import optimizer
-from resnet.training.engines.base import Base
-from resnet.training.engines.interface import Bytes, Floats
+from resnet.training.engines.base import BaseEngine
+from resnet.training.engines.interface import Arrays, Bytes, Floats
 from resnet.training.layers.tensorflow_batchnorm import FusedBatchNormalization
 from resnet.training.layers.winograd import WinogradConv2D
 from resnet.training.loss import correct, cross_entropy
 
-DRAWN = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
+DRAW_DTYPES = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
 
 
-class TensorFlowEngine(Base):
+class TensorFlowEngine(BaseEngine):
     """See `resnet.training.engines.interface.Engine`."""
 
     chunk = 16
 
     @staticmethod
     def layer_class(layer: keras.layers.Layer) -> type[Any]:
-        """See `fused` and `winograd` for what each wins. On GPUs cuDNN convolves."""
+        """See `tensorflow_batchnorm` and `winograd` for what each class gains; on GPUs cuDNN
+        computes the convolutions."""
         if type(layer) is keras.layers.BatchNormalization:
             return FusedBatchNormalization
-        if WinogradConv2D.pays_for(layer) and not tf.config.get_visible_devices("GPU"):
+        if WinogradConv2D.is_faster_for(layer) and not tf.config.get_visible_devices("GPU"):
             return WinogradConv2D
         return type(layer)
 
     def _prepare(self, images_nhwc: Bytes, labels_n: Bytes) -> None:
         self._images = tf.constant(images_nhwc)
         self._labels = tf.constant(labels_n)
-        # No XLA for the whole: on CPUs it is slower than the graph with oneDNN's kernels.
-        # One graph for any number of steps: no time for another, and no other bits.
-        form = Draws(*[tf.TensorSpec((None, None), dtype) for dtype in DRAWN])
-        self._train = tf.function(self._steps, autograph=False, input_signature=[form])
+        # Without XLA: on CPUs it is slower than the graph with oneDNN's kernels. One graph for any
+        # number of steps: it is traced once, and a step's bits do not depend on the number.
+        signature = Draws(*[tf.TensorSpec((None, None), dtype) for dtype in DRAW_DTYPES])
+        self._train = tf.function(self._steps, autograph=False, input_signature=[signature])
         self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
 
     def train(self, draws: Draws) -> Floats:
         results: Floats = self._train(Draws(*map(tf.constant, draws))).numpy()
         return results
 
-    def weights(self) -> list[npt.NDArray[Any]]:
+    def weights(self) -> Arrays:
         return [np.array(weight) for weight in self._model.get_weights()]
 
-    def state(self) -> list[npt.NDArray[Any]]:
+    def state(self) -> Arrays:
         return [variable.numpy().copy() for variable in self._variables()]
 
-    def restore(self, state: list[npt.NDArray[Any]]) -> None:
+    def restore(self, state: Arrays) -> None:
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
 
@@ -93,5 +93,5 @@ class TensorFlowEngine(Base):
 
     def _scored(self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         logits = self._model(images, training=False)
-        each = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
-        return tf.linalg.matvec(each, counted)
+        scores = tf.stack([cross_entropy(logits, labels), correct(logits, labels)])
+        return tf.linalg.matvec(scores, counted)

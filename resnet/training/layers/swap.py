@@ -1,4 +1,4 @@
-"""A network in layers that its backend trains sooner: the same weights, names and outputs."""
+"""Swap a network's layers for classes that its backend trains faster: same weights and outputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ import keras
 LayerClass = Callable[[keras.layers.Layer], type[Any]]
 
 
-def is_plain(layer: keras.layers.Layer) -> bool:
-    """Whether it is Keras's own convolution of 3 × 3, stride 1, without anything added to it."""
+def is_plain_conv3x3(layer: keras.layers.Layer) -> bool:
+    """Whether it is Keras's own 3 × 3 convolution, without stride, groups, bias or activation."""
     return (
         type(layer) is keras.layers.Conv2D
         and layer.kernel_size == (3, 3)
@@ -21,11 +21,11 @@ def is_plain(layer: keras.layers.Layer) -> bool:
 
 
 def swap_layers(model: keras.Model, layer_class: LayerClass) -> keras.Model:
-    """`model` anew, with its values, each layer of the class that `layer_class` gives for it."""
+    """A copy of `model` with its weights, in which `layer_class(layer)` is each layer's class."""
 
-    def made(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
         return layer_class(layer).from_config(layer.get_config())
 
-    copy = keras.models.clone_model(model, clone_function=made)
+    copy = keras.models.clone_model(model, clone_function=swapped)
     copy.set_weights(model.get_weights())
     return copy

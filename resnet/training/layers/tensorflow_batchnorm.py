@@ -1,7 +1,7 @@
-"""Batch normalisation in TensorFlow's fused kernel, for training only.
+"""Batch normalisation by TensorFlow's fused kernel, for training only.
 
-Keras's own layer makes several passes over the maps; this one, of the same weights and outputs,
-makes ResNet-20's steps on a CPU 1.4 times as fast. The published model holds Keras's own.
+Keras's own layer makes several passes over the maps; this one, with the same weights and outputs,
+makes ResNet-20's steps on a CPU 1.4 times as fast. The published model has Keras's own layer.
 """
 
 from typing import Any
@@ -14,15 +14,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """`keras.layers.BatchNormalization` over NHWC maps by the FusedBatchNormV3 operation."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Maps (N, H, W, C) → maps of the same shape; in training the moving values move too."""
+        """Maps (N, H, W, C) → maps of the same shape; training updates the moving statistics."""
         if not training:
             outputs, *_ = self._fused(inputs, self.moving_mean, self.moving_variance, False)
             return outputs
         outputs, mean, variance, *_ = self._fused(inputs, [], [], True)
-        # The operation gives the variance over n - 1; Keras's moving variance is over n.
+        # The operation's variance is divided by n - 1, Keras's moving variance by n.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance * (count - 1) / count)
+        self._update(self.moving_mean, mean)
+        self._update(self.moving_variance, variance * (count - 1) / count)
         return outputs
 
     def _fused(self, inputs: Any, mean: Any, variance: Any, training: bool) -> Any:
@@ -36,5 +36,5 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             is_training=training,
         )
 
-    def _move(self, moving: Any, batch: Any) -> None:
+    def _update(self, moving: Any, batch: Any) -> None:
         moving.assign(moving * self.momentum + batch * (1 - self.momentum))

@@ -45,7 +45,7 @@ def test_a_first_run_ends_in_production(checkout, first_run, registry):
 def test_a_dvc_repro_goes_on_after_its_end_and_the_next_run_registers_what_it_made(
     registry, reproduced, first_run
 ):
-    assert "going on after step" in reproduced.stdout
+    assert "resuming after step" in reproduced.stdout
     assert "train: skipped: its " in first_run.stderr
     made = registry.get_run(versions.resolve(registry, NAME, 1).run_id)
     assert registry.get_metric_history(made.info.run_id, "train_loss")[-1].step == 300
@@ -114,7 +114,7 @@ def test_ctrl_c_ends_a_run_and_its_own_server_and_leaves_its_checkpoint(checkout
     assert checkout.training() == []
     training = interrupted.training
     assert training.status == "KILLED"
-    assert training.reason.startswith(f"training was told to end after step {training.newest} of ")
+    assert training.reason.startswith(f"training was interrupted after step {training.newest} of ")
     assert (checkout.git("status", "--porcelain"), checkout.report("training")) == interrupted.files
 
 

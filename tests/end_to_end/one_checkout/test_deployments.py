@@ -23,7 +23,7 @@ def test_one_trains_another_waits_and_a_cancelled_one_leaves_its_checkpoint_and_
     assert asked.waited_for.trains == (True, False)
     training = asked.waited_for.training
     assert training.status == "KILLED"
-    assert training.reason.startswith(f"training was told to end after step {training.newest} of ")
+    assert training.reason.startswith(f"training was interrupted after step {training.newest} of ")
 
 
 def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, asked):
@@ -56,7 +56,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, asked):
 def test_a_training_that_was_ended_goes_on_in_its_own_mlflow_run(
     checkout, prefect, registry, asked, interrupted
 ):
-    assert any(line.startswith("going on after step") for line in prefect.logs(asked.run))
+    assert any(line.startswith("resuming after step") for line in prefect.logs(asked.run))
     assert not interrupted.training.checkpoints.exists()
     assert (checkout.git("status", "--porcelain"), checkout.report("training")) == interrupted.files
     assert asked.mlflow_run == interrupted.training.mlflow_run

@@ -64,7 +64,7 @@ def test_a_model_is_asked_for_its_hash_and_its_answers(
     Probe.of(model_file.load(at), images_nhwc).write(to)
     assert len(Probe.read(to).images_nhwc) == probe.IMAGES
     probe.check_file(at, to, model_hash)
-    with pytest.raises(PipelineError, match=f"holds model {model_hash[:12]}…, 000000000000… was"):
+    with pytest.raises(PipelineError, match=f"holds model {model_hash[:12]}…, want 000000000000…"):
         probe.check_file(at, to, "0" * 64)
 
 

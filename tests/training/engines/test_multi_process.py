@@ -18,13 +18,13 @@ from resnet.model import backend
 from resnet.params import Params
 from tests.support import REPOSITORY
 
-QUICK = "--xla_backend_optimization_level=0"  # little time for the compiler
+XLA_FLAGS = "--xla_backend_optimization_level=0"  # the network is tiny: save the compiler's time
 Process = subprocess.Popen[str]
 
 
 @pytest.fixture
 def start(settings: Callable[..., Params], tmp_path: Path) -> Callable[..., Process]:
-    """Starts `resnet train` on JAX, in a folder of its own but on the same arrays."""
+    """Starts `resnet train` on JAX, in a folder of its own and on the same arrays."""
 
     def started(name: str, *overrides: str, **environment: str) -> Process:
         folder = tmp_path / name
@@ -37,7 +37,12 @@ def start(settings: Callable[..., Params], tmp_path: Path) -> Callable[..., Proc
         return subprocess.Popen(
             [sys.executable, "-m", "resnet", "train"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": QUICK, **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY),
+                "XLA_FLAGS": XLA_FLAGS,
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -46,7 +51,7 @@ def start(settings: Callable[..., Params], tmp_path: Path) -> Callable[..., Proc
     return started
 
 
-def together(process: int, address: str) -> dict[str, str]:
+def variables(process: int, address: str) -> dict[str, str]:
     return {
         "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
         "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
@@ -77,55 +82,55 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
 ) -> None:
     short = "train.steps=12", "train.schedule.peak=0.05"
     alone = start("alone", *short)
-    both = [
-        start(f"process{k}", *short, "train.devices=all", **together(k, address)) for k in (0, 1)
+    processes = [
+        start(f"process{k}", *short, "train.devices=all", **variables(k, address)) for k in (0, 1)
     ]
-    for process in (alone, *both):
+    for process in (alone, *processes):
         ended(process)
 
     for one, shared in zip(
         history(tmp_path / "alone"), history(tmp_path / "process0"), strict=True
     ):
         assert shared == pytest.approx(one, rel=1e-4)
-    left = {path.name for path in (tmp_path / "process1").iterdir()}
-    assert left == {"params.yaml", "dvc.yaml", ".state"}
+    files = {path.name for path in (tmp_path / "process1").iterdir()}
+    assert files == {"params.yaml", "dvc.yaml", ".state"}
 
 
-AGREE = """
+REQUIRE_EQUAL = """
 import sys, jax
 jax.config.update("jax_platforms", "cpu")
 process = int(sys.argv[2])
 jax.distributed.initialize(sys.argv[1], 2, process)
 from resnet.errors import PipelineError
 from resnet.training.engines import multi_process
-multi_process.agree("abcd")
+multi_process.require_equal("abcd")
 try:
-    multi_process.agree("abcd" if process == 0 else "abce")
+    multi_process.require_equal("abcd" if process == 0 else "abce")
 except PipelineError as error:
     print(error)
 """
 
 
 def test_processes_that_differ_do_not_train_together(address: str) -> None:
-    both = [
+    processes = [
         subprocess.Popen(
-            [sys.executable, "-c", AGREE, address, str(process)],
+            [sys.executable, "-c", REQUIRE_EQUAL, address, str(process)],
             stdout=subprocess.PIPE,
             text=True,
         )
         for process in (0, 1)
     ]
-    for process in both:
+    for process in processes:
         assert "process 1 has other parameters, images or code than process 0" in ended(process)
 
 
 def test_several_processes_need_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_DISTRIBUTION_PROCESS_ID", "0")
     with pytest.raises(PipelineError, match=r"train\.backend is tensorflow: set it to jax"):
-        backend.select("tensorflow", "cpu", together=True)
+        backend.select("tensorflow", "cpu", distributed=True)
 
 
 def test_half_of_the_variables_are_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_DISTRIBUTION_PROCESS_ID", "0")
-    with pytest.raises(PipelineError, match="_JOB_ADDRESSES, .*_NUM_PROCESSES must be set too"):
-        backend._join("cpu")
+    with pytest.raises(PipelineError, match="_JOB_ADDRESSES, .*_NUM_PROCESSES must also be set"):
+        backend._join_processes("cpu")

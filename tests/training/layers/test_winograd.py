@@ -1,4 +1,4 @@
-"""Winograd's convolution against Keras's own."""
+"""Winograd's convolution compared with Keras's own."""
 
 from typing import Any
 
@@ -17,28 +17,28 @@ def normal(*shape: int) -> Any:
     return tf.constant(np.random.default_rng(len(shape)).standard_normal(shape, np.float32))
 
 
-def results(convolve: Any, side: int, made: int) -> list[Any]:
-    """What `convolve` gives, and the gradients of maps and kernel for one of the result."""
+def results(convolve: Any, side: int, output_side: int) -> list[Any]:
+    """The output of `convolve`, and the gradients of maps and kernel for a gradient of it."""
     x, kernel = normal(3, side, side, 5), normal(3, 3, 5, 7)
     with tf.GradientTape() as tape:
         tape.watch([x, kernel])
         y = convolve(x, kernel)
-    return [y, *tape.gradient(y, [x, kernel], normal(3, made, made, 7))]
+    return [y, *tape.gradient(y, [x, kernel], normal(3, output_side, output_side, 7))]
 
 
-@pytest.mark.parametrize(("padding", "side", "made"), [(1, 8, 8), (0, 7, 5)])
+@pytest.mark.parametrize(("padding", "side", "output_side"), [(1, 8, 8), (0, 7, 5)])
 def test_values_and_gradients_are_those_of_the_plain_convolution(
-    padding: int, side: int, made: int
+    padding: int, side: int, output_side: int
 ) -> None:
     def plain(x: Any, kernel: Any) -> Any:
         return tf.nn.conv2d(x, kernel, 1, ["VALID", "SAME"][padding])
 
-    def ours(x: Any, kernel: Any) -> Any:
+    def fast(x: Any, kernel: Any) -> Any:
         return winograd.convolution(x, kernel, padding)
 
-    expected = results(plain, side, made)
-    for found, wanted in zip(results(ours, side, made), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=2e-5 * np.abs(wanted).max())
+    pairs = zip(results(fast, side, output_side), results(plain, side, output_side), strict=True)
+    for result, expected in pairs:
+        np.testing.assert_allclose(result, expected, atol=2e-5 * np.abs(expected).max())
 
 
 def network(filters: int) -> Any:
@@ -47,16 +47,16 @@ def network(filters: int) -> Any:
     return keras.Model(maps, keras.layers.BatchNormalization()(y))
 
 
-def test_a_wide_layer_is_exchanged_and_a_narrow_one_stays() -> None:
-    kinds = [
+def test_a_wide_layer_is_swapped_and_a_narrow_one_stays() -> None:
+    classes = [
         type(swap_layers(network(filters), TensorFlowEngine.layer_class).layers[1])
         for filters in (64, 8)
     ]
-    assert kinds == [WinogradConv2D, keras.layers.Conv2D]
+    assert classes == [WinogradConv2D, keras.layers.Conv2D]
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_network_of_quicker_layers_gives_what_the_stock_one_gives(training: bool) -> None:
+def test_a_network_of_faster_layers_has_the_outputs_of_the_stock_one(training: bool) -> None:
     stock, maps = network(64), normal(2, 16, 16, 64)
     np.testing.assert_allclose(
         swap_layers(stock, TensorFlowEngine.layer_class)(maps, training=training),
