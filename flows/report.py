@@ -10,28 +10,10 @@ from prefect.artifacts import create_markdown_artifact
 from resnet.checkout.stages import StageOutcome
 from resnet.pages import markdown
 from resnet.registry import store
-from resnet.registry.card.summary import Summary, summarize
+from resnet.registry.card.summary import VersionSummary, summarize
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.promotion.request import Request
 from resnet.registry.versions import Version
-
-METRICS = {
-    "accuracy": "{:.2%}",
-    "top2": "{:.2%}",
-    "loss": "{:.4f}",
-    "calibration_error": "{:.2%}",
-    "calibration_error_scaled": "{:.2%}",
-    "temperature": "{:.2f}",
-    "accuracy_near_duplicates": "{:.2%}",
-    "accuracy_without_near_duplicates": "{:.2%}",
-    "accuracy_without_label_errors": "{:.2%}",
-    "accuracy_without_both": "{:.2%}",
-    "human_cross_entropy": "{:.4f}",
-    "human_entropy": "{:.4f}",
-    "parameters": "{:,}",
-    "latency_ms": "{:.2f}",
-    "throughput": "{:,.0f}",
-}
 
 
 @dataclass(frozen=True)
@@ -50,15 +32,15 @@ class RunReport:
 def show(tree: Path, report: RunReport) -> None:
     """Make the artifact `result` of this flow run."""
     verdict = report.verdict
-    metrics = summarize(tree, report.version, verdict.against if verdict else None)
+    summary = summarize(tree, report.version, verdict.against if verdict else None)
     create_markdown_artifact(
         key="result",
         description=str(report.version),
-        markdown=page(report, metrics, store.pages(tree)),
+        markdown=page(report, summary, store.pages(tree)),
     )
 
 
-def page(report: RunReport, metrics: Summary, mlflow: str) -> str:
+def page(report: RunReport, summary: VersionSummary, mlflow: str) -> str:
     """The artifact's Markdown; `mlflow` is the address of MLflow's pages."""
     version, verdict, request = report.version, report.verdict, report.request
     return "\n\n".join(
@@ -70,9 +52,9 @@ def page(report: RunReport, metrics: Summary, mlflow: str) -> str:
             *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
             *([verdict.page()] if verdict else []),
             "## Metrics",
-            _metrics(metrics),
+            summary.table(),
             *(["## Stages", _stages(report.stages)] if report.stages else []),
-            f"[The run in MLflow, with its model card]({mlflow}/{metrics.run_path})",
+            f"[The run in MLflow, with its model card]({mlflow}/{summary.run_path})",
         ]
     )
 
@@ -88,21 +70,6 @@ def answers(request: Request) -> str:
     parameters = json.dumps(values, ensure_ascii=False)
     deployment = f"prefect deployment run promote/by-hand --params '{parameters}'"
     return "\n".join([*request.commands(), deployment])
-
-
-def _metrics(summary: Summary) -> str:
-    """A table with one row per metric, and a second column if there is a version to compare with.
-
-    A metric that neither version has is left out.
-    """
-    names = [f"version {one.number}" for one in (summary.version, summary.other) if one]
-    sides = [side for side in (summary.metrics, summary.other_metrics) if side]
-    rows = [
-        [name, *("–" if side[name] is None else form.format(side[name]) for side in sides)]
-        for name, form in METRICS.items()
-        if any(side[name] is not None for side in sides)
-    ]
-    return markdown.table(["metric", *names], rows)
 
 
 def _stages(outcomes: Sequence[StageOutcome]) -> str:

@@ -132,7 +132,7 @@ def _publish_missing(
     before = look_up(parameters, tree)
     if not before.version:
         cause = retried_task(data_change, "compare data")(tree, parameters) or cause
-    if before.version and before.evaluated and before.carded:
+    if before.version and before.evaluated and before.card_is_current:
         return before, before, cause
     retried_task(run_publish, "publish")(tree, cause)
     return before, look_up(parameters, tree), cause

@@ -1,7 +1,6 @@
 """Compare two models on the same test images: their predictions in, statistics out.
 
-It stands beside the gate, not in resnet.evaluation, for DVC scores every model again when a file
-of that folder changes.
+No stage of DVC depends on this file, so that a change of it does not evaluate any model again.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Recall:
-    """The share of one class's images that each of the two models has right."""
+    """The recall of each of the two models on one class."""
 
     name: str
     images: int
@@ -30,18 +29,18 @@ class Recall:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A challenger beside the model in production; shares are 0 to 1."""
+    """A challenger compared with the model in production; shares are 0 to 1."""
 
     images: int
-    gained: int  # images that only the challenger has right
-    lost: int  # images that only production has right
+    gained: int  # images that only the challenger classifies correctly
+    lost: int  # images that only production classifies correctly
     challenger: float  # accuracy
     production: float
-    difference: float  # of accuracy: challenger less production
+    difference: float  # accuracy of the challenger minus that of production
     low: float  # paired bootstrap 95 % interval of the difference
     high: float
     confidence: float
-    bound: float  # of the difference from below, at `confidence` (one-sided)
+    bound: float  # one-sided lower bound of the difference, at `confidence`
     p: float  # of McNemar's exact test
     recalls: tuple[Recall, ...]  # of the classes that have images
 
@@ -49,13 +48,13 @@ class Comparison:
 def compare(
     challenger: Predictions, production: Predictions, classes: Sequence[str], confidence: float
 ) -> Comparison:
-    """Compare what two models said of the same images; `confidence` is that of the lower bound.
+    """Compare two models by their predictions; `confidence` is that of the lower bound.
 
-    Raises PipelineError where the predictions are not about the same images.
+    Raises PipelineError where the predictions are not for the same images.
     """
     if not np.array_equal(challenger.labels_n, production.labels_n):
         raise PipelineError(
-            "the two predictions have other labels, so they are not about the same test images: "
+            "the labels of the two predictions differ, so they are not for the same test images: "
             "run 'resnet evaluate' and 'resnet publish' again"
         )
     images = len(challenger.labels_n)
@@ -65,7 +64,7 @@ def compare(
     low, bound, high = np.quantile(
         resampled, [(1 - INTERVAL) / 2, 1 - confidence, (1 + INTERVAL) / 2]
     ).tolist()
-    before, after = recalls(production, classes), recalls(challenger, classes)
+    of_production, of_challenger = recalls(production, classes), recalls(challenger, classes)
     counts = np.bincount(challenger.labels_n, minlength=len(classes)).tolist()
     return Comparison(
         images=images,
@@ -80,7 +79,7 @@ def compare(
         bound=bound,
         p=mcnemar(gained, lost),
         recalls=tuple(
-            Recall(name, count, after[name], before[name])
+            Recall(name, count, of_challenger[name], of_production[name])
             for name, count in zip(classes, counts, strict=True)
             if count
         ),
@@ -88,17 +87,17 @@ def compare(
 
 
 def check(predictions: Predictions) -> None:
-    """Raise PipelineError where nothing can be counted: no image, or answers that are no numbers.
+    """Raise PipelineError where nothing can be counted: no image, or probabilities that are NaN.
 
-    The likeliest of probabilities among which one is NaN is that one, and may be right by chance.
+    argmax takes NaN for the largest probability, which may be the label's by chance.
     """
-    numbers_n = np.isfinite(predictions.probabilities_nk).all(axis=1)
-    if not numbers_n.size:
-        raise PipelineError("the predictions are about no image: run 'resnet evaluate' again")
-    if not numbers_n.all():
-        wrong = int((~numbers_n).sum())
+    finite_n = np.isfinite(predictions.probabilities_nk).all(axis=1)
+    if not finite_n.size:
+        raise PipelineError("there are predictions for no image: run 'resnet evaluate' again")
+    if not finite_n.all():
+        broken = int((~finite_n).sum())
         raise PipelineError(
-            f"the probabilities for {wrong:,} of {numbers_n.size:,} test images are no numbers "
+            f"the probabilities for {broken:,} of {finite_n.size:,} test images are not finite "
             "(NaN): the model is broken; train another"
         )
 
@@ -106,9 +105,9 @@ def check(predictions: Predictions) -> None:
 def bootstrap(gained: int, lost: int, images: int) -> NDArray[np.float64]:
     """The difference of accuracy in `RESAMPLES` resamples of the images, with replacement.
 
-    An image adds 1, -1 or 0 to the difference, so a resample is told by how many of each it holds,
-    and those counts are multinomial. Drawing them is the bootstrap of scipy.stats.bootstrap
-    (paired, percentile method) in milliseconds instead of seconds and a gigabyte.
+    An image adds 1, -1 or 0 to the difference, so a resample is described by how many of each it
+    holds, and these counts are multinomial. Drawing them equals scipy.stats.bootstrap (paired,
+    percentile method) in milliseconds instead of seconds and a gigabyte.
     """
     shares = np.array([gained, lost, images - gained - lost]) / images
     counts = np.random.default_rng(SEED).multinomial(images, shares, RESAMPLES)
@@ -116,19 +115,19 @@ def bootstrap(gained: int, lost: int, images: int) -> NDArray[np.float64]:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """How likely two equally good models differ at least so much; two-sided, exact (McNemar 1947).
+    """The p-value of McNemar's exact test (1947), two-sided; 1 where the models never differ.
 
-    1 where they differ on no image.
+    It is the probability that two equally good models differ at least as much.
     """
     if gained + lost == 0:
         return 1.0
-    from scipy.stats import binomtest  # it takes most of a second
+    from scipy.stats import binomtest  # the import takes most of a second
 
     return float(binomtest(gained, gained + lost).pvalue)
 
 
 def recalls(predictions: Predictions, classes: Sequence[str]) -> dict[str, float]:
-    """The share of each class's images that the model has right; classes without images left out.
+    """The model's recall on each class; classes without images are left out.
 
     Raises PipelineError where a label has no name in `classes`.
     """
@@ -138,9 +137,11 @@ def recalls(predictions: Predictions, classes: Sequence[str]) -> dict[str, float
             f"the predictions have labels up to {len(images_k) - 1}, and there are names for "
             f"{len(classes)} classes: run 'resnet evaluate' and 'resnet publish' again"
         )
-    right_k = np.bincount(predictions.labels_n[predictions.correct_n], minlength=len(classes))
+    correct_k = np.bincount(predictions.labels_n[predictions.correct_n], minlength=len(classes))
     return {
-        name: right / images
-        for name, right, images in zip(classes, right_k.tolist(), images_k.tolist(), strict=True)
+        name: correct / images
+        for name, correct, images in zip(
+            classes, correct_k.tolist(), images_k.tolist(), strict=True
+        )
         if images
     }

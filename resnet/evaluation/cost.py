@@ -1,4 +1,4 @@
-"""What a model costs: its parameters and operations, and the time that it takes."""
+"""The cost of a model: its parameters, its operations, and the time that a call takes."""
 
 from collections.abc import Callable, Iterator
 from math import prod
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from resnet.evaluation.metrics import THROUGHPUT_BATCH
 from resnet.model.forward import Forward
 
 WARM_UP = 3
 LATENCY_CALLS = 50
-THROUGHPUT_BATCH = 256
 THROUGHPUT_CALLS = 7
 
 
@@ -22,10 +22,10 @@ def parameters(model: Any) -> int:
 
 
 def flops(model: Any) -> int:
-    """Floating-point operations for one image in convolutions and dense layers.
+    """Floating-point operations per image in convolutions and dense layers.
 
     A multiplication and its addition count as two (He et al. 2015 count them as one). Each kernel
-    entry is used once at every place of the output, and again by each further call of its layer.
+    entry is used once at every position of the output, and again in each further call of its layer.
     """
     return sum(
         2 * calls * prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
@@ -35,13 +35,16 @@ def flops(model: Any) -> int:
 
 
 def latency_ms(forward: Forward, images_nhwc: np.ndarray) -> float:
-    """Milliseconds for one image a call: the median of warm calls."""
+    """Milliseconds per call with one image: the median of warm calls."""
     image_1hwc = np.ascontiguousarray(images_nhwc[:1])
     return 1e3 * _median_seconds(lambda: forward(image_1hwc), LATENCY_CALLS)
 
 
 def throughput(forward: Forward, images_nhwc: np.ndarray) -> float:
-    """Images a second, 256 a call (repeated where there are fewer): the median of warm calls."""
+    """Images per second in batches of 256: the median of warm calls.
+
+    Where there are fewer images, they are repeated.
+    """
     batch_nhwc = np.resize(
         images_nhwc[:THROUGHPUT_BATCH], (THROUGHPUT_BATCH, *images_nhwc.shape[1:])
     )
@@ -58,10 +61,10 @@ def _median_seconds(call: Callable[[], object], calls: int) -> float:
 
 
 def _layers(model: Any, calls: int = 1) -> Iterator[tuple[Any, int]]:
-    """The layers of a model and of the models in it, and how often each is called for one image."""
-    described = {one["config"]["name"]: one for one in model.get_config()["layers"]}
+    """The layers of a model and of the models in it, and how often each is called per image."""
+    configs = {layer["config"]["name"]: layer for layer in model.get_config()["layers"]}
     for layer in model.layers:
-        own = calls * len(described[layer.name].get("inbound_nodes", [None]))
+        own = calls * len(configs[layer.name].get("inbound_nodes", [None]))
         if hasattr(layer, "layers"):
             yield from _layers(layer, own)
         else:

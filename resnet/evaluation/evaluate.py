@@ -13,22 +13,22 @@ import pandas as pd
 from resnet import params
 from resnet.data import arrays
 from resnet.data.sets import annotations
-from resnet.data.sets.annotations import Annotations
 from resnet.errors import PipelineError
 from resnet.evaluation import cost, robustness
+from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.score import Scores, calibration, calibration_error, score
-from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.evaluation.values import Evaluation, Predictions
 from resnet.model import model_file
 from resnet.model.forward import Forward, compiled, in_batches
 from resnet.system import disk_errors, files
 
 
-def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
-    """Score `paths.model` on the test split and write everything that `paths` names for it.
+def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
+    """Score `paths.model` on the test split, and write all reports that `paths` names.
 
     Raises PipelineError where the model, the arrays, the profile or the history are missing or do
     not fit together, and where the reports cannot be written. The metrics are written last: where
-    they stand, everything else does.
+    they exist, everything else does.
     """
     for path, stage in (
         (paths.profile, "ingest"),
@@ -42,17 +42,17 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
     model = model_file.load(paths.model)
     forward = compiled(model)
 
-    facts = annotations.load(
-        paths.annotations, evaluate.annotations, len(test.labels_n), len(classes)
+    test_annotations = annotations.load(
+        paths.annotations, settings.annotations, len(test.labels_n), len(classes)
     )
     held_out = arrays.load(paths.arrays, "validation")
-    predictions = predict(forward, test, evaluate.batch, classes)
-    scores = score(predictions, classes, evaluate.bins)
-    subsets = robustness.subsets(predictions, facts)
+    predictions = predict(forward, test, settings.batch, classes)
+    scores = score(predictions, classes, settings.bins)
+    subsets = robustness.subsets(predictions, test_annotations)
     metrics = replace(
         _metrics(scores, model, forward, test.images_nhwc, paths.model),
-        **_calibrated(predictions, forward, held_out, evaluate, classes),
-        **_honest(predictions, subsets, facts),
+        **_calibrated(predictions, forward, held_out, settings, classes),
+        **robustness.scores(predictions, subsets, test_annotations),
     )
     evaluation = Evaluation(
         metrics=metrics,
@@ -62,18 +62,18 @@ def evaluate(evaluate: params.Evaluate, paths: params.Paths) -> None:
     with disk_errors.writing(paths.metrics):
         _write_tables(predictions, scores, classes, paths)
         _write_csv(subsets, paths.subsets)
-        _write_pictures(predictions, scores, test.images_nhwc, classes, evaluate.mistakes, paths)
-        evaluation.write(paths)
+        _write_pictures(predictions, scores, test.images_nhwc, classes, settings.mistakes, paths)
+        evaluation.write(paths.metrics)
 
 
 def predict(
     forward: Forward, test: arrays.Split, batch: int, classes: Sequence[str]
 ) -> Predictions:
-    """What the model says of every image of `test`. Raises PipelineError where it says nonsense."""
+    """The model's probabilities for `test`. Raises PipelineError where they cannot be that."""
     probabilities_nk = in_batches(forward, test.images_nhwc, batch)
     if probabilities_nk.shape != (len(test.labels_n), len(classes)):
         raise PipelineError(
-            f"the model answers {probabilities_nk.shape}, wanted "
+            f"the model's output has shape {probabilities_nk.shape}, wanted "
             f"{(len(test.labels_n), len(classes))}: it was made for other classes; train it again"
         )
     if not np.allclose(probabilities_nk.sum(axis=1), 1, atol=1e-3):
@@ -85,7 +85,7 @@ def predict(
 
 
 def test_hash(test: arrays.Split) -> str:
-    """SHA-256, hex, of the test images' bytes and then the labels'."""
+    """SHA-256, hex, of the bytes of the test images and then of the labels."""
     sha = hashlib.sha256(np.ascontiguousarray(test.images_nhwc).data)
     sha.update(np.ascontiguousarray(test.labels_n).data)
     return sha.hexdigest()
@@ -115,28 +115,18 @@ def _calibrated(
     predictions: Predictions,
     forward: Forward,
     held_out: arrays.Split,
-    evaluate: params.Evaluate,
+    settings: params.Evaluate,
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """How well confidence would fit with the temperature that the held-out images ask for."""
+    """The temperature that fits the held-out images best, and the calibration error with it."""
     if not len(held_out.labels_n):
         return {}
-    temperature = robustness.temperature(predict(forward, held_out, evaluate.batch, classes))
-    reliability = calibration(robustness.scaled(predictions, temperature), evaluate.bins)
+    temperature = robustness.temperature(predict(forward, held_out, settings.batch, classes))
+    reliability = calibration(robustness.scaled(predictions, temperature), settings.bins)
     return {
         "temperature": temperature,
         "calibration_error_scaled": calibration_error(reliability),
     }
-
-
-def _honest(predictions: Predictions, subsets: pd.DataFrame, facts: Annotations) -> dict[str, Any]:
-    """What is known of the test images, as metrics."""
-    parts = zip(subsets["subset"][1:], subsets["accuracy"][1:], strict=True)
-    found = {f"accuracy_{name}".replace(" ", "_").replace("-", "_"): float(a) for name, a in parts}
-    if facts.people_nk is not None:
-        found["human_cross_entropy"] = robustness.human_cross_entropy(predictions, facts.people_nk)
-        found["human_entropy"] = robustness.human_entropy(facts.people_nk)
-    return found
 
 
 def _write_tables(

@@ -1,6 +1,6 @@
-"""Draw an evaluation: curves, confusion matrix, reliability diagram, most confident mistakes.
+"""Figures of an evaluation: curves, confusion matrix, reliability diagram, confident mistakes.
 
-Each function returns a figure of its own, drawn without pyplot's global state.
+Each function returns a new figure, made without pyplot's global state.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,8 @@ from resnet.forms.image.pictures import show
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, RED = "#2563eb", "#ea8a1a", "#c81e1e"
 DOTS_PER_INCH = 130
-PNG = {
-    "compress_level": 1
-}  # a quarter larger than Pillow's own choice, and made three times as fast
+# A quarter larger than with Pillow's own level, and written three times as fast.
+PNG = {"compress_level": 1}
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -44,7 +43,7 @@ def curves(history: pd.DataFrame) -> Figure:
 
 
 def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
-    """What each class was taken for: hits in blue, mistakes in orange, as shares of a row."""
+    """The confusion matrix, coloured by the shares of a row: hits in blue, mistakes in orange."""
     share_kk = scores.confusion_kk / scores.confusion_kk.sum(axis=1, keepdims=True).clip(min=1)
     hit_kk = np.eye(len(classes), dtype=bool)
     worst = max(float(share_kk[~hit_kk].max(initial=0)), 0.01)
@@ -61,18 +60,18 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
             color="white" if dark else INK if count else FAINT,
             weight="bold" if row == column else "normal",
         )
-    plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are right")
+    plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are correct")
     ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(classes)), classes)
-    ax.set_xlabel("said to be", color=INK)
-    ax.set_ylabel("is", color=INK)
+    ax.set_xlabel("predicted", color=INK)
+    ax.set_ylabel("actual", color=INK)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     return figure
 
 
 def reliability(scores: Scores) -> Figure:
-    """Accuracy by confidence, beside what it should be, above how often each confidence occurs."""
+    """The reliability diagram (accuracy by confidence) above the histogram of the confidence."""
     bins = scores.reliability
     width = bins["high"] - bins["low"]
     figure = Figure(figsize=(6.4, 7.2), layout="constrained")
@@ -104,20 +103,20 @@ def reliability(scores: Scores) -> Figure:
     _in_percent(lower.yaxis)
     _in_percent(lower.xaxis)
     plain(lower, "Images")
-    lower.set_xlabel("confidence: probability of the class that was said", color=INK)
+    lower.set_xlabel("confidence: probability of the predicted class", color=INK)
     return figure
 
 
 def mistakes(
     images_nhwc: np.ndarray, predictions: Predictions, classes: Sequence[str], count: int
 ) -> Figure:
-    """The `count` wrongly classified images of which the model was most sure, the surest first."""
+    """The `count` most confident mistakes as pictures, the most confident first."""
     wrong = np.flatnonzero(~predictions.correct_n)
     shown = wrong[np.argsort(-predictions.confidence_n[wrong], kind="stable")][:count]
     columns = max(1, int(np.ceil(np.sqrt(count))))
     rows = max(1, -(-len(shown) // columns))
     width, height = 1.9 * columns, 2.3 * rows + 0.5  # inches
-    # A layout that looks for itself where two dozen pictures fit takes three times as long.
+    # A constrained layout of two dozen pictures takes three times as long as this fixed one.
     figure = Figure(figsize=(width, height))
     figure.suptitle(
         f"The {len(shown)} most confident of {len(wrong):,} mistakes"
@@ -139,16 +138,16 @@ def mistakes(
         ax.axis("off")
     for ax, index in zip(grid.flat, shown, strict=False):
         show(ax, images_nhwc[index])
-        said = classes[predictions.predicted_n[index]]
+        predicted = classes[predictions.predicted_n[index]]
         confidence = _percent(float(predictions.confidence_n[index]))
-        ax.set_title(f"said {said} {confidence}", color=RED, fontsize=9, pad=14)
-        is_label = f"is {classes[predictions.labels_n[index]]}"
-        ax.text(0.5, 1.03, is_label, transform=ax.transAxes, ha="center", color=INK, fontsize=9)
+        ax.set_title(f"predicted {predicted} {confidence}", color=RED, fontsize=9, pad=14)
+        actual = f"actual {classes[predictions.labels_n[index]]}"
+        ax.text(0.5, 1.03, actual, transform=ax.transAxes, ha="center", color=INK, fontsize=9)
     return figure
 
 
 def plain(ax: Axes, title: str) -> None:
-    """Give `ax` a title at its left, a faint grid, and no frame: the look of every picture."""
+    """Give `ax` a title at the left, a faint grid and no frame: the style of every figure."""
     ax.set_title(title, loc="left", color=INK, weight="bold", fontsize=11, pad=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GRID)
@@ -158,10 +157,10 @@ def plain(ax: Axes, title: str) -> None:
 
 
 def _curve(ax: Axes, history: pd.DataFrame, column: str, label: str, colour: str) -> None:
-    """A line with a point an epoch, where the column holds anything."""
-    seen = history[["epoch", column]].dropna()
-    if not seen.empty:
-        ax.plot(seen["epoch"], seen[column], ".-", color=colour, linewidth=1.8, label=label)
+    """A line with one point per epoch, where the column holds anything."""
+    points = history[["epoch", column]].dropna()
+    if not points.empty:
+        ax.plot(points["epoch"], points[column], ".-", color=colour, linewidth=1.8, label=label)
 
 
 def _in_percent(axis: Axis) -> None:

@@ -13,7 +13,7 @@ from resnet.evaluation.values import Predictions
 
 @dataclass(frozen=True)
 class Scores:
-    """What the predictions of one test split are worth; shares are 0 to 1."""
+    """The scores of the predictions for one test split; shares are 0 to 1."""
 
     images: int
     correct: int
@@ -22,11 +22,9 @@ class Scores:
     loss: float
     top2: float
     calibration_error: float
-    confusion_kk: np.ndarray  # int64 (K, K): images of class [row] that were said to be [column]
-    per_class: pd.DataFrame  # a row a class: see `per_class`
-    reliability: (
-        pd.DataFrame
-    )  # a row a bin that holds images: low, high, images, confidence, accuracy
+    confusion_kk: np.ndarray  # int64 (K, K): images of class [row] predicted as class [column]
+    per_class: pd.DataFrame  # one row per class: see `per_class`
+    reliability: pd.DataFrame  # one row per bin that holds images: see `calibration`
 
     @property
     def accuracy(self) -> float:
@@ -34,7 +32,7 @@ class Scores:
 
 
 def score(predictions: Predictions, classes: Sequence[str], bins: int) -> Scores:
-    """All scores of `predictions`; confidence is cut into `bins` for the calibration error."""
+    """All scores of `predictions`; the calibration error is over `bins` bins of confidence."""
     images, correct = len(predictions.labels_n), int(predictions.correct_n.sum())
     low, high = wilson(correct, images)
     confusion_kk = confusion(predictions, len(classes))
@@ -45,7 +43,7 @@ def score(predictions: Predictions, classes: Sequence[str], bins: int) -> Scores
         accuracy_low=low,
         accuracy_high=high,
         loss=cross_entropy(predictions),
-        top2=top(predictions, 2),
+        top2=top_k_accuracy(predictions, 2),
         calibration_error=calibration_error(reliability),
         confusion_kk=confusion_kk,
         per_class=per_class(confusion_kk, classes),
@@ -54,7 +52,7 @@ def score(predictions: Predictions, classes: Sequence[str], bins: int) -> Scores
 
 
 def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of a share that was seen as `correct` of `images` (Wilson 1927).
+    """The confidence interval of a share of which `correct` of `images` were seen (Wilson 1927).
 
     Equal to scipy.stats.binomtest(…).proportion_ci(method="wilson"), whose import takes longer
     than all other scores together.
@@ -74,21 +72,21 @@ def cross_entropy(predictions: Predictions) -> float:
     return float(-np.log(p_n1.clip(min=1e-7), dtype=float).mean())
 
 
-def top(predictions: Predictions, k: int) -> float:
-    """The share of images whose label is among the `k` likeliest classes."""
-    likeliest_nk = predictions.probabilities_nk.argsort(axis=1)[:, -k:]
-    return float((likeliest_nk == predictions.labels_n[:, None]).any(axis=1).mean())
+def top_k_accuracy(predictions: Predictions, k: int) -> float:
+    """The share of images whose label is among the `k` most probable classes."""
+    top_nk = predictions.probabilities_nk.argsort(axis=1)[:, -k:]
+    return float((top_nk == predictions.labels_n[:, None]).any(axis=1).mean())
 
 
 def confusion(predictions: Predictions, classes: int) -> np.ndarray:
-    """How many images of class [row] were said to be [column], int64 (classes, classes)."""
+    """How many images of class [row] were predicted as [column], int64 (classes, classes)."""
     pair_n = predictions.labels_n.astype(int) * classes + predictions.predicted_n
     return np.bincount(pair_n, minlength=classes**2).reshape(classes, classes)
 
 
 def per_class(confusion_kk: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """A row a class: class, images, predicted, precision, recall, its 95 % interval as recall_low
-    and recall_high, f1. 0 where there is nothing to divide by, and the interval then 0 to 1."""
+    """One row per class: class, images, predicted, precision, recall, recall_low and recall_high
+    (its 95 % interval), f1. A share of nothing is 0, and its interval 0 to 1."""
     table = pd.DataFrame(
         {
             "class": classes,
@@ -100,8 +98,8 @@ def per_class(confusion_kk: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     table["precision"] = (hits / table["predicted"]).fillna(0)
     table["recall"] = (hits / table["images"]).fillna(0)
     intervals = [
-        wilson(int(right), int(images)) if images else (0.0, 1.0)
-        for right, images in zip(hits, table["images"], strict=True)
+        wilson(int(correct), int(images)) if images else (0.0, 1.0)
+        for correct, images in zip(hits, table["images"], strict=True)
     ]
     table["recall_low"], table["recall_high"] = zip(*intervals, strict=True)
     table["f1"] = (2 * hits / (table["images"] + table["predicted"])).fillna(0)
@@ -109,7 +107,10 @@ def per_class(confusion_kk: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def calibration(predictions: Predictions, bins: int) -> pd.DataFrame:
-    """Mean confidence and accuracy in bins of equal width, ](m - 1) / bins, m / bins]."""
+    """Mean confidence and accuracy in bins of equal width, ](m - 1) / bins, m / bins].
+
+    One row per bin that holds images: low, high, images, confidence, accuracy.
+    """
     bin_n = np.ceil(predictions.confidence_n * bins).astype(int).clip(1, bins)
     images = pd.DataFrame(
         {"confidence": predictions.confidence_n.astype(float), "accuracy": predictions.correct_n}
@@ -123,6 +124,6 @@ def calibration(predictions: Predictions, bins: int) -> pd.DataFrame:
 
 
 def calibration_error(reliability: pd.DataFrame) -> float:
-    """How far accuracy is from confidence, over all images (Guo et al. 2017, equation 3)."""
+    """The mean distance of accuracy from confidence over all images (Guo et al. 2017, eq. 3)."""
     gap = (reliability["accuracy"] - reliability["confidence"]).abs()
     return float((gap * reliability["images"]).sum() / reliability["images"].sum())

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind, as values: read here by whoever compares or registers models.
+"""The results of an evaluation as values, written by `evaluate` and read by the registry.
 
 Loads neither keras nor pandas.
 """
@@ -6,7 +6,7 @@ Loads neither keras nor pandas.
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,71 +14,51 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet import params
 from resnet.errors import PipelineError
+from resnet.evaluation.metrics import METRICS, Metrics
 from resnet.system import files
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Every number about one model on one test split; shares are 0 to 1."""
-
-    accuracy: float
-    accuracy_low: float  # 95 % interval of the accuracy
-    accuracy_high: float
-    loss: float  # mean cross-entropy, in nats
-    top2: float
-    calibration_error: float
-    parameters: int  # trainable
-    flops: int  # of one image
-    size_bytes: int  # of the model's file
-    latency_ms: float  # of one image
-    throughput: float  # images a second, 256 a call
-    correct: int
-    images: int
-    # After logits are divided by the temperature that fits the validation images best.
-    temperature: float | None = None  # None without validation images
-    calibration_error_scaled: float | None = None
-    # By what others found out about the test images; None where that was not asked for.
-    accuracy_near_duplicates: float | None = None  # of those that are nearly training images
-    accuracy_without_near_duplicates: float | None = None
-    accuracy_without_label_errors: float | None = None
-    accuracy_without_both: float | None = None
-    human_cross_entropy: float | None = None  # against what people chose, in nats
-    human_entropy: float | None = None  # of what people chose: the least that it can be
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """The metrics, and the model and the test images that they belong to, by their hashes."""
+    """The metrics, with the hashes of the model and of the test images that they belong to."""
 
     metrics: Metrics
     model_hash: str
     test_hash: str
+    names: tuple[str, ...] = tuple(METRICS)  # of its metrics: a later release may declare more
 
     @classmethod
-    def read(cls, paths: params.Paths) -> Self:
-        """The evaluation in `paths.metrics`. Raises PipelineError where there is none."""
-        values = _read(paths.metrics, files.read_json)
+    def read(cls, path: Path) -> Self:
+        """The evaluation in the file `path`. Raises PipelineError where there is none."""
+        values = _read(path, files.read_json)
         try:
-            hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
-            return cls(Metrics(**values), **hashes)
-        except (AttributeError, KeyError, TypeError) as error:
+            return cls.from_dict(values)
+        except (KeyError, TypeError, ValueError) as error:
             raise PipelineError(
-                f"{paths.metrics} is not this version's: {error}; run 'resnet evaluate' again"
+                f"{path} is not of this version of the code ({error}): run 'resnet evaluate' again"
             ) from None
 
-    def write(self, paths: params.Paths) -> None:
-        files.write_json(paths.metrics, self._flat())
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From the content of metrics.json. Raises KeyError, TypeError or ValueError."""
+        metrics = dict(values)
+        hashes = {name: metrics.pop(name) for name in ("model_hash", "test_hash")}
+        return cls(Metrics(**metrics), **hashes, names=tuple(metrics))
+
+    def write(self, path: Path) -> None:
+        files.write_json(path, self.as_dict())
 
     @property
     def hash(self) -> str:
-        """SHA-256, hex, of all that `paths.metrics` says: a new one for each evaluation."""
-        return hashlib.sha256(json.dumps(self._flat(), sort_keys=True).encode()).hexdigest()
+        """SHA-256, hex, of the content of metrics.json: a new one for each evaluation."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
-    def _flat(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        metrics = asdict(self.metrics)
         return {
-            **asdict(self.metrics),
+            **{name: metrics[name] for name in self.names},
             "model_hash": self.model_hash,
             "test_hash": self.test_hash,
         }
@@ -86,7 +66,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model said of every test image, in the split's order."""
+    """The model's probabilities for every test image, in the split's order, and the labels."""
 
     labels_n: NDArray[np.uint8]  # (N,)
     probabilities_nk: NDArray[np.float32]  # (N, K)
@@ -109,27 +89,27 @@ class Predictions:
     @classmethod
     def read(cls, path: Path) -> Self:
         """The predictions in the parquet file `path`. Raises PipelineError where there are none."""
-        found: Self = _read(path, cls._of)
-        return found
+        predictions: Self = _read(path, cls._from_parquet)
+        return predictions
 
     @classmethod
-    def _of(cls, path: Path) -> Self:
+    def _from_parquet(cls, path: Path) -> Self:
         """Raises ValueError where the file's table is not as `write` makes it."""
         import pyarrow.parquet as parquet
 
         table = parquet.read_table(path)
         names = [name for name in table.column_names if re.fullmatch("p[0-9]+", name)]
         columns = {name: table[name].to_numpy() for name in ("label", *names)}
-        found = {name: str(column.dtype) for name, column in columns.items()}
-        wanted = {"label": "uint8", **dict.fromkeys(names, "float32")}
-        if not names or found != wanted:
+        dtypes = {name: str(column.dtype) for name, column in columns.items()}
+        expected = {"label": "uint8", **dict.fromkeys(names, "float32")}
+        if not names or dtypes != expected:
             raise ValueError(
-                f"its columns are {found}, wanted label, uint8, and p0, p1, …, float32"
+                f"its columns are {dtypes}, wanted label, uint8, and p0, p1, …, float32"
             )
         return cls(columns["label"], np.stack([columns[name] for name in names], axis=1))
 
     def write(self, path: Path) -> None:
-        """As parquet: index, label, predicted, and a probability a class, p0, p1, …"""
+        """As parquet: index, label, predicted, and one probability per class, p0, p1, …"""
         import pyarrow as pa
         import pyarrow.parquet as parquet
 
@@ -151,7 +131,7 @@ def probability_columns(probabilities_nk: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    """What `reader` reads in `path`, which an evaluation has written."""
+    """What `reader` reads from `path`, which an evaluation has written."""
     try:
         return reader(path)
     except FileNotFoundError:

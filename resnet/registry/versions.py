@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.evaluation.values import Evaluation, Predictions
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import files
@@ -136,10 +136,8 @@ def evaluation(client: Client, version: Version, into: Path) -> Evaluation:
     """
     path = fetch(client, version, METRICS_FILE, into)
     try:
-        values = files.read_json(path)
-        hashes = {name: values.pop(name) for name in ("model_hash", "test_hash")}
-        found = Evaluation(Metrics(**values), **hashes)
-    except (ValueError, AttributeError, KeyError, TypeError):
+        found = Evaluation.from_dict(files.read_json(path))
+    except (ValueError, KeyError, TypeError):
         found = None
     named = version.evaluation_hash, version.test_hash
     if found is None or (found.hash, found.test_hash) != named:

@@ -17,11 +17,13 @@ CLASSES = [f"class {k}" for k in range(10)]
 Make = Callable[..., Predictions]
 
 
-def said(labels: list[int], answers: list[int]) -> Predictions:
+def predicted(labels: list[int], answers: list[int]) -> Predictions:
     return Predictions(np.array(labels, np.uint8), np.eye(3, dtype=np.float32)[answers])
 
 
-def test_a_comparison_counts_the_images_that_only_one_has_right(predictions: Make) -> None:
+def test_a_comparison_counts_the_images_that_only_one_model_classifies_correctly(
+    predictions: Make,
+) -> None:
     found = compare(predictions(8100), predictions(8000, first=300), CLASSES, 0.95)
     assert (found.images, found.gained, found.lost) == (10_000, 300, 200)
     assert (found.challenger, found.production, found.difference) == (0.81, 0.8, 0.01)
@@ -31,7 +33,7 @@ def test_a_comparison_counts_the_images_that_only_one_has_right(predictions: Mak
 
 def test_each_class_has_its_recall_with_both_models() -> None:
     labels = [0, 0, 0, 0, 1, 1]
-    before, after = said(labels, [0, 0, 0, 1, 1, 0]), said(labels, [0, 0, 1, 1, 1, 1])
+    before, after = predicted(labels, [0, 0, 0, 1, 1, 0]), predicted(labels, [0, 0, 1, 1, 1, 1])
     cat, dog = compare(after, before, ["cat", "dog", "frog"], 0.95).recalls
     assert (cat.name, cat.images, cat.production, cat.challenger) == ("cat", 4, 0.75, 0.5)
     assert (dog.name, dog.images, dog.production, dog.challenger) == ("dog", 2, 0.5, 1.0)
@@ -84,17 +86,17 @@ def test_predictions_of_other_images_are_not_compared(predictions: Make) -> None
     other = predictions(8000)
     moved = Predictions(np.roll(other.labels_n, 1), other.probabilities_nk)
     for wrong in (moved, predictions(80, images=100)):
-        with pytest.raises(PipelineError, match="not about the same test images"):
+        with pytest.raises(PipelineError, match="not for the same test images"):
             compare(predictions(8000), wrong, CLASSES, 0.95)
 
 
-def test_predictions_about_no_image_or_without_numbers_are_refused(predictions: Make) -> None:
+def test_predictions_for_no_image_or_that_are_not_finite_are_refused(predictions: Make) -> None:
     check(predictions(80, images=100))
-    with pytest.raises(PipelineError, match="about no image"):
+    with pytest.raises(PipelineError, match="predictions for no image"):
         check(predictions(0, images=0))
     broken = predictions(80, images=100)
     broken.probabilities_nk[[3, 4], 0] = np.nan
-    with pytest.raises(PipelineError, match="for 2 of 100 test images are no numbers"):
+    with pytest.raises(PipelineError, match="for 2 of 100 test images are not finite"):
         check(broken)
 
 

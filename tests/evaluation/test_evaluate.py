@@ -83,7 +83,7 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
     assert values["throughput"] > 0
     assert values["model_hash"] == model_file.model_hash(model_file.load(paths.model))
     assert values["test_hash"] == _hash_of_test_split(paths)
-    assert Evaluation.read(paths).metrics.correct == values["correct"]
+    assert Evaluation.read(paths.metrics).metrics.correct == values["correct"]
     assert 0.05 < values["temperature"] < 20
     assert 0 <= values["calibration_error_scaled"] <= 1
     assert values["accuracy_near_duplicates"] is None

@@ -15,11 +15,11 @@ def titles(figure: Figure) -> list[str]:
     return [ax.get_title() for ax in figure.axes if ax.get_title()]
 
 
-def test_mistakes_are_shown_from_the_surest_to_the_least_sure() -> None:
+def test_mistakes_are_shown_from_the_most_confident_to_the_least() -> None:
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.02, 0.98], [0.2, 0.8]], np.float32)
-    predictions = Predictions(np.zeros(4, np.uint8), probabilities)  # the first is right
+    predictions = Predictions(np.zeros(4, np.uint8), probabilities)  # the first is correct
     shown = pictures.mistakes(IMAGES, predictions, CLASSES, count=2)
-    assert titles(shown) == ["said dog 98.0 %", "said dog 80.0 %"]
+    assert titles(shown) == ["predicted dog 98.0 %", "predicted dog 80.0 %"]
 
 
 def test_without_a_mistake_the_picture_says_so() -> None:

@@ -13,23 +13,25 @@ WRONG = np.array([False, False, False, False, True, False])
 
 
 def six() -> Predictions:
-    """Of six images of two classes the first four are right."""
+    """Of six images of two classes the first four are classified correctly."""
     labels_n = np.array([0, 1, 0, 1, 0, 1], np.uint8)
-    said_n = np.array([0, 1, 0, 1, 1, 0])
-    return Predictions(labels_n, np.where(np.eye(2)[said_n] == 1, 0.9, 0.1).astype(np.float32))
+    predicted_n = np.array([0, 1, 0, 1, 1, 0])
+    return Predictions(labels_n, np.where(np.eye(2)[predicted_n] == 1, 0.9, 0.1).astype(np.float32))
 
 
 def drawn(images: int, sharpness: float, seed: int) -> Predictions:
-    """Labels drawn as softmax(logits) says, and a model that says softmax(sharpness × logits)."""
+    """Labels drawn from softmax(logits), and a model that predicts softmax(sharpness × logits)."""
     random = np.random.default_rng(seed)
     logits_nk = random.normal(0, 2, (images, 10))
-    true_nk, said_nk = (np.exp(scale * logits_nk) for scale in (1.0, sharpness))
-    true_nk, said_nk = (p_nk / p_nk.sum(axis=1, keepdims=True) for p_nk in (true_nk, said_nk))
+    true_nk, predicted_nk = (np.exp(scale * logits_nk) for scale in (1.0, sharpness))
+    true_nk, predicted_nk = (
+        p_nk / p_nk.sum(axis=1, keepdims=True) for p_nk in (true_nk, predicted_nk)
+    )
     labels_n = (true_nk.cumsum(axis=1) > random.random((images, 1))).argmax(axis=1)
-    return Predictions(labels_n.astype(np.uint8), said_nk.astype(np.float32))
+    return Predictions(labels_n.astype(np.uint8), predicted_nk.astype(np.float32))
 
 
-def test_each_part_of_the_test_images_has_its_accuracy_and_interval() -> None:
+def test_each_subset_of_the_test_images_has_its_accuracy_and_interval() -> None:
     table = robustness.subsets(six(), Annotations(near_n=NEAR, wrong_n=WRONG)).set_index("subset")
     assert table["images"].to_dict() == {
         "all": 6,
@@ -43,7 +45,7 @@ def test_each_part_of_the_test_images_has_its_accuracy_and_interval() -> None:
     assert tuple(table.loc["without both", ["low", "high"]]) == wilson(2, 3)
 
 
-def test_what_was_not_asked_for_makes_no_row() -> None:
+def test_without_its_annotation_a_subset_has_no_row() -> None:
     assert robustness.subsets(six(), Annotations())["subset"].tolist() == ["all"]
     part = robustness.subsets(six(), Annotations(wrong_n=WRONG))
     assert part["subset"].tolist() == ["all", "without label errors"]
@@ -64,13 +66,13 @@ def test_the_cross_entropy_against_people_is_least_for_their_own_shares() -> Non
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_the_model_too_sure_or_not_sure_enough(
+def test_the_temperature_undoes_what_made_the_model_over_or_underconfident(
     sharpness: float,
 ) -> None:
     assert robustness.temperature(drawn(20_000, sharpness, 0)) == pytest.approx(sharpness, rel=0.05)
 
 
-def test_a_temperature_from_held_out_images_mends_the_calibration_of_others() -> None:
+def test_a_temperature_from_held_out_images_improves_the_calibration_on_others() -> None:
     held_out, test = drawn(5_000, 2.5, 1), drawn(5_000, 2.5, 2)
     scaled = robustness.scaled(test, robustness.temperature(held_out))
     before, after = (calibration_error(calibration(one, 15)) for one in (test, scaled))

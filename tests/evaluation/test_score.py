@@ -11,7 +11,7 @@ from resnet.evaluation.score import (
     cross_entropy,
     per_class,
     score,
-    top,
+    top_k_accuracy,
     wilson,
 )
 from resnet.evaluation.values import Predictions
@@ -20,7 +20,7 @@ CLASSES = ("cat", "dog", "frog")
 
 
 def predictions() -> Predictions:
-    """Six images of three classes; no image is said to be a frog."""
+    """Six images of three classes; no image is predicted to be a frog."""
     return Predictions(
         labels_n=np.array([0, 0, 0, 1, 1, 2], np.uint8),
         probabilities_nk=np.array(
@@ -41,7 +41,7 @@ def scored() -> Scores:
     return score(predictions(), CLASSES, bins=10)
 
 
-def test_accuracy_is_the_share_of_right_images() -> None:
+def test_accuracy_is_the_share_of_correct_images() -> None:
     assert (scored().correct, scored().images, scored().accuracy) == (3, 6, 0.5)
 
 
@@ -51,7 +51,7 @@ def test_the_interval_is_scipys_wilson_interval(correct: int, images: int) -> No
     assert wilson(correct, images) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_confusion_has_labels_in_rows_and_answers_in_columns() -> None:
+def test_confusion_has_actual_classes_in_rows_and_predicted_ones_in_columns() -> None:
     assert scored().confusion_kk.tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 0]]
 
 
@@ -70,7 +70,7 @@ def test_the_recall_of_each_class_has_its_interval() -> None:
     assert without.loc["dog", ["recall", "recall_low", "recall_high"]].tolist() == [0, 0, 1]
 
 
-def test_a_class_that_is_never_said_has_precision_0() -> None:
+def test_a_class_that_is_never_predicted_has_precision_0() -> None:
     frog = scored().per_class.set_index("class").loc["frog"]
     assert frog[["predicted", "precision", "recall", "f1"]].tolist() == [0, 0, 0, 0]
 
@@ -86,12 +86,12 @@ def test_a_probability_of_zero_gives_a_finite_loss() -> None:
 
 
 def test_top2_counts_a_label_that_is_second() -> None:
-    assert top(predictions(), 1) == 3 / 6
-    assert top(predictions(), 2) == 5 / 6
+    assert top_k_accuracy(predictions(), 1) == 3 / 6
+    assert top_k_accuracy(predictions(), 2) == 5 / 6
 
 
-def test_calibration_error_weighs_the_gap_of_each_bin_with_its_images() -> None:
-    # 0.6 three times (one right), 0.7 once (wrong), 0.8 twice (both right)
+def test_calibration_error_weights_the_gap_of_each_bin_with_its_images() -> None:
+    # 0.6 three times (one correct), 0.7 once (wrong), 0.8 twice (both correct)
     error = (3 * abs(1 / 3 - 0.6) + 1 * 0.7 + 2 * 0.2) / 6
     assert scored().calibration_error == pytest.approx(error, rel=1e-6)
 
@@ -101,7 +101,7 @@ def test_empty_bins_of_confidence_are_left_out() -> None:
     assert (scored().reliability["images"] > 0).all()
 
 
-def test_a_model_that_is_as_often_right_as_it_says_has_no_calibration_error() -> None:
+def test_a_model_whose_accuracy_is_its_confidence_has_no_calibration_error() -> None:
     labels = np.array([0, 0, 0, 1], np.uint8)
     honest = Predictions(labels, np.tile(np.float32([0.75, 0.25]), (4, 1)))
     assert calibration_error(calibration(honest, 15)) == 0

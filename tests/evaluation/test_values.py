@@ -1,5 +1,6 @@
-"""What an evaluation leaves on disk is read back as it was."""
+"""The results of an evaluation are read from disk as they were written."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,35 +10,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet import params
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.evaluation.metrics import Metrics
+from resnet.evaluation.values import Evaluation, Predictions
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> params.Paths:
-    names = (name for name in params.Paths.model_fields if name != "archive")
-    return params.Paths(archive=None, **{name: tmp_path / name for name in names})
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.json"
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    numbers = {one.name: index + 0.5 for index, one in enumerate(fields(Metrics))}
-    return Evaluation(Metrics(**numbers), model_hash="a" * 64, test_hash="b" * 64)
+    values = {field.name: index + 0.5 for index, field in enumerate(fields(Metrics))}
+    return Evaluation(Metrics(**values), model_hash="a" * 64, test_hash="b" * 64)
 
 
-def test_an_evaluation_is_read_as_it_was_written(
-    paths: params.Paths, evaluation: Evaluation
-) -> None:
-    evaluation.write(paths)
-    assert Evaluation.read(paths) == evaluation
+def test_an_evaluation_is_read_as_it_was_written(path: Path, evaluation: Evaluation) -> None:
+    evaluation.write(path)
+    assert Evaluation.read(path) == evaluation
 
 
-def test_the_metrics_file_is_flat_for_dvc(paths: params.Paths, evaluation: Evaluation) -> None:
-    evaluation.write(paths)
-    values = json.loads(paths.metrics.read_text())
+def test_the_metrics_file_is_flat_for_dvc(path: Path, evaluation: Evaluation) -> None:
+    evaluation.write(path)
+    values = json.loads(path.read_text())
     assert values["accuracy"] == evaluation.metrics.accuracy
     assert all(isinstance(value, int | float | str) for value in values.values())
+
+
+def test_an_evaluation_from_before_a_metric_was_declared_keeps_its_hash(
+    path: Path, evaluation: Evaluation
+) -> None:
+    evaluation.write(path)
+    values = json.loads(path.read_text())
+    del values["human_entropy"]
+    before = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    old = Evaluation.from_dict(values)
+    assert (old.metrics.human_entropy, old.hash) == (None, before)
+    old.write(path)
+    assert json.loads(path.read_text()) == values
 
 
 def test_the_hash_changes_with_any_number(evaluation: Evaluation) -> None:
@@ -47,17 +58,16 @@ def test_the_hash_changes_with_any_number(evaluation: Evaluation) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"accuracy": 1}', '{"model_hash": ""}'])
-def test_a_damaged_metrics_file_says_what_to_do(paths: params.Paths, text: str) -> None:
-    paths.metrics.write_text(text)
+def test_a_damaged_metrics_file_says_what_to_do(path: Path, text: str) -> None:
+    path.write_text(text)
     with pytest.raises(PipelineError, match=r"metrics.*run 'resnet evaluate' again"):
-        Evaluation.read(paths)
+        Evaluation.read(path)
 
 
-def test_missing_files_say_what_to_do(paths: params.Paths) -> None:
-    with pytest.raises(PipelineError, match="run 'resnet evaluate' first"):
-        Evaluation.read(paths)
-    with pytest.raises(PipelineError, match="run 'resnet evaluate' first"):
-        Predictions.read(paths.predictions)
+def test_missing_files_say_what_to_do(path: Path) -> None:
+    for read in (Evaluation.read, Predictions.read):
+        with pytest.raises(PipelineError, match="run 'resnet evaluate' first"):
+            read(path)
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:

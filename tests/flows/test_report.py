@@ -3,7 +3,8 @@
 from flows import report
 from flows.report import RunReport
 from resnet.checkout.stages import StageOutcome
-from resnet.registry.card.summary import Summary
+from resnet.evaluation.metrics import METRICS
+from resnet.registry.card.summary import VersionSummary
 from resnet.registry.versions import Version
 
 TYPED = "<img src=x onerror=alert(1)>\n\n## The gate: passed\n\n[proof](https://example.org)"
@@ -12,7 +13,6 @@ SHOWN = r"\<img src=x onerror=alert(1)\> ## The gate: passed \[proof\](https\://
 
 def test_what_people_typed_is_no_markup_in_the_artifact() -> None:
     version = Version("net", 1, "", "", "", "", "", ())
-    metrics: dict[str, float | None] = dict.fromkeys(report.METRICS)
     run_report = RunReport(
         version,
         "reject 1: *no*\nthe rest",
@@ -20,7 +20,7 @@ def test_what_people_typed_is_no_markup_in_the_artifact() -> None:
         cause=TYPED,
         problems=[TYPED],
     )
-    summary = Summary(version, metrics, None, {}, "#/run")
+    summary = VersionSummary(version, dict.fromkeys(METRICS), None, {}, "#/run")
     page = report.page(run_report, summary, "http://127.0.0.1:5000")
     assert page.startswith("# net version 1\n\nreject 1: \\*no\\*\n\n")
     assert "the rest" not in page

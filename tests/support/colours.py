@@ -8,14 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from resnet import params
-from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.evaluation.metrics import Metrics
+from resnet.evaluation.values import Evaluation, Predictions
 from resnet.forms.image import statistics
 from resnet.model import model_file
 from resnet.registry import store, versions
 from resnet.serving.predict import Scorer
 from resnet.system import files
-from tests.support import REPOSITORY
 
 CLASSES = ("dark", "red", "green", "blue")
 Colours = Callable[..., np.ndarray]
@@ -86,8 +85,7 @@ def _register(
     metrics = Metrics(**numbers, **dict.fromkeys((*shares, *timings), 1.0))
     scored = Evaluation(metrics, "m" * 64, "t" * 64)
     run = client.create_run(store.experiment(client, "colours")).info.run_id
-    paths = params.load(REPOSITORY).paths
-    scored.write(paths.model_copy(update={"metrics": root / "metrics.json"}))
+    scored.write(root / "metrics.json")
     predictions.write(root / "predictions.parquet")
     client.log_artifact(run, str(model))
     for name in ("metrics.json", "predictions.parquet"):

@@ -19,7 +19,8 @@ from PIL import Image
 
 from resnet import params
 from resnet.data import arrays
-from resnet.evaluation.values import Evaluation, Metrics, Predictions
+from resnet.evaluation.metrics import Metrics
+from resnet.evaluation.values import Evaluation, Predictions
 from resnet.operations import servers
 from resnet.registry import store, versions
 from resnet.system import addresses, files
@@ -144,8 +145,7 @@ def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
             model = room / versions.MODEL_FILE
             model.write_text(scored.model_hash)
         client.log_artifact(run, str(model))
-        at = params.load(REPOSITORY).paths
-        scored.write(at.model_copy(update={"metrics": room / "metrics.json"}))
+        scored.write(room / "metrics.json")
         _predictions(correct, images, first).write(room / "predictions.parquet")
         for artifact in ("metrics.json", "predictions.parquet"):
             client.log_artifact(run, str(room / artifact), "evaluation")
@@ -317,7 +317,7 @@ def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed:
 def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) -> None:
     """The evaluation's outputs, and dvc.lock as it is after them."""
     paths = chosen.paths.under(root)
-    _evaluation(model_hash, correct).write(paths)
+    _evaluation(model_hash, correct).write(paths.metrics)
     _predictions(correct).write(paths.predictions)
     shares = f"{correct / 10_000},{correct / 10_000 - 0.02},{correct / 10_000 + 0.02}"
     paths.per_class.write_text(

@@ -1,6 +1,6 @@
 """Score a version again, on this checkout's test images: its model file in, predictions out.
 
-The scoring loads TensorFlow, so it is done by a child process that sees no GPU.
+Scoring loads TensorFlow, so it runs in a child process, which sees no GPU.
 """
 
 import tempfile
@@ -15,9 +15,9 @@ from resnet.system import files
 
 
 def score_again(root: Path, model: Path, test_hash: str) -> Predictions:
-    """What `model`, a .keras file, says of the test images of the checkout at `root`.
+    """The predictions of `model`, a .keras file, for the test images of the checkout at `root`.
 
-    Raises PipelineError where these are not there, or are not those that `test_hash` names.
+    Raises PipelineError where these are missing, or are not those that `test_hash` names.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "predictions.parquet"
@@ -27,9 +27,9 @@ def score_again(root: Path, model: Path, test_hash: str) -> Predictions:
 
 
 def rescore(
-    model: Path, out: Path, test_hash: str, evaluate: params.Evaluate, paths: params.Paths
+    model: Path, out: Path, test_hash: str, settings: params.Evaluate, paths: params.Paths
 ) -> None:
-    """The child's work: write what `model` says of the test images in `paths` to `out`, parquet.
+    """In the child: write `model`'s predictions for the test images in `paths` to `out`, parquet.
 
     Needs TensorFlow. Raises PipelineError as `score_again` does.
     """
@@ -43,8 +43,8 @@ def rescore(
     if found != test_hash:
         raise PipelineError(
             f"{paths.arrays} holds the test images {found[:12]}…, wanted {test_hash[:12]}…, on "
-            "which the challenger was evaluated: ask in a checkout that has these, or bring them "
+            "which the challenger was evaluated: ask in a checkout that has these, or get them "
             "with 'dvc checkout' or 'dvc pull'"
         )
-    names = files.read_json(paths.profile)["classes"]
-    predict(compiled(model_file.load(model)), test, evaluate.batch, names).write(out)
+    classes = files.read_json(paths.profile)["classes"]
+    predict(compiled(model_file.load(model)), test, settings.batch, classes).write(out)

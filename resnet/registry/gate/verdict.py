@@ -1,4 +1,4 @@
-"""The gate's answer about a version: as a value, as JSON, as a page, and kept with the version."""
+"""The gate's verdict about a version: as a value, as JSON, as a page, and as two artifacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,30 +7,32 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from resnet import params
 from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.comparison import INTERVAL, Comparison
+from resnet.evaluation.metrics import METRICS, MetricValues
 from resnet.pages import html_page, markdown
 from resnet.registry import versions
-from resnet.registry.gate.rules import Measured, Rule
+from resnet.registry.gate.rules import Rule
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate said of one version: passed where every rule holds."""
+    """The gate's verdict about one version: passed where every rule holds."""
 
     name: str
     version: int
     against: int | None  # the version in production that it was compared with
-    key: str  # what it was made from: see `gate.decision_key`
+    key: str  # of the rules and the test images: see `gate.decision_key`
     rules: tuple[Rule, ...]
     model_hash: str  # of the version, when it was judged
     evaluation_hash: str
     test_hash: str  # of the test images
-    uses: int  # decisions made with these test images, this one among them
-    metrics: Measured
-    production: Measured | None  # as recorded, None what it owes to other test images than these
+    uses: int  # decisions made with these test images, including this one
+    metrics: MetricValues
+    production: MetricValues | None  # as recorded; those of other test images are None
     comparison: Comparison | None  # None where there is nothing to compare with, or it failed
 
     @property
@@ -44,34 +46,34 @@ class Verdict:
     def is_about(self, version: Version) -> bool:
         """Whether the version still has the model and the evaluation that were judged."""
         judged = self.name, self.version, self.model_hash, self.evaluation_hash
-        found = version.name, version.number, version.model_hash, version.evaluation_hash
-        return judged == found
+        current = version.name, version.number, version.model_hash, version.evaluation_hash
+        return judged == current
 
-    def must_be_about(self, version: Version) -> None:
-        """Raise MovedError unless it is."""
+    def require_about(self, version: Version) -> None:
+        """Raise MovedError unless it has."""
         if not self.is_about(version):
             raise MovedError(
-                f"the gate was asked about {self.name} version {self.version} with evaluation "
-                f"{self.evaluation_hash[:12]}… of model {self.model_hash[:12]}…, and by now it has "
+                f"the verdict is about evaluation {self.evaluation_hash[:12]}… of model "
+                f"{self.model_hash[:12]}…, but {self.name} version {self.version} now has "
                 f"{version.evaluation_hash[:12]}… of {version.model_hash[:12]}…: ask the gate again"
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, of JSON's types alone."""
+        """The verdict in JSON's types."""
         return {"passed": self.passed, **_adapter().dump_python(self, mode="json")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """From what `as_dict` gave; other keys are passed over. Raises PipelineError."""
+        """From the result of `as_dict`; other keys are ignored. Raises PipelineError."""
         try:
-            found: Self = _adapter().validate_python(dict(values))
+            verdict: Self = _adapter().validate_python(dict(values))
         except ValidationError as error:
             first = error.errors()[0]
             raise PipelineError(
-                f"no verdict of the gate can be read here ({first['msg']}: "
+                f"the gate's verdict cannot be read ({first['msg']}: "
                 f"{'.'.join(map(str, first['loc']))}): ask the gate again"
             ) from None
-        return found
+        return verdict
 
     def page(self) -> str:
         """The verdict for a reader, as Markdown."""
@@ -79,21 +81,21 @@ class Verdict:
             f"## The gate: {'passed' if self.passed else 'refused'}",
             f"{markdown.text(self.name)} version {self.version}, "
             + (
-                f"beside version {self.against}, which was in production."
+                f"compared with version {self.against}, which was in production."
                 if self.against
                 else "with nothing in production to compare it with."
             ),
             _rules(self.rules),
             *(_comparison(self.comparison) if self.comparison else ()),
-            _costs(self.metrics, self.production),
+            _limited(self.metrics, self.production),
             f"The test images (`{self.test_hash[:12]}`) were used for this decision, and for "
-            f"{self.uses - 1 or 'none'} before it. What is chosen on them was partly lucky on "
-            "them: its accuracy is slightly optimistic, and the more so the more they decide.",
+            f"{self.uses - 1 or 'none'} before it. Selecting on a test set biases its accuracy "
+            "upwards; the more decisions, the more.",
         ]
         return "\n\n".join(parts)
 
     def log(self, client: Client, event: str) -> None:
-        """Keep it with the version, as JSON and as a page; `event` is the ledger's id of it.
+        """Store it with the version, as JSON and as a page; `event` is its id in the ledger.
 
         Safe to repeat: the event names the two files.
         """
@@ -112,49 +114,44 @@ def _adapter() -> TypeAdapter[Any]:
 
 def _rules(rules: tuple[Rule, ...]) -> str:
     rows = [("pass" if rule.passed else "**FAIL**", rule.name, rule.text) for rule in rules]
-    return markdown.table(["", "rule", "found"], rows)
+    return markdown.table(["", "rule", "result"], rows)
 
 
-def _comparison(found: Comparison) -> tuple[str, str]:
-    points = [f"{100 * share:+.2f}" for share in (found.difference, found.low, found.high)]
+def _comparison(comparison: Comparison) -> tuple[str, str]:
+    shares = comparison.difference, comparison.low, comparison.high
+    difference, low, high = (f"{100 * share:+.2f}" for share in shares)
     text = (
-        f"On the same {found.images:,} test images the challenger has {found.challenger:.2%} right "
-        f"and production {found.production:.2%}: {points[0]} points, paired bootstrap "
-        f"{INTERVAL:.0%} interval {points[1]} to {points[2]}. {found.gained:,} images are right "
-        f"with the challenger alone, {found.lost:,} with production alone; two equally good models "
-        f"would differ so much or more with probability {found.p:.2g} (exact McNemar test)."
+        f"On the same {comparison.images:,} test images the challenger has an accuracy of "
+        f"{comparison.challenger:.2%} and production of {comparison.production:.2%}: {difference} "
+        f"points, paired bootstrap {INTERVAL:.0%} interval {low} to {high}. The challenger alone "
+        f"classifies {comparison.gained:,} images correctly, production alone "
+        f"{comparison.lost:,}; two equally good models would differ this much or more with "
+        f"probability {comparison.p:.2g} (exact McNemar test)."
     )
     rows = [
         (
-            one.name,
-            f"{one.images:,}",
-            f"{one.production:.1%}",
-            f"{one.challenger:.1%}",
-            f"{100 * (one.challenger - one.production):+.1f}",
+            recall.name,
+            f"{recall.images:,}",
+            f"{recall.production:.1%}",
+            f"{recall.challenger:.1%}",
+            f"{100 * (recall.challenger - recall.production):+.1f}",
         )
-        for one in found.recalls
+        for recall in comparison.recalls
     ]
     heading = ["class", "images", "recall, production", "challenger", "change, points"]
     return text, markdown.table(heading, rows)
 
 
-def _costs(challenger: Measured, production: Measured | None) -> str:
-    rows = [
-        ("calibration error", "calibration_error", "{:.1%}"),
-        ("latency of one image, ms", "latency_ms", "{:.2f}"),
-        ("size of the model's file, bytes", "size_bytes", "{:,}"),
-    ]
-    sides = [one for one in (production, challenger) if one]
+def _limited(challenger: MetricValues, production: MetricValues | None) -> str:
+    """The metrics to which the gate sets a limit; a verdict of an earlier release may lack one."""
+    sides = [values for values in (production, challenger) if values]
     heading = ["as evaluated", *(["production"] if production else []), "challenger"]
-    return markdown.table(
-        heading,
-        [[text, *(number(form, one[name]) for one in sides)] for text, name, form in rows],
-    )
-
-
-def number(form: str, value: float | None) -> str:
-    """For a reader; a dash where there is none."""
-    return "–" if value is None else form.format(value)
+    rows = [
+        [spec.label, *(spec.text(values.get(name)) for values in sides)]
+        for name, spec in METRICS.items()
+        if name in params.Gate.model_fields
+    ]
+    return markdown.table(heading, rows)
 
 
 def _ordinal(number: int) -> str:

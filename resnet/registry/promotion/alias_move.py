@@ -124,7 +124,7 @@ def _close(client: Client, event: Event) -> Event:
     if event.evidence:
         Verdict.from_dict(event.evidence).log(client, event.id)
     finished = ledger.finish(client, event)
-    card.follow(client, finished)
+    card.renew_cards(client, finished)
     return finished
 
 

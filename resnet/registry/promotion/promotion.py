@@ -82,7 +82,7 @@ def apply(root: Path, verdict: Verdict, wanted: Event, check: alias_move.Check) 
     with alias_move.moving(root, name, wanted.who, wanted.reason) as held:
         client = held.client
         version = versions.resolve(client, name, verdict.version)
-        verdict.must_be_about(version)
+        verdict.require_about(version)
         history, now = ledger.events(client, name), datetime.now(UTC)
         uses = queries.uses(history, verdict.test_hash) + 1
         if wanted.request and waiting(history, version, now, wanted.request).verdict == verdict:

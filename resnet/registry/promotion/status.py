@@ -23,7 +23,7 @@ class Status:
     decided: bool  # by the ledger it is in production, or decided: see `past.has_decided`
     request: Request | None = None  # where the decision was to ask a person
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
-    carded: bool = True  # its model card tells of that evaluation and of the newest decision
+    card_is_current: bool = True  # its model card is from that evaluation and the last decision
 
 
 def status(chosen: params.Params, root: Path) -> Status:
@@ -44,5 +44,5 @@ def status(chosen: params.Params, root: Path) -> Status:
         decided=serves or queries.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
         problems=tuple(audit.problems(client, name)),
-        carded=card.is_current(client, version, history),
+        card_is_current=card.is_current(client, version, history),
     )

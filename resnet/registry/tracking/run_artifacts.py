@@ -44,7 +44,7 @@ class Scores:
             raise PipelineError(
                 f"{chosen.paths.training} is not there: run 'dvc repro' first"
             ) from None
-        evaluation = Evaluation.read(paths)
+        evaluation = Evaluation.read(paths.metrics)
         if evaluation.model_hash != training["model_hash"]:
             raise PipelineError(
                 f"{chosen.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "

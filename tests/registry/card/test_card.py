@@ -1,4 +1,4 @@
-"""The page that a version has in its artifacts, and how a browser shows it."""
+"""The card that a version has in its artifacts, and how a browser shows it."""
 
 import itertools
 import shutil
@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from resnet import cli, params
+from resnet.evaluation.metrics import METRICS
 from resnet.pages import html_page
 from resnet.registry import store, versions
 from resnet.registry.card import card
-from resnet.registry.card.content import PICTURES, About, Batch, ClassScore
+from resnet.registry.card.blocks import CAPTIONS
+from resnet.registry.card.content import AddedImages, CardContent, ClassScore
+from resnet.registry.card.page import page
 from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.event import Event
@@ -33,7 +36,7 @@ Register = Callable[..., int]
 
 @pytest.fixture(autouse=True)
 def no_cards() -> None:
-    """Here they are drawn."""
+    """Here they are rendered."""
 
 
 @pytest.fixture(scope="module")
@@ -51,33 +54,34 @@ def published(
 
 
 @pytest.fixture
-def about(published: tuple[Path, Version]) -> About:
+def content(published: tuple[Path, Version]) -> CardContent:
     root, version = published
     return card.read(store.client(root), version)
 
 
-def kept(root: Path, version: Version, into: Path) -> Path:
-    """The page in the version's artifacts."""
+def stored(root: Path, version: Version, into: Path) -> Path:
+    """The card in the version's artifacts."""
     return versions.fetch(store.client(root), version, card.CARD_FILE, into)
 
 
 def test_a_browser_shows_all_of_a_published_versions_card_without_an_error(
     published: tuple[Path, Version], tmp_path: Path, browse: Browse
 ) -> None:
-    seen = browse(kept(*published, tmp_path))
+    seen = browse(stored(*published, tmp_path))
     assert seen.errors == ()
     assert seen.title == "cifar10-resnet version 1"
-    assert seen.pictures == tuple(PICTURES.values())
+    assert seen.pictures == tuple(CAPTIONS.values())
     for text in (
         "Test accuracy 80.00%, 95 % interval 79.00% to 81.00%.",
         f"{'d' * 32}.dir",
         "without near-duplicates\t9,714\t77.20%\t76.40% to 78.00%",
         "class 3\t1,000\t80.0%\t78.0% to 82.0%\t75.0%\t70.0%",
         "The calibration error is 2.0%.",
-        "It has not been asked about this version.",
+        "The gate has not been asked about this version.",
         'mlflow.pyfunc.load_model("models:/cifar10-resnet/1")',
         "It cannot be rebuilt: no git commit of its code is recorded.",
-        "names one of the ten for any picture whatever",
+        "small images of 10 kinds of things",
+        "It assigns one of these kinds to any image whatever",
     ):
         assert text in seen.text
 
@@ -85,7 +89,7 @@ def test_a_browser_shows_all_of_a_published_versions_card_without_an_error(
 def test_a_card_fits_into_the_window_of_a_phone(
     published: tuple[Path, Version], tmp_path: Path, browse: Browse
 ) -> None:
-    assert browse(kept(*published, tmp_path), width=400).width == 400
+    assert browse(stored(*published, tmp_path), width=400).width == 400
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing(
@@ -101,10 +105,10 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing(
 
 
 def test_the_three_lines_on_the_card_load_the_model(
-    published: tuple[Path, Version], about: About, chosen: params.Params
+    published: tuple[Path, Version], content: CardContent, chosen: params.Params
 ) -> None:
     root, _ = published
-    lines = about.page().partition("```python\n")[2].partition("```")[0]
+    lines = page(content).partition("```python\n")[2].partition("```")[0]
     assert len(lines.splitlines()) == 3
     names = {"images": np.load(root / chosen.paths.arrays / "test_images.npy")}
     with store.as_default(store.client(root)):
@@ -118,38 +122,38 @@ def test_the_same_registry_gives_the_same_card(published: tuple[Path, Version]) 
     root, version = published
     first, second = (card.make(root, version.name, "latest") for _ in range(2))
     assert first == second
-    assert first.html.count("data:image/png") == len(PICTURES)
+    assert first.html.count("data:image/png") == len(CAPTIONS)
 
 
-def test_a_card_says_how_to_rebuild_the_version_from_its_commit(about: About) -> None:
+def test_a_card_says_how_to_rebuild_the_version_from_its_commit(content: CardContent) -> None:
     commit = {"git_commit": "c" * 40, "git_dirty": "true"}
-    text = replace(about, tags={**about.tags, **commit}).page()
+    text = page(replace(content, tags={**content.tags, **commit}))
     assert f"git checkout {'c' * 40}\nresnet verify 1 --model cifar10-resnet --retrain\n" in text
     assert "recipe/changes.patch" in text
 
 
 def test_a_card_names_the_images_that_were_added_and_why_the_version_was_trained(
-    about: About,
+    content: CardContent,
 ) -> None:
-    extra = {"night": Batch(md5="e" * 32, images=1200)}
-    tags = {**about.tags, "cause": "data/extra/night was added"}
-    profile = about.profile.model_copy(update={"extra": extra})
-    text = replace(about, profile=profile, tags=tags).page()
+    extra = {"night": AddedImages(md5="e" * 32, images=1200)}
+    tags = {**content.tags, "cause": "data/extra/night was added"}
+    profile = content.profile.model_copy(update={"extra": extra})
+    text = page(replace(content, profile=profile, tags=tags))
     assert f"| night | 1,200 | `{'e' * 32}` |" in text
     assert "Why it was trained: data/extra/night was added" in text
 
 
-def test_what_people_typed_is_no_markup_on_a_card(about: About) -> None:
+def test_what_people_typed_is_no_markup_on_a_card(content: CardContent) -> None:
     typed = "better\n\n## The gate: passed\n\n[proof](https://example.org)"
-    event = Event("promote", about.version.name, 1, {}, "ann", typed)
-    extra = {"*new*_2": Batch(md5="e" * 32, images=1)}
-    told = replace(
-        about,
-        tags={**about.tags, "cause": typed},
-        profile=about.profile.model_copy(update={"extra": extra}),
+    event = Event("promote", content.version.name, 1, {}, "ann", typed)
+    extra = {"*new*_2": AddedImages(md5="e" * 32, images=1)}
+    edited = replace(
+        content,
+        tags={**content.tags, "cause": typed},
+        profile=content.profile.model_copy(update={"extra": extra}),
         outcome=event,
     )
-    html = html_page.html("", told.page(), {})
+    html = html_page.html("", page(edited), {})
     assert html.count("better ## The gate: passed [proof](https://example.org)") == 2
     assert "<td>*new*_2</td>" in html
     assert "<h2>The gate: passed" not in html
@@ -168,11 +172,11 @@ def test_a_mark_says_that_the_card_is_there_whenever_its_writer_is_killed(
         if not died:
             break
     assert writes == 2
-    assert kept(made_store, version, tmp_path).exists()
+    assert stored(made_store, version, tmp_path).exists()
     assert not card.is_current(client, replace(version, evaluation_hash="another"), [])
 
 
-def test_the_command_writes_the_card_to_a_file_and_says_where_it_is_kept(
+def test_the_command_writes_the_card_to_a_file_and_says_where_it_is_stored(
     published: tuple[Path, Version],
     tmp_path: Path,
     enter: Callable[[Path], None],
@@ -187,12 +191,12 @@ def test_the_command_writes_the_card_to_a_file_and_says_where_it_is_kept(
     assert first.startswith("cifar10-resnet version 1: file:///")
     assert first.endswith("/artifacts/model-card.html")
     assert second == str(out)
-    assert out.read_bytes() == kept(root, version, tmp_path / "got").read_bytes()
+    assert out.read_bytes() == stored(root, version, tmp_path / "got").read_bytes()
     assert cli.main(["card", "1", "--out", str(tmp_path)]) == 1
     assert "is a folder: name a file" in capsys.readouterr().err
 
 
-def test_drawing_a_card_loads_neither_tensorflow_nor_matplotlib() -> None:
+def test_rendering_a_card_loads_neither_tensorflow_nor_matplotlib() -> None:
     code = (
         "import sys, resnet.registry.card.card; "
         "print({'keras', 'tensorflow', 'matplotlib'}.intersection(sys.modules))"
@@ -201,9 +205,9 @@ def test_drawing_a_card_loads_neither_tensorflow_nor_matplotlib() -> None:
     assert said.stdout.strip() == "set()"
 
 
-def test_the_alias_of_a_version_is_not_on_its_card(about: About) -> None:
-    served = replace(about, version=replace(about.version, aliases=("production",)))
-    assert served.page() == about.page()
+def test_the_alias_of_a_version_is_not_on_its_card(content: CardContent) -> None:
+    serving = replace(content, version=replace(content.version, aliases=("production",)))
+    assert page(serving) == page(content)
 
 
 def test_the_card_of_a_version_of_which_little_is_recorded_says_so(
@@ -216,20 +220,30 @@ def test_the_card_of_a_version_of_which_little_is_recorded_says_so(
     for artifact in ("data/profile.json", "evaluation/metrics.json"):
         (artifacts / artifact).unlink()
     card.make(made_store, "bare", 1)
-    seen = browse(kept(made_store, version, tmp_path / "got"))
+    seen = browse(stored(made_store, version, tmp_path / "got"))
     assert seen.errors == ()
     for text in (
         "It was registered without a description.",
-        "No evaluation can be read that belongs to it",
+        "The evaluation that belongs to it cannot be read",
         "Its parameters are not recorded.",
     ):
         assert text in seen.text
 
 
-def test_a_metric_that_is_no_number_is_a_dash_on_the_card(about: About) -> None:
-    text = replace(about, metrics=dict.fromkeys(about.metrics)).page()
+def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) -> None:
+    text = page(replace(content, metrics=dict.fromkeys(content.metrics)))
     assert "Test accuracy **–**, 95 % interval –." in text
-    assert "| FLOPs of one image | – |" in text
+    assert "| FLOPs per image | – |" in text
+
+
+def test_a_card_shows_every_metric_that_is_declared(content: CardContent) -> None:
+    values = {name: 1000 + index for index, name in enumerate(METRICS)}
+    text = page(replace(content, metrics=values))
+    for name, spec in METRICS.items():
+        assert f"| {spec.label} | {spec.text(values[name])} |" in text
+    none = page(replace(content, metrics=dict.fromkeys(METRICS)))
+    for spec in METRICS.values():
+        assert (f"| {spec.label} | – |" in none) is not spec.optional
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "class,images,precision,recall,f1\ncat,,,,\n"])
@@ -239,18 +253,18 @@ def test_a_table_of_another_form_is_left_out(text: str, tmp_path: Path) -> None:
     assert card._table({"it": table}, "it", ClassScore) == []
 
 
-def test_an_older_table_without_intervals_is_told_without_them(
-    about: About, tmp_path: Path
+def test_an_older_table_without_intervals_is_shown_without_them(
+    content: CardContent, tmp_path: Path
 ) -> None:
     table = tmp_path / "per_class.csv"
     table.write_text("class,images,predicted,precision,recall,f1\ncat,10,10,0.5,0.6,0.55\n")
     (score,) = card._table({"it": table}, "it", ClassScore)
     assert (score.recall, score.recall_low) == (0.6, None)
-    assert "| cat | 10 | 60.0% | – | 50.0% | 55.0% |" in replace(about, classes=[score]).page()
+    assert "| cat | 10 | 60.0% | – | 50.0% | 55.0% |" in page(replace(content, classes=[score]))
 
 
 @pytest.mark.parametrize(("correct", "word"), [(8000, "passed"), (1000, "refused")])
-def test_a_decision_renews_the_card_which_tells_what_the_gate_said(
+def test_a_decision_renews_the_card_which_shows_the_verdict(
     correct: int,
     word: str,
     made_store: Path,
@@ -264,7 +278,7 @@ def test_a_decision_renews_the_card_which_tells_what_the_gate_said(
     register(name, correct)
     verdict = gate.judge(made_store, name, 1, chosen.gate)
     decision = promotion.promote(made_store, verdict, reason="the first", check=check)
-    seen = browse(kept(made_store, decision.version, tmp_path))
+    seen = browse(stored(made_store, decision.version, tmp_path))
     assert seen.errors == ()
     assert f"The gate: {word}" in seen.text
     assert "the first" in seen.text
@@ -283,8 +297,8 @@ def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_t
         history = ledger.events(client, name)
         for number in numbers:
             version = versions.resolve(client, name, number)
-            text = kept(made_store, version, tmp_path / str(number)).read_text()
-            assert text.count("What became of it") == 1
+            text = stored(made_store, version, tmp_path / str(number)).read_text()
+            assert text.count("The last event that concerns it") == 1
             assert what in text
             assert "The gate: passed" in text
             assert card.is_current(client, version, history)
@@ -296,7 +310,7 @@ def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_t
     tell("rollback 1, production 2 → 1, by", 1, 2)
 
 
-def test_the_card_of_a_version_that_waits_says_until_when_and_then_who_rejected_it(
+def test_the_card_of_a_version_with_an_open_request_says_until_when_and_then_who_rejected_it(
     made_store: Path, register: Register, check: Check, tmp_path: Path, chosen: params.Params
 ) -> None:
     client, name = store.client(made_store), "rejected"
@@ -305,15 +319,15 @@ def test_the_card_of_a_version_that_waits_says_until_when_and_then_who_rejected_
     version = approval.ask(
         made_store, verdict, until=until, reason="retrain", who="cron", check=check
     ).version
-    text = kept(made_store, version, tmp_path).read_text()
+    text = stored(made_store, version, tmp_path).read_text()
     assert "request 1, candidate none → 1, by cron: retrain." in text
-    assert "It waits for an answer until 2999-12-31 23:59 UTC; without one by then" in text
+    assert "The request is open until 2999-12-31 23:59 UTC; without an answer by then" in text
 
     approval.reject(made_store, name, 1, reason="too slow", who="ann")
-    text = kept(made_store, version, tmp_path).read_text()
+    text = stored(made_store, version, tmp_path).read_text()
     assert "reject 1, by ann: too slow." in text
     assert "The gate: passed" in text
-    assert "It waits" not in text
+    assert "The request is open" not in text
     assert card.is_current(client, version, ledger.events(client, name))
 
 
@@ -323,7 +337,7 @@ def test_a_version_that_is_deleted_by_now_has_no_card_to_renew(
     register("forgotten")
     client = store.client(made_store)
     event = Event("rollback", "forgotten", 1, {"production": (2, 1)}, "ann", "2 is deleted")
-    card.follow(client, event)
+    card.renew_cards(client, event)
     assert caplog.text == ""
     assert card.is_current(client, versions.resolve(client, "forgotten", 1), [])
 
@@ -351,7 +365,7 @@ def test_a_browser_shows_the_gates_page_without_an_error(
     assert browse(path, width=400).width == 400
 
 
-def test_a_card_that_cannot_be_drawn_does_not_stop_a_promotion_and_is_drawn_later(
+def test_a_card_that_cannot_be_rendered_does_not_stop_a_promotion_and_is_rendered_later(
     empty_store: Path,
     tmp_path: Path,
     write_outputs: Callable[..., str],
@@ -366,7 +380,7 @@ def test_a_card_that_cannot_be_drawn_does_not_stop_a_promotion_and_is_drawn_late
     version = publish(chosen, root)
     verdict = gate.judge(root, version.name, version.number, chosen.gate)
 
-    def fails(client: Any, version: Version) -> About:
+    def fails(client: Any, version: Version) -> CardContent:
         raise OSError("the disk is full")
 
     with monkeypatch.context() as broken:
@@ -375,7 +389,7 @@ def test_a_card_that_cannot_be_drawn_does_not_stop_a_promotion_and_is_drawn_late
     assert "the model card of cifar10-resnet version 1 was not renewed (the disk is full)" in (
         caplog.text
     )
-    assert not status(chosen, root).carded
+    assert not status(chosen, root).card_is_current
     publish(chosen, root)
-    assert status(chosen, root).carded
-    assert "The gate: passed" in kept(root, version, root / "got").read_text()
+    assert status(chosen, root).card_is_current
+    assert "The gate: passed" in stored(root, version, root / "got").read_text()

@@ -20,7 +20,7 @@ from resnet.model import model_file
 from resnet.registry import store, versions
 from resnet.registry.card.summary import summarize
 from resnet.registry.gate.gate import judge
-from resnet.registry.gate.rules import Best, Facts, Rule, decide, measured
+from resnet.registry.gate.rules import Best, Facts, Rule, decide
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger
 from resnet.registry.promotion import promotion
@@ -35,9 +35,9 @@ Make = Callable[..., Predictions]
 
 @pytest.fixture
 def facts(evaluation: Callable[..., Evaluation]) -> Facts:
-    """A first version that every rule lets pass."""
+    """Of a first version that passes every rule."""
     recalls = dict.fromkeys(CLASSES, 0.8)
-    metrics = measured(evaluation("a", 8000).metrics)
+    metrics = evaluation("a", 8000).metrics.by_name()
     return Facts(metrics, recalls, comparison=None, best=None)
 
 
@@ -65,7 +65,7 @@ def never(root: Path, model: Path, test_hash: str) -> Predictions:
     raise AssertionError("nothing had to be scored again")
 
 
-def test_a_first_version_is_held_against_the_floors_and_ceilings_alone(facts: Facts) -> None:
+def test_a_first_version_is_checked_against_the_floors_and_ceilings_alone(facts: Facts) -> None:
     names = ["floor", "class floor", "calibration", "latency", "size"]
     assert [one.name for one in decide(facts, GATE)] == names
     assert all(one.passed for one in decide(facts, GATE))
@@ -92,7 +92,7 @@ def test_a_limit_holds_up_to_itself(
     assert "wanted at" in beyond.text
 
 
-def test_every_class_has_to_reach_its_floor(facts: Facts) -> None:
+def test_every_class_has_to_reach_the_class_floor(facts: Facts) -> None:
     passed = rule(facts, "class floor")
     assert (passed.passed, passed.text) == (
         True,
@@ -124,9 +124,12 @@ def test_a_version_stays_within_the_margin_of_the_best_ever(
 ) -> None:
     found = rule(replace(facts, best=Best(3, best, serves=False)), "best")
     assert found.passed is passed
-    assert "of version 3, the best ever in production; wanted at least -1.00 points" in found.text
+    assert (
+        "of version 3, the best version ever in production; wanted at least -1.00 points"
+        in found.text
+    )
     serving = rule(replace(facts, best=Best(3, best, serves=True)), "best")
-    assert "the best ever in production (and there now)" in serving.text
+    assert "the best version ever in production (still serving)" in serving.text
 
 
 @pytest.mark.parametrize(
@@ -150,22 +153,22 @@ def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(
         ("loss", []),
     ],
 )
-def test_a_metric_that_is_no_number_fails_its_rules_and_no_other(
+def test_a_metric_that_is_not_finite_fails_its_rules_and_no_other(
     facts: Facts,
     evaluation: Callable[..., Evaluation],
     metric: str,
     rules: list[str],
     value: float | None,
 ) -> None:
-    metrics = measured(replace(evaluation("a", 8000).metrics, **{metric: value}))
+    metrics = replace(evaluation("a", 8000).metrics, **{metric: value}).by_name()
     facts = replace(facts, metrics=metrics, best=Best(1, 0.8, serves=True))
     found = [one for one in decide(facts, GATE) if not one.passed]
     assert [one.name for one in found] == rules
     for one in found:
-        assert f"cannot be evaluated: {metric} of the evaluation is no number" in one.text
+        assert f"cannot be evaluated: the evaluation has no finite {metric}: run" in one.text
 
 
-def test_a_verdict_of_metrics_that_are_no_numbers_is_whole_json(
+def test_a_verdict_of_metrics_that_are_not_finite_is_valid_json(
     made_store: Path, register: Register, evaluation: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
     name = "no-numbers"
@@ -173,7 +176,7 @@ def test_a_verdict_of_metrics_that_are_no_numbers_is_whole_json(
     scored = evaluation(version.model_hash)
     broken = replace(scored, metrics=replace(scored.metrics, loss=float("nan"), size_bytes=None))
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
-    (folder / "metrics.json").write_text(json.dumps(broken._flat()))
+    (folder / "metrics.json").write_text(json.dumps(broken.as_dict()))
     store.client(made_store).set_model_version_tag(
         name, str(version.number), "evaluation_hash", broken.hash
     )
@@ -186,7 +189,7 @@ def test_a_verdict_of_metrics_that_are_no_numbers_is_whole_json(
     assert (event.action, event.evidence["metrics"]["loss"]) == ("refuse", None)
 
 
-def test_probabilities_that_are_no_numbers_are_not_compared(
+def test_probabilities_that_are_not_finite_are_not_compared(
     made_store: Path, register: Register, predictions: Make
 ) -> None:
     name = "nan-probabilities"
@@ -201,7 +204,7 @@ def test_probabilities_that_are_no_numbers_are_not_compared(
     found = failed(judge(made_store, name, challenger, GATE, score))
     assert list(found) == ["margin", "best"]
     for text in found.values():
-        assert "for 1 of 10,000 test images are no numbers" in text
+        assert "for 1 of 10,000 test images are not finite" in text
 
 
 def test_small_losses_cannot_add_up_to_more_than_the_margin(
@@ -217,7 +220,9 @@ def test_small_losses_cannot_add_up_to_more_than_the_margin(
     assert list(failed(judge(made_store, name, register(name, 7860), GATE))) == ["best"]
 
 
-def test_the_best_counts_though_it_was_rolled_back(made_store: Path, register: Register) -> None:
+def test_the_best_version_counts_though_it_was_rolled_back(
+    made_store: Path, register: Register
+) -> None:
     name = "rolled-back"
     first, best, third = (register(name, correct) for correct in (8000, 8200, 8050))
     for version in (first, best):
@@ -228,7 +233,9 @@ def test_the_best_counts_though_it_was_rolled_back(made_store: Path, register: R
     assert list(failed(verdict)) == ["best"]
 
 
-def test_the_best_counts_though_it_was_deleted(made_store: Path, register: Register) -> None:
+def test_the_best_version_counts_though_it_was_deleted(
+    made_store: Path, register: Register
+) -> None:
     name = "deleted"
     first, best, third = (register(name, correct) for correct in (8000, 8200, 8050))
     for version in (first, best):
@@ -237,7 +244,7 @@ def test_the_best_counts_though_it_was_deleted(made_store: Path, register: Regis
     store.client(made_store).delete_model_version(name, str(best))
     found = failed(judge(made_store, name, third, GATE))
     assert list(found) == ["best"]
-    assert found["best"].startswith("-1.50 points against 82.00% of version 2, the best ever")
+    assert found["best"].startswith("-1.50 points against 82.00% of version 2, the best version")
 
 
 def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_the_rule(
@@ -252,11 +259,11 @@ def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_t
     verdict = judge(made_store, name, challenger, GATE, lambda *words: predictions(8000))
     assert failed(verdict) == {
         "best": "cannot be evaluated: version 1, once in production, is deleted, and the ledger "
-        "does not hold its accuracy on these test images; '--force' goes past this rule"
+        "does not hold its accuracy on these test images; '--force' overrides this rule"
     }
 
 
-def test_a_deleted_version_that_was_not_the_best_on_its_images_stands_in_nobodys_way(
+def test_a_deleted_version_that_was_not_the_best_on_its_images_blocks_nothing(
     made_store: Path, register: Register, predictions: Make
 ) -> None:
     name = "deleted-worse"
@@ -284,7 +291,7 @@ def test_predictions_of_the_same_test_images_are_not_made_again(
     assert (verdict.comparison.gained, verdict.comparison.lost) == (300, 200)
 
 
-def test_what_was_evaluated_on_other_test_images_is_scored_again_and_once(
+def test_a_version_evaluated_on_other_test_images_is_scored_again_once(
     made_store: Path, register: Register, predictions: Make
 ) -> None:
     name = "other-images"
@@ -303,18 +310,23 @@ def test_what_was_evaluated_on_other_test_images_is_scored_again_and_once(
     assert verdict.passed
     assert verdict.comparison is not None
     assert verdict.comparison.production == 0.805
-    # What was recorded on the old images stands beside nothing that is of the new ones.
+    # No metric on the old images is shown beside one on the new images.
     for text in (
         "| calibration error | – | 2.0% |",
         "| latency of one image, ms | 1.50 | 1.50 |",
         "| size of the model's file, bytes | 5,000 | 5,000 |",
     ):
         assert text in verdict.page()
-    told = summarize(
+    summary = summarize(
         made_store, versions.resolve(store.client(made_store), name, challenger), newer
     )
-    assert (told.other_metrics["accuracy"], told.other_metrics["latency_ms"]) == (None, 1.5)
-    assert told.metrics["accuracy"] == 0.8
+    assert (summary.other_metrics["accuracy"], summary.other_metrics["latency_ms"]) == (None, 1.5)
+    assert summary.metrics["accuracy"] == 0.8
+    table = summary.table()
+    assert f"| metric | version {challenger} | version {newer} | better |" in table
+    assert "| accuracy | 80.00% | – | higher |" in table
+    assert "| latency of one image, ms | 1.50 | 1.50 | lower |" in table
+    assert "temperature" not in table
     (best,) = [one for one in verdict.rules if one.name == "best"]
     assert "80.50% of version 2" in best.text
 
@@ -373,7 +385,7 @@ def test_a_challenger_whose_predictions_are_damaged_fails_what_needs_them(
         assert all("run 'resnet evaluate' again" in text for text in found.values())
 
 
-def test_predictions_that_are_not_those_of_the_metrics_are_not_believed(
+def test_predictions_that_do_not_fit_the_metrics_are_refused(
     made_store: Path, register: Register, predictions: Make, tmp_path: Path
 ) -> None:
     name = "exchanged"
@@ -400,7 +412,7 @@ def test_every_decision_on_the_same_test_images_is_counted(
     assert judge(made_store, name, elsewhere, GATE, lambda *words: predictions(8000)).uses == 1
 
 
-def test_of_decisions_that_were_prepared_at_once_each_has_its_own_number(
+def test_decisions_that_were_prepared_at_the_same_time_have_different_numbers(
     made_store: Path, register: Register
 ) -> None:
     name = "at-once"
@@ -433,7 +445,7 @@ def test_a_verdict_about_another_evaluation_than_the_versions_moves_nothing(
     client, version = store.client(made_store), register(name)
     verdict = judge(made_store, name, version, GATE)
     client.set_model_version_tag(name, str(version), "evaluation_hash", "e" * 64)
-    with pytest.raises(MovedError, match=r"by now it has eeeeeeeeeeee….*ask the gate again"):
+    with pytest.raises(MovedError, match=r"now has eeeeeeeeeeee….*ask the gate again"):
         promotion.promote(made_store, verdict, reason="a test", force=True, check=unchecked)
     assert ledger.events(client, name) == []
     assert versions.with_alias(client, name, versions.PRODUCTION) is None
@@ -464,7 +476,7 @@ def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
     assert "<strong>FAIL</strong></td>\n<td>margin</td>" in html
 
 
-def test_the_page_tells_the_comparison_and_how_often_the_test_images_were_used(
+def test_the_page_shows_the_comparison_and_how_often_the_test_images_were_used(
     made_store: Path, register: Register
 ) -> None:
     name = "a_page"
@@ -476,18 +488,18 @@ def test_the_page_tells_the_comparison_and_how_often_the_test_images_were_used(
     page = judge(made_store, name, second, GATE).page()
     for text in (
         "## The gate: passed",
-        "beside version 1, which was in production",
+        "compared with version 1, which was in production",
         "| pass | margin | +1.00 points against production's 80.00%",
         "+1.00 points, paired bootstrap 95% interval +",
         "| class 0 | 1,000 | 80.0% | 81.0% | +1.0 |",
         "| latency of one image, ms | 1.50 | 1.50 |",
         "The test images (`tttttttttttt`) were used for this decision, and for 1 before it",
-        "slightly optimistic",
+        "Selecting on a test set biases its accuracy upwards",
     ):
         assert text in page
 
 
-def test_a_verdict_that_lacks_something_is_not_read(made_store: Path, register: Register) -> None:
+def test_an_incomplete_verdict_is_refused(made_store: Path, register: Register) -> None:
     values = judge(made_store, "lacking", register("lacking"), GATE).as_dict()
     del values["rules"]
     with pytest.raises(PipelineError, match="Field required: rules.*ask the gate again"):

@@ -234,7 +234,7 @@ def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the
     renewed = evaluation(version.model_hash, 8050)
     renewed = replace(renewed, metrics=replace(renewed.metrics, latency_ms=GATE.latency_ms + 1))
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
-    files.write_json(folder / "metrics.json", renewed._flat())
+    files.write_json(folder / "metrics.json", renewed.as_dict())
     client.set_model_version_tag(name, str(second), "evaluation_hash", renewed.hash)
     done = approve(made_store, name, second, GATE, reason="looked at it")
     assert not done.promoted
@@ -429,9 +429,9 @@ def test_a_version_that_somebody_was_asked_about_is_decided_whatever_the_answer(
     version = register(name)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
     scored = evaluation(f"{name}-0")
-    paths = chosen.paths.model_copy(update={"metrics": tmp_path / chosen.paths.metrics})
-    paths.metrics.parent.mkdir()
-    scored.write(paths)
+    metrics = tmp_path / chosen.paths.metrics
+    metrics.parent.mkdir()
+    scored.write(metrics)
     files.write_json(tmp_path / chosen.paths.training, {"model_hash": scored.model_hash})
 
     assert status(chosen, tmp_path).decided is False

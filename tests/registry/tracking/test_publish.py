@@ -329,7 +329,7 @@ def test_outputs_that_do_not_belong_together_are_refused(
     metrics = local / chosen.paths.metrics
     there = metrics.read_bytes()
     other: Evaluation = evaluation("0" * 64)
-    other.write(chosen.paths.model_copy(update={"metrics": metrics}))
+    other.write(metrics)
     with pytest.raises(PipelineError, match="is about model 000000000000"):
         status(chosen, local)
     metrics.write_bytes(there + b" ")

@@ -1,0 +1,40 @@
+"""What the sections of a model card are made of: tables, figures, intervals; values → Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from resnet.evaluation.metrics import METRICS, MetricValues
+from resnet.pages import html_page, markdown
+from resnet.registry.card.content import CardContent
+
+CAPTIONS = {  # by the names of the pictures' files
+    "curves": "Loss, accuracy and learning rate by epoch",
+    "confusion": "Test images by actual and predicted class",
+    "reliability": "Accuracy by confidence, compared with perfect calibration",
+    "mistakes": "The misclassified test images with the highest confidence",
+}
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> str:
+    """A table of names and values, without a heading."""
+    return markdown.table(["", ""], rows)
+
+
+def picture(content: CardContent, name: str) -> Iterator[str]:
+    """A figure with its caption; nothing where the version has none."""
+    if name in content.pictures:
+        yield html_page.picture(name, CAPTIONS[name])
+
+
+def accuracy(metrics: MetricValues) -> tuple[str, str]:
+    """The test accuracy, and its interval."""
+    text = METRICS["accuracy"].text(metrics["accuracy"])
+    return text, f"95 % interval {interval(metrics['accuracy_low'], metrics['accuracy_high'])}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    return "–" if low is None or high is None else f"{low:.{digits}%} to {high:.{digits}%}"
+
+
+def minute(time: str) -> str:
+    """2026-01-31T12:00:00+00:00 → 2026-01-31 12:00"""
+    return time[:16].replace("T", " ")

@@ -1,0 +1,93 @@
+"""The sections of a model card about its evaluation, that of a classifier; content → Markdown."""
+
+from collections.abc import Iterator
+
+from resnet.evaluation.metrics import METRICS
+from resnet.pages import markdown
+from resnet.registry.card import blocks
+from resnet.registry.card.content import CardContent
+
+
+def sections(content: CardContent) -> Iterator[str]:
+    yield from _results(content)
+    yield from _per_class(content)
+    yield from _calibration(content)
+    yield from _mistakes(content)
+
+
+def _results(content: CardContent) -> Iterator[str]:
+    metrics = content.metrics
+    if not metrics:
+        return
+    yield "## Results"
+    yield blocks.pairs(
+        [
+            (spec.label, spec.text(metrics[name]))
+            for name, spec in METRICS.items()
+            if spec.of == "test data" and not (spec.optional and metrics[name] is None)
+        ]
+    )
+    if len(content.subsets) > 1:
+        yield markdown.table(
+            ["test images", "number", "accuracy", "95 % interval"],
+            [
+                [
+                    subset.name,
+                    f"{subset.images:,}",
+                    f"{subset.accuracy:.2%}",
+                    blocks.interval(subset.low, subset.high),
+                ]
+                for subset in content.subsets
+            ],
+        )
+    yield (
+        "The intervals (Wilson 1927) are over the test images alone: they do not say how much the "
+        "accuracy would differ after a training with another seed."
+    )
+
+
+def _per_class(content: CardContent) -> Iterator[str]:
+    if not content.classes:
+        return
+    yield "## Per class"
+    yield markdown.table(
+        ["class", "images", "recall", "95 % interval", "precision", "F1"],
+        [
+            [
+                score.name,
+                f"{score.images:,}",
+                f"{score.recall:.1%}",
+                blocks.interval(score.recall_low, score.recall_high, digits=1),
+                f"{score.precision:.1%}",
+                f"{score.f1:.1%}",
+            ]
+            for score in content.classes
+        ],
+    )
+    yield from blocks.picture(content, "confusion")
+
+
+def _calibration(content: CardContent) -> Iterator[str]:
+    metrics = content.metrics
+    if not metrics:
+        return
+
+    def shown(name: str) -> str:
+        return METRICS[name].text(metrics[name])
+
+    yield "## Calibration"
+    text = f"The calibration error is {shown('calibration_error')}."
+    if (temperature := metrics["temperature"]) is not None:
+        over = "over" if temperature > 1 else "under"
+        text += (
+            f" On the validation images the model is {over}confident: with its logits divided by "
+            f"{shown('temperature')} the error would be {shown('calibration_error_scaled')}."
+        )
+    yield text
+    yield from blocks.picture(content, "reliability")
+
+
+def _mistakes(content: CardContent) -> Iterator[str]:
+    if "mistakes" in content.pictures:
+        yield "## Most confident mistakes"
+        yield from blocks.picture(content, "mistakes")
