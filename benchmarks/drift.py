@@ -1,10 +1,10 @@
-"""How often `monitor` gives a false alarm, and which changes of the images it notices, as a table.
+"""How often `monitor` gives a false alarm, and which changes of the images it detects, as a table.
 
     python -m benchmarks.drift          # in a checkout whose stages have run
 
-It is no part of `make bench`. Each look draws a half of the test images anew, for what a version
-knows of its answers; from the other half batches are drawn, as they are and altered. Where no model
-has been trained, the labels take the place of its answers, with one confidence for all.
+It is not part of `make bench`. Each trial draws half of the test images as a version's reference;
+from the other half batches are drawn, unchanged and altered. If no model has been trained, the
+labels replace its predictions, all with the same confidence.
 """
 
 import argparse
@@ -32,8 +32,9 @@ from resnet.system import files
 
 Images = NDArray[np.uint8]
 
+UNCHANGED = "as they are"
 ALTERED: dict[str, Callable[[Images], Images]] = {
-    "as they are": lambda images: images,
+    UNCHANGED: lambda images: images,
     "5 % darker": lambda images: (images * 0.95).astype(np.uint8),
     "15 % darker": lambda images: (images * 0.85).astype(np.uint8),
     "30 % darker": lambda images: (images * 0.7).astype(np.uint8),
@@ -43,10 +44,10 @@ SKEWED = {"one class twice as often": 2, "one class four times as often": 4}
 BATCHES = {"1 batch": (1, 1), "10 batches, 1 of them altered": (10, 1), "10 batches": (10, 10)}
 
 
-class Seen(NamedTuple):
-    """What is known of each test image, altered in one way; (N,) or (N, classes)."""
+class Observed(NamedTuple):
+    """What a model sees and predicts of each test image, altered in one way."""
 
-    answers_nk: NDArray[np.float32]
+    probabilities_nk: NDArray[np.float32]
     brightness_n: NDArray[np.float64]
     contrast_n: NDArray[np.float64]
 
@@ -54,72 +55,82 @@ class Seen(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", nargs="+", type=int, default=[100, 300])
-    parser.add_argument("--looks", type=int, default=100)
-    chosen = parser.parse_args()
+    parser.add_argument("--trials", "--looks", type=int, default=100)
+    arguments = parser.parse_args()
     subject = Subject(project.find_root())
     print("| batches | images in each | " + " | ".join([*ALTERED, *SKEWED]) + " |")
     print("|---" * (2 + len(ALTERED) + len(SKEWED)) + "|")
     for name, (batches, altered) in BATCHES.items():
-        for images in chosen.images:
+        for images in arguments.images:
             if images * batches > len(subject.labels_n) / 4:
-                continue  # too few are left to draw a class more often
-            shares = subject.noticed(images, batches, altered, chosen.looks)
+                continue  # too few remain to draw a class more often
+            shares = subject.detected(images, batches, altered, arguments.trials)
             print(f"| {name} | {images} | " + " | ".join(shares) + " |", flush=True)
 
 
 class Subject:
-    """The test images of a checkout, altered in every way, and what is said of them."""
+    """The test images of a checkout, altered in every way, and a model's predictions for them."""
 
     def __init__(self, root: Path) -> None:
-        chosen = params.load(root)
-        self.rules = chosen.monitor
-        profile = files.read_json(root / chosen.paths.profile)
+        parameters = params.load(root)
+        paths = parameters.paths
+        self.rules = parameters.monitor
+        profile = files.read_json(root / paths.profile)
         self.classes = profile["classes"]
         self.brightness_and_contrast = [Histogram.from_dict(profile[name]) for name in IN_PROFILE]
-        test = arrays.load(root / chosen.paths.arrays, "test")
+        test = arrays.load(root / paths.arrays, "test")
         self.labels_n = test.labels_n
-        model = root / chosen.paths.model
-        answer = Scorer(model_file.load(model)) if model.exists() else self._labels
-        self.seen: dict[str, Seen] = {}
+        model = root / paths.model
+        predict = Scorer(model_file.load(model)) if model.exists() else self._labels
+        self.observed: dict[str, Observed] = {}
         for name, alter in ALTERED.items():
             images = alter(test.images_nhwc)
-            light = statistics.brightness_and_contrast(images)
-            self.seen[name] = Seen(answer(images), *light)
+            brightness_n, contrast_n = statistics.brightness_and_contrast(images)
+            self.observed[name] = Observed(predict(images), brightness_n, contrast_n)
 
     def _labels(self, images: Images) -> NDArray[np.float32]:
         return np.eye(len(self.classes), dtype=np.float32)[self.labels_n]
 
-    def noticed(self, images: int, batches: int, altered: int, looks: int) -> Iterator[str]:
-        """The share of `looks` that end as drifted, for each alteration."""
-        ways = [(name, 1) for name in ALTERED] + [("as they are", k) for k in SKEWED.values()]
-        for name, often in ways:
-            found = [self._look(name, often, images, batches, altered, n) for n in range(looks)]
-            yield f"{np.mean(found):.1%}"
+    def detected(self, images: int, batches: int, altered: int, trials: int) -> Iterator[str]:
+        """The share of `trials` in which drift is detected, for each alteration."""
+        alterations = [(name, 1) for name in ALTERED] + [(UNCHANGED, k) for k in SKEWED.values()]
+        for name, factor in alterations:
+            results = [
+                self._trial(name, factor, images, batches, altered, n) for n in range(trials)
+            ]
+            yield f"{np.mean(results):.1%}"
 
-    def _look(
-        self, name: str, often: int, images: int, batches: int, altered: int, seed: int
+    def _trial(
+        self, name: str, factor: int, images: int, batches: int, altered: int, seed: int
     ) -> bool:
-        """Whether a look at batches ends as drifted; no image is drawn twice."""
-        rng = np.random.default_rng(seed)
-        known, left = np.split(rng.permutation(len(self.labels_n)), 2)
-        drawn = []
-        for k in range(batches):
-            now = k < altered
-            weights = np.where(self.labels_n[left] == 0, often, 1) if now else np.ones(len(left))
-            chosen = rng.choice(left, images, replace=False, p=weights / weights.sum())
-            left = np.setdiff1d(left, chosen)
-            drawn.append(self._features(name if now else "as they are", chosen))
-        predicted = predicted_counts(self.seen["as they are"].answers_nk[known], self.classes)
-        made = [ScoredBatch("m", 1, str(k), one, "", "", "", "") for k, one in enumerate(drawn)]
-        reference = Features(*predicted, *self.brightness_and_contrast)
-        return drift.detect(reference, made, self.rules).state == "Drift"
+        """Whether drift is detected in batches of which `altered` are altered.
 
-    def _features(self, name: str, chosen: NDArray[np.intp]) -> Features:
-        seen = self.seen[name]
+        In these, class 0 is drawn `factor` times as often. No image is drawn twice.
+        """
+        rng = np.random.default_rng(seed)
+        in_reference, remaining = np.split(rng.permutation(len(self.labels_n)), 2)
+        features = []
+        for k in range(batches):
+            weights = np.ones(len(remaining))
+            if k < altered:
+                weights = np.where(self.labels_n[remaining] == 0, factor, 1)
+            indices = rng.choice(remaining, images, replace=False, p=weights / weights.sum())
+            remaining = np.setdiff1d(remaining, indices)
+            features.append(self._features(name if k < altered else UNCHANGED, indices))
+        probabilities_nk = self.observed[UNCHANGED].probabilities_nk[in_reference]
+        predicted = predicted_counts(probabilities_nk, self.classes)
+        reference = Features(*predicted, *self.brightness_and_contrast)
+        scored = [
+            ScoredBatch("m", 1, str(k), each, "", "", "", "") for k, each in enumerate(features)
+        ]
+        return drift.detect(reference, scored, self.rules).state == "Drift"
+
+    def _features(self, name: str, indices: NDArray[np.intp]) -> Features:
+        observed = self.observed[name]
         return Features(
-            *predicted_counts(seen.answers_nk[chosen], self.classes),
-            Histogram.of(seen.brightness_n[chosen], BRIGHTNESS),
-            Histogram.of(seen.contrast_n[chosen], CONTRAST),
+            *predicted_counts(observed.probabilities_nk[indices], self.classes),
+            Histogram.of(observed.brightness_n[indices], BRIGHTNESS),
+            Histogram.of(observed.contrast_n[indices], CONTRAST),
         )
 
 

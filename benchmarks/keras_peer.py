@@ -1,7 +1,7 @@
-"""The same network by `keras.Model.fit` as it comes: a line "go" in, the images a second out.
+"""The same network trained by plain `keras.Model.fit`: a line "go" in, images per second out.
 
-In a process of its own, as a user would start it: what ours sets for TensorFlow is not set here.
-Augmentation and weight decay are left out.
+In a process of its own, as a user would start it: what `backend.select` sets for TensorFlow is not
+set here. There is no augmentation and no weight decay.
 
     python -m benchmarks.keras_peer '{"depth": 20, "widths": [16, 32, 64], "batch": 128,
                                       "batches": 32}'

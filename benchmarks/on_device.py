@@ -1,7 +1,7 @@
-"""What the GPU script asks of a device, in a process of its own: one JSON line.
+"""What benchmarks.gpu measures on a device, in a process of its own: one line of JSON.
 
-Of FOLDER …, in each of which one network was trained, each on another seed: the test accuracies of
-what was published there, what the device can do at most, and what a training step asks of it.
+For FOLDER …, in each of which the same network was trained with another seed: the test accuracies
+of the published models, the device's peak performance, and what a training step needs of it.
 """
 
 import json
@@ -19,7 +19,7 @@ import numpy as np
 from resnet import params
 
 ROUNDS = 5
-PASSES = 14  # over a convolution's maps in a step, see `least_bytes`
+PASSES = 14  # over a convolution's maps per step, see `least_bytes`
 
 
 def main() -> None:
@@ -31,30 +31,30 @@ def main() -> None:
 
 
 def accuracy(folder: Path) -> float:
-    """The share of test images that the published model recognises."""
-    chosen = entered(folder)
+    """The test accuracy of the published model."""
+    parameters = enter(folder)
     from resnet.data import arrays
     from resnet.model import forward, model_file
 
-    test = arrays.load(chosen.paths.arrays, "test")
-    call = forward.compiled(model_file.load(chosen.paths.model))
+    test = arrays.load(parameters.paths.arrays, "test")
+    call = forward.compiled(model_file.load(parameters.paths.model))
     predicted = forward.in_batches(call, np.asarray(test.images_nhwc), 500).argmax(axis=1)
     return float((predicted == test.labels_n).mean())
 
 
 def roofline(folder: Path) -> dict[str, Any]:
-    """Operations and bytes: a second on the device, and for one image of the network."""
-    chosen = entered(folder)
+    """Operations and bytes: per second on the device, and per image of the network."""
+    parameters = enter(folder)
     import jax
 
     from resnet.evaluation import cost
     from resnet.nets.build import build
     from resnet.nets.data_spec import DataSpec
 
-    # Not what is published: that may look at several views of an image.
-    model = build(chosen.net, DataSpec([0.0] * 3, [1.0] * 3, classes=10))
+    # Not the published model, which may score several views of an image.
+    model = build(parameters.net, DataSpec([0.0] * 3, [1.0] * 3, classes=10))
     gpu = jax.devices()[0].platform == "gpu"
-    net, precision = chosen.net, chosen.train.precision
+    net, precision = parameters.net, parameters.train.precision
     return {
         "net": f"{net.block} {net.shortcut} {'-'.join(map(str, net.widths))}",
         "depth": net.depth,
@@ -66,14 +66,14 @@ def roofline(folder: Path) -> dict[str, Any]:
     }
 
 
-def entered(folder: Path) -> params.Params:
-    """The parameters of `folder`, an absolute path, which is now the working directory."""
+def enter(folder: Path) -> params.Params:
+    """Make `folder`, an absolute path, the working directory. Returns its parameters."""
     os.chdir(folder)
     return params.load(folder)
 
 
 def matrix_peak(precision: str, sides: Sequence[int]) -> float:
-    """Floating-point operations a second in products of square matrices, of the best size."""
+    """Floating-point operations per second in products of square matrices of the best size."""
     import jax
     import jax.numpy as jnp
 
@@ -83,7 +83,7 @@ def matrix_peak(precision: str, sides: Sequence[int]) -> float:
 
 
 def memory_peak(count: int) -> float:
-    """Bytes a second, read and written, in adding one to each of `count` float32 numbers."""
+    """Bytes per second, read and written, in adding one to each of `count` float32 numbers."""
     import jax
     import jax.numpy as jnp
 
@@ -92,7 +92,7 @@ def memory_peak(count: int) -> float:
 
 
 def best_seconds(work: Callable[[], Any]) -> float:
-    """Of `ROUNDS` calls, after one that compiles."""
+    """The least seconds of `ROUNDS` calls, after one that compiles."""
     seconds = []
     for _ in range(ROUNDS + 1):
         started = time.perf_counter()
@@ -102,13 +102,13 @@ def best_seconds(work: Callable[[], Any]) -> float:
 
 
 def least_bytes(model: Any, itemsize: int) -> int:
-    """Bytes that a training step moves for one image where everything is fused that can be.
+    """Bytes that a training step moves per image if everything is fused that can be.
 
-    So often are the maps of a convolution with its normalisation and activation passed over.
+    `PASSES` counts the passes over the maps of a convolution with its normalisation and activation.
     Forward: the convolution reads and writes, the statistics read, the normalisation reads and
     writes (5). Backward: two sums read the maps and their gradient (2), the normalisation's
-    gradient reads both and writes (3), the convolution's gradient by its input reads and writes
-    (2), that by its kernel reads both (2).
+    gradient reads both and writes (3), the gradient of the convolution's input reads and writes
+    (2), that of its kernel reads both (2).
     """
     convolutions = [layer for layer in layers(model) if len(getattr(layer, "kernel_size", ())) == 2]
     numbers: int = sum(prod(layer.output.shape[1:]) for layer in convolutions)
@@ -116,7 +116,7 @@ def least_bytes(model: Any, itemsize: int) -> int:
 
 
 def layers(model: Any) -> Iterator[Any]:
-    """The layers of a model and of the models in it."""
+    """The layers of a model and of the models within it."""
     for layer in model.layers:
         yield from layers(layer) if hasattr(layer, "layers") else [layer]
 

@@ -1,4 +1,4 @@
-"""Peers in processes of their own, which work when they are told to."""
+"""Peers in processes of their own, which make a round of work on request."""
 
 import json
 import os
@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import Side
+from benchmarks.rounds import Round
 from resnet.errors import PipelineError
 
 MODES = ("eager", "compile")
 SOURCE = Path(__file__).with_name("torch_peer.py")
-OURS = "TF_ENABLE_ONEDNN_OPTS"  # what `backend.select` has set, and a user would not
+SET_BY_BACKEND = "TF_ENABLE_ONEDNN_OPTS"  # by `backend.select`; a user would not set it
 Commands = Mapping[str, Sequence[str]]
 
 
 def in_torch(python: Path, work: Mapping[str, Any]) -> Commands:
     """PyTorch doing `work` (see torch_peer.py) in each of its modes.
 
-    `python` is the interpreter of its environment. Raises PipelineError where there is none.
+    `python` is the interpreter of its environment. Raises PipelineError where it does not exist.
     """
     if not python.exists():
-        raise PipelineError(f"{python} is not there: run 'make bench', which makes it")
+        raise PipelineError(f"{python} does not exist: run 'make bench', which installs it")
     threads = len(os.sched_getaffinity(0))
     return {
         f"PyTorch {mode}": [
@@ -41,12 +41,12 @@ def in_keras(work: Mapping[str, Any]) -> Commands:
 
 
 @contextmanager
-def sides(commands: Commands) -> Iterator[dict[str, Side]]:
-    """A process for each command, as long as the block lasts.
+def running(commands: Commands) -> Iterator[dict[str, Round]]:
+    """A process for each command, as long as the block lasts, and its rounds.
 
-    A side raises PipelineError where its process ends instead of answering.
+    A round raises PipelineError where the process ends instead of answering.
     """
-    environment = {name: value for name, value in os.environ.items() if name != OURS}
+    environment = {name: value for name, value in os.environ.items() if name != SET_BY_BACKEND}
     peers = {
         name: subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -54,10 +54,10 @@ def sides(commands: Commands) -> Iterator[dict[str, Side]]:
         for name, command in commands.items()
     }
     try:
-        yield {name: _side(name, peer) for name, peer in peers.items()}
+        yield {name: _round(name, peer) for name, peer in peers.items()}
     finally:
         for peer in peers.values():
-            peer.communicate()  # closes its standard input, at which it ends
+            peer.communicate()  # closes its standard input, and so ends it
 
 
 def version(python: Path) -> str:
@@ -69,7 +69,7 @@ def version(python: Path) -> str:
         return f"none ({error})"
 
 
-def _side(name: str, peer: subprocess.Popen[str]) -> Side:
+def _round(name: str, peer: subprocess.Popen[str]) -> Round:
     def one_round() -> float:
         assert peer.stdin is not None
         assert peer.stdout is not None
@@ -78,6 +78,6 @@ def _side(name: str, peer: subprocess.Popen[str]) -> Side:
             peer.stdin.flush()
             return float(peer.stdout.readline())
         except (BrokenPipeError, ValueError):
-            raise PipelineError(f"{name}: its process ended; what it said stands above") from None
+            raise PipelineError(f"{name}: its process ended; its output is above") from None
 
     return one_round

@@ -1,4 +1,4 @@
-"""Rounds in turn: what two sides share, such as a neighbour's noise, falls out of their ratio.
+"""Rounds in turn: what all contenders share, such as the noise of a neighbour, cancels in ratios.
 
 Many short rounds do that better than few long ones: a shared machine changes within a minute.
 """
@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 
 ROUNDS = 9
 
-Side = Callable[[], float]
-"""One round of work; gives its speed in units a second."""
+Round = Callable[[], float]
+"""One round of a contender's work; returns its speed in units per second."""
 
 
-def best_in_turn(sides: Mapping[str, Side]) -> dict[str, float]:
-    """The best speed of each side in `ROUNDS` rounds; a round before them warms up."""
-    speeds = [{name: side() for name, side in sides.items()} for _ in range(1 + ROUNDS)]
-    return {name: max(speed[name] for speed in speeds[1:]) for name in sides}
+def best_in_turn(contenders: Mapping[str, Round]) -> dict[str, float]:
+    """The best speed of each contender in `ROUNDS` rounds, after one that warms up."""
+    speeds = [
+        {name: one_round() for name, one_round in contenders.items()} for _ in range(1 + ROUNDS)
+    ]
+    return {name: max(speed[name] for speed in speeds[1:]) for name in contenders}

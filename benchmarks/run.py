@@ -1,6 +1,6 @@
-"""`make bench`: measure every row, print the table; as JSON, what is measured is written at once.
+"""`make bench`: measure every row and print the table; each row is written as JSON at once.
 
-A new row: a module here with a function `rows(python)` that yields rows (see table.py), and its
+To add rows: a module here with a function `rows(python)` that yields rows (see table.py), and its
 name in GROUPS. `python` is the interpreter of PyTorch's environment.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import peer
 from benchmarks.rounds import ROUNDS
-from benchmarks.table import Missing, Row, markdown
+from benchmarks.table import MissingRow, Row, markdown
 from resnet.model import backend
 from resnet.system import files
 
@@ -27,29 +27,31 @@ GROUPS = ("training", "scoring", "serving", "exactness", "pipeline")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    # Not by `choices`: Python 3.11 checks them where none is given, too.
-    parser.add_argument("groups", nargs="*", type=_group, help=f"of {', '.join(GROUPS)}; else all")
+    # Not by `choices`: Python 3.11 checks them even if no group is given.
+    parser.add_argument(
+        "groups", nargs="*", type=_group, help=f"of {', '.join(GROUPS)}; default: all"
+    )
     parser.add_argument("--out", type=Path, default=Path(".state/benchmarks.json"))
     parser.add_argument("--peer", type=Path, default=Path(".state/torch/bin/python"))
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     device = backend.select("tensorflow", "cpu")
     versions = {name: version(name) for name in ("keras", "tensorflow", "numpy")}
-    result: dict[str, Any] = {
+    report: dict[str, Any] = {
         "machine": device.name,
         "system": platform.platform(),
-        "versions": versions | {"torch": peer.version(chosen.peer)},
+        "versions": versions | {"torch": peer.version(arguments.peer)},
         "rounds": ROUNDS,
     }
-    rows: list[Row | Missing] = []
-    for name in chosen.groups or GROUPS:
-        for row in measured(name, chosen.peer):
+    rows: list[Row | MissingRow] = []
+    for name in arguments.groups or GROUPS:
+        for row in measure(name, arguments.peer):
             print(f"{name}: {row}", file=sys.stderr, flush=True)
             rows.append(row)
-            told = [asdict(one) | {"holds": getattr(one, "holds", None)} for one in rows]
-            files.write_json(chosen.out, result | {"rows": told})
-    print(f"{device.name}, {json.dumps(result['versions'])}; best of {ROUNDS} rounds in turn\n")
+            as_json = [asdict(r) | {"holds": getattr(r, "holds", None)} for r in rows]
+            files.write_json(arguments.out, report | {"rows": as_json})
+    print(f"{device.name}, {json.dumps(report['versions'])}; best of {ROUNDS} rounds in turn\n")
     print(markdown(rows))
-    return 1 if any(isinstance(row, Missing) for row in rows) else 0
+    return 1 if any(isinstance(row, MissingRow) for row in rows) else 0
 
 
 def _group(name: str) -> str:
@@ -58,14 +60,14 @@ def _group(name: str) -> str:
     return name
 
 
-def measured(name: str, python: Path) -> Iterator[Row | Missing]:
-    """The rows of a group. One that fails says so in its last row; the next one's turn comes."""
+def measure(name: str, python: Path) -> Iterator[Row | MissingRow]:
+    """The rows of a group; if it fails, the last row says so, and the next group is measured."""
     try:
-        # Only now: importing TensorFlow must wait until the backend is chosen.
+        # Imported only now: TensorFlow must be imported after the backend is selected.
         yield from import_module(f"benchmarks.{name}").rows(python)
-    except Exception as error:  # noqa: BLE001  (what was measured before must not be lost with it)
+    except Exception as error:  # noqa: BLE001  (rows measured before must not be lost)
         traceback.print_exc()
-        yield Missing(name, f"it failed, {type(error).__name__}: {error}")
+        yield MissingRow(name, f"it failed, {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

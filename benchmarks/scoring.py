@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import peer, subjects
-from benchmarks.rounds import Side, best_in_turn
-from benchmarks.table import Goal, Missing, Row, quotient
+from benchmarks.rounds import Round, best_in_turn
+from benchmarks.table import Goal, MissingRow, Row, quotient
 from resnet.errors import PipelineError
 from resnet.model import forward
 from resnet.nets.build import build, published
@@ -15,21 +15,21 @@ BATCH, BATCHES = 256, 4
 DEPTH, WIDTHS = 20, (16, 32, 64)
 
 
-def rows(python: Path) -> Iterator[Row | Missing]:
+def rows(python: Path) -> Iterator[Row | MissingRow]:
     """`python` is the interpreter of PyTorch's environment."""
-    work = f"score with ResNet-{DEPTH}, {BATCH} images a call"
+    work = f"score with ResNet-{DEPTH}, {BATCH} images per call"
     spec = {"work": "score", "depth": DEPTH, "widths": WIDTHS, "batch": BATCH, "batches": BATCHES}
     try:
-        with peer.sides(peer.in_torch(python, spec)) as theirs:
+        with peer.running(peer.in_torch(python, spec)) as theirs:
             speed = best_in_turn({"ours": ours()} | theirs)
             better = max(theirs, key=speed.__getitem__)
             goal = Goal("at least", 1.2)
             yield quotient(work, "images/s", speed["ours"], better, speed[better], goal)
     except PipelineError as error:
-        yield Missing(work, str(error))
+        yield MissingRow(work, str(error))
 
 
-def ours() -> Side:
+def ours() -> Round:
     """The compiled call of the published model."""
     net = subjects.paper(DEPTH, WIDTHS).net
     weights = build(net, subjects.DATA).get_weights()

@@ -1,4 +1,4 @@
-"""The row about serving: one image through `mlflow.pyfunc` against the bare compiled call."""
+"""The row about serving: one image by `mlflow.pyfunc` against the compiled call alone."""
 
 import tempfile
 import time
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import subjects
-from benchmarks.table import Goal, Missing, Row
+from benchmarks.table import Goal, MissingRow, Row
 from resnet.model import forward
 from resnet.nets.build import build, published
 from resnet.registry import store
@@ -19,10 +19,10 @@ from resnet.registry.tracking import mlflow_model
 import mlflow
 
 CALLS = 300
-ALLOWED_MS = 2.0  # for MLflow's own work, whatever the network
+ALLOWED_MS = 2.0  # for MLflow's own work, for every network
 
 
-def rows(python: Path) -> Iterator[Row | Missing]:
+def rows(python: Path) -> Iterator[Row | MissingRow]:
     """The peer's `python` is not needed."""
     net = subjects.paper(20, (16, 32, 64)).net
     weights = build(net, subjects.DATA).get_weights()
@@ -30,10 +30,10 @@ def rows(python: Path) -> Iterator[Row | Missing]:
     image_1hwc, _ = subjects.images(1)
     with tempfile.TemporaryDirectory() as folder:
         served = _registered(model, image_1hwc, Path(folder))
-        ours, bare = _latencies_ms([served.predict, forward.compiled(model)], image_1hwc)
+        ours, call = _latencies_ms([served.predict, forward.compiled(model)], image_1hwc)
     work = f"pyfunc, ResNet-20, 1 image, less {ALLOWED_MS:g} ms"
-    figure = (ours - ALLOWED_MS) / bare
-    yield Row(work, "ms", ours, "the bare compiled call", bare, figure, Goal("at most", 2.0))
+    figure = (ours - ALLOWED_MS) / call
+    yield Row(work, "ms", ours, "the compiled call alone", call, figure, Goal("at most", 2.0))
 
 
 def _registered(model: Any, example_nhwc: np.ndarray, root: Path) -> Any:
@@ -46,11 +46,11 @@ def _registered(model: Any, example_nhwc: np.ndarray, root: Path) -> Any:
 
 
 def _latencies_ms(calls: list[Callable[[np.ndarray], Any]], image_1hwc: np.ndarray) -> list[float]:
-    """The median of each of `calls`, which are made in turn; some before them warm up."""
+    """The median of each of `calls`, made in turn, after ten of each that warm up."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(10 + CALLS):
-        for call, taken in zip(calls, seconds, strict=True):
+        for call, latencies in zip(calls, seconds, strict=True):
             started = time.perf_counter()
             call(image_1hwc)
-            taken.append(time.perf_counter() - started)
-    return [1e3 * median(taken[10:]) for taken in seconds]
+            latencies.append(time.perf_counter() - started)
+    return [1e3 * median(latencies[10:]) for latencies in seconds]

@@ -1,6 +1,6 @@
-"""What is trained and scored: networks by name, and random images.
+"""What is trained and scored: networks, and random images.
 
-Speed does not depend on what is in the images.
+Speed does not depend on the contents of the images.
 """
 
 from collections.abc import Sequence

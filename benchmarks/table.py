@@ -1,4 +1,4 @@
-"""A row of the benchmark's table: a figure, what it is held against, and its goal."""
+"""Rows of the benchmarks' table: a figure, what it is compared with, and its goal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. `figure` is what the goal is about: a ratio, or `ours` itself."""
+    """One measurement. The goal is about `figure`: a ratio, or `ours` itself."""
 
     work: str
     unit: str
     ours: float
-    against: str  # what `theirs` is; empty where there is no such
+    against: str  # what `theirs` is; empty if there is none
     theirs: float | None
     figure: float
     goal: Goal
@@ -35,8 +35,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A row that could not be measured; a table with one is not complete."""
+class MissingRow:
+    """A row that could not be measured; a table with one is incomplete."""
 
     work: str
     why: str
@@ -47,15 +47,15 @@ def quotient(work: str, unit: str, ours: float, against: str, theirs: float, goa
     return Row(work, unit, ours, against, theirs, ours / theirs, goal)
 
 
-def markdown(rows: Sequence[Row | Missing]) -> str:
+def markdown(rows: Sequence[Row | MissingRow]) -> str:
     """The table of docs/benchmarks.md."""
     head = ("work", "unit", "ours", "against", "theirs", "figure", "goal", "")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join(lines + [f"| {' | '.join(_cells(row))} |" for row in rows])
 
 
-def _cells(row: Row | Missing) -> tuple[str, ...]:
-    if isinstance(row, Missing):
+def _cells(row: Row | MissingRow) -> tuple[str, ...]:
+    if isinstance(row, MissingRow):
         return (row.work, "", "", "", "", "", "", f"not measured: {row.why}")
     return (
         row.work,

@@ -1,8 +1,8 @@
-"""The same network in PyTorch: a line "go" in, the images a second of one round of work out.
+"""The same network in PyTorch: a line "go" in, the images per second of one round of work out.
 
-Runs in an environment that holds only PyTorch and NumPy. All that can be done beforehand is done
-beforehand: images are normalised float tensors in memory, channels last, taken batch by batch as
-they lie, without augmentation.
+Runs in an environment with only PyTorch and NumPy. All that can be prepared is prepared: images are
+normalised float tensors in memory, channels last, used batch by batch in their order, without
+augmentation.
 
     python torch_peer.py '{"work": "train", "depth": 20, "widths": [16, 32, 64], "batch": 128,
                            "batches": 16, "mode": "eager", "threads": 2}'
@@ -56,9 +56,9 @@ def training(net: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Call
     )
 
     def one_round() -> None:
-        for some, truth in zip(images.split(batch), labels.split(batch), strict=True):
+        for x, y in zip(images.split(batch), labels.split(batch), strict=True):
             optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(net(some), truth).backward()
+            functional.cross_entropy(net(x), y).backward()
             optimizer.step()
 
     return one_round
@@ -69,8 +69,8 @@ def scoring(net: nn.Module, images: Tensor, batch: int) -> Callable[[], None]:
 
     def one_round() -> None:
         with torch.inference_mode():
-            for some in images.split(batch):
-                torch.softmax(net(some), dim=1)
+            for x in images.split(batch):
+                torch.softmax(net(x), dim=1)
 
     return one_round
 

@@ -29,20 +29,20 @@ def test_each_seed_is_trained_and_scored_and_writes_nothing_into_the_checkout(
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         subprocess.run([sys.executable, "-m", *command], cwd=checkout, env=environment, check=True)
 
-    def state() -> dict[str, int]:
+    def modification_times() -> dict[str, int]:
         paths = (path for name in ("data", "presets") for path in (checkout / name).rglob("*"))
         return {str(path): path.stat().st_mtime_ns for path in paths}
 
     run("resnet", "fetch")
-    before, names = state(), {path.name for path in checkout.iterdir()}
-    told = tmp_path / "fast.json"
-    run("benchmarks.fast", "--preset", "tiny", "--seeds", "3", "4", "--out", str(told))
-    result = files.read_json(told)
-    assert [one["seed"] for one in result["runs"]] == [3, 4]
-    for what in ("accuracy", "seconds"):
-        first, second = (one[what] for one in result["runs"])
-        assert result[what]["mean"] == pytest.approx((first + second) / 2)
-        assert result[what]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
-    assert len({one["model_hash"] for one in result["runs"]}) == 2
-    assert state() == before
+    before, names = modification_times(), {path.name for path in checkout.iterdir()}
+    out = tmp_path / "fast.json"
+    run("benchmarks.fast", "--preset", "tiny", "--seeds", "3", "4", "--out", str(out))
+    report = files.read_json(out)
+    assert [run["seed"] for run in report["runs"]] == [3, 4]
+    for name in ("accuracy", "seconds"):
+        first, second = (run[name] for run in report["runs"])
+        assert report[name]["mean"] == pytest.approx((first + second) / 2)
+        assert report[name]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert len({run["model_hash"] for run in report["runs"]}) == 2
+    assert modification_times() == before
     assert {path.name for path in checkout.iterdir()} == names

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run` measures, and keeps what it has measured whatever happens then."""
+"""`python -m benchmarks.run` measures, and keeps what it has measured if a later row fails."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.support import REPOSITORY
 
-NEEDS_TORCH = {"torch_peer"}  # which has an environment of its own
+NEEDS_TORCH = {"torch_peer"}  # it has an environment of its own
 
-IMPORTED = """
+IMPORT = """
 import importlib, sys
 from resnet.model import backend
 backend.select("tensorflow", "cpu")
@@ -55,18 +55,18 @@ def python(code: str, *words: str, **variables: str) -> "subprocess.CompletedPro
 
 
 def test_every_module_can_be_imported() -> None:
-    found = {one.name for one in pkgutil.iter_modules([str(REPOSITORY / "benchmarks")])}
-    assert found > NEEDS_TORCH
-    done = python(IMPORTED, *sorted(found - NEEDS_TORCH))
-    assert done.returncode == 0, done.stderr
+    modules = {module.name for module in pkgutil.iter_modules([str(REPOSITORY / "benchmarks")])}
+    assert modules > NEEDS_TORCH
+    process = python(IMPORT, *sorted(modules - NEEDS_TORCH))
+    assert process.returncode == 0, process.stderr
 
 
-def test_a_group_that_fails_is_a_row_and_the_others_are_measured(tmp_path: Path) -> None:
+def test_a_group_that_fails_is_a_row_and_the_other_groups_are_measured(tmp_path: Path) -> None:
     # The row before the failure is kept, and the group after it really trains.
     out = tmp_path / "benchmarks.json"
     words = ["--out", str(out), "--peer", str(tmp_path / "none")]  # all groups
-    done = python(SMALL, *words, RESNET_STATE=str(tmp_path / "state"))
-    assert done.returncode == 1, done.stderr
+    process = python(SMALL, *words, RESNET_STATE=str(tmp_path / "state"))
+    assert process.returncode == 1, process.stderr
     rows = json.loads(out.read_text())["rows"]
     assert [row["work"] for row in rows] == [
         "work",
@@ -78,11 +78,11 @@ def test_a_group_that_fails_is_a_row_and_the_others_are_measured(tmp_path: Path)
     assert rows[1]["why"] == "it failed, ZeroDivisionError: not by zero"
     assert rows[2]["ours"] > 0
     assert 0 < rows[3]["ours"] < 10
-    assert "| training |  |  |  |  |  |  | not measured: it failed, ZeroDivision" in done.stdout
-    assert "| work | s | 1 |  |  | 1 | at most 2 | holds |" in done.stdout
+    assert "| training |  |  |  |  |  |  | not measured: it failed, ZeroDivision" in process.stdout
+    assert "| work | s | 1 |  |  | 1 | at most 2 | holds |" in process.stdout
 
 
-def test_an_unknown_group_is_named_with_those_that_there_are() -> None:
-    done = python("from benchmarks import run; run.main()", "wrong")
-    assert done.returncode == 2
-    assert "no group 'wrong': choose from training, scoring, serving" in done.stderr
+def test_an_unknown_group_is_refused_with_a_list_of_the_groups() -> None:
+    process = python("from benchmarks import run; run.main()", "wrong")
+    assert process.returncode == 2
+    assert "no group 'wrong': choose from training, scoring, serving" in process.stderr
