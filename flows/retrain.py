@@ -84,6 +84,7 @@ def _checkout(root: Path, base: Mapping[str, Any], values: Mapping[str, Any]) ->
         yield root
         return
     with worktree(root, str(flow_run.id), values) as tree:
+        get_run_logger().info("the parameters differ from params.yaml: running in %s", tree)
         yield tree
 
 

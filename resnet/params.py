@@ -1,7 +1,7 @@
 """Read params.yaml, a preset and overrides into one frozen, strict `Params`.
 
 params.yaml + presets/NAME.yaml + KEY=VALUE → `Params`. This module is the only reader of
-params.yaml; every other one is handed the section that it needs.
+params.yaml; every other one is given the section that it needs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,30 +9,46 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from resnet.errors import PipelineError
-from resnet.system import files
+from resnet.system import files, mappings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
-MOST_BATCHES = 1000  # that `monitor` looks at
-BatchCount = Annotated[int, Field(ge=1, le=MOST_BATCHES)]
+MAX_BATCHES = 1000  # that `monitor` compares
+BatchCount = Annotated[int, Field(ge=1, le=MAX_BATCHES)]
+MANIFESTS = Path(__file__).parent / "data" / "manifests"  # NAME.json describes the data set NAME
+FAMILY = "resnet"  # of networks; the second part of a registered model's name
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: it has every key, no other, and nobody changes it."""
+    """A mapping of params.yaml: it has every key and no other, and does not change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-Annotation = Literal["near-duplicates", "label-errors", "human-labels"]
-
-
 class Data(Section):
-    dataset: Literal["cifar10", "generated"]
+    dataset: str
     validation: Annotated[int, Field(ge=0)]
     seed: Annotated[int, Field(ge=0)]
+
+    @field_validator("dataset")
+    @classmethod
+    def dataset_has_a_manifest(cls, name: str) -> str:
+        known = sorted(path.stem for path in MANIFESTS.glob("*.json"))
+        if name not in known:
+            raise ValueError(f"there is no data set '{name}': take one of {', '.join(known)}")
+        return name
 
 
 class Net(Section):
@@ -50,8 +66,7 @@ class Net(Section):
         unit = 2 * len(self.widths)
         pairs, rest = divmod(self.depth - 2, unit)
         if pairs < 1 or rest:
-            pairs = max(1, pairs)
-            nearest = [unit * (pairs + k) + 2 for k in (0, 1)]
+            nearest = [unit * (max(1, pairs) + k) + 2 for k in (0, 1)]
             raise ValueError(
                 f"depth is {self.depth}; {len(self.widths)} groups of paired convolutions make "
                 f"{unit}n + 2 layers: take {nearest[0]} or {nearest[1]}"
@@ -116,12 +131,12 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
-    def what_only_jax_can(self) -> Self:
-        for key, plain in (("devices", 1), ("precision", "float32")):
-            if self.backend == "tensorflow" and getattr(self, key) != plain:
+    def tensorflow_has_one_device_and_float32(self) -> Self:
+        for key, value in (("devices", 1), ("precision", "float32")):
+            if self.backend == "tensorflow" and getattr(self, key) != value:
                 raise ValueError(
-                    f"{key} is {getattr(self, key)} and backend is tensorflow, whose engine knows "
-                    f"only {plain}: set backend to jax, or {key} to {plain}"
+                    f"{key} is {getattr(self, key)}, but the backend tensorflow supports only "
+                    f"{value}: set backend to jax, or {key} to {value}"
                 )
         return self
 
@@ -130,7 +145,7 @@ class Evaluate(Section):
     batch: PositiveInt
     bins: PositiveInt
     mistakes: PositiveInt
-    annotations: tuple[Annotation, ...]
+    annotations: tuple[str, ...]
 
 
 class Gate(Section):
@@ -194,19 +209,30 @@ class Params(Section):
     paths: Paths
     runtime: Runtime
 
+    @model_validator(mode="after")
+    def annotations_belong_to_the_data_set(self) -> Self:
+        known = files.read_json(MANIFESTS / f"{self.data.dataset}.json")["annotations"]
+        unknown = ", ".join(name for name in self.evaluate.annotations if name not in known)
+        if unknown:
+            raise ValueError(
+                f"evaluate.annotations lists {unknown}, but those of {self.data.dataset} are "
+                f"{', '.join(known) or 'none'}: remove {unknown}"
+            )
+        return self
+
     @property
     def model_name(self) -> str:
-        """The registered model's name: a stand-in's versions never mix with CIFAR-10's."""
-        return f"{self.data.dataset}-resnet"
+        """The registered model's name; the models of two data sets never mix."""
+        return f"{self.data.dataset}-{FAMILY}"
 
 
 def load(root: Path) -> Params:
-    """The parameters of the checkout at `root`. Raises PipelineError where they are wrong."""
+    """The parameters of the checkout at `root`. Raises PipelineError if they are invalid."""
     return check(read(root))
 
 
 def read(root: Path) -> dict[str, Any]:
-    """params.yaml as it stands, unchecked."""
+    """params.yaml as it is, unchecked."""
     return _mapping(root / "params.yaml")
 
 
@@ -220,8 +246,8 @@ def merge(
 ) -> dict[str, Any]:
     """`base` with a preset laid over it and then each `KEY=VALUE`, values read as YAML.
 
-    `quick` is params.yaml itself. Raises PipelineError for a preset that is not there, an override
-    that is not of the form section.key=value, and for a key that params.yaml does not have.
+    `quick` is params.yaml itself. Raises PipelineError for a preset that does not exist, an
+    override that is not of the form section.key=value, and a key that params.yaml does not have.
     """
     merged = dict(base)
     if preset not in (None, "quick"):
@@ -229,43 +255,20 @@ def merge(
         if preset not in known:
             names = ", ".join(["quick", *known])
             raise PipelineError(f"no preset '{preset}': the presets are {names}")
-        merged = _overlay(merged, _mapping(known[preset]), source=known[preset].name)
+        merged = mappings.overlay(merged, _mapping(known[preset]), source=known[preset].name)
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not (equals and key):
-            raise PipelineError(
-                f"override '{override}': want section.key=value, such as train.epochs=3"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise PipelineError(f"override '{override}': '{text}' is not YAML: {error}") from None
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        merged = _overlay(merged, value, source=f"override '{override}'")
+        values = mappings.from_override(override)
+        merged = mappings.overlay(merged, values, source=f"override '{override}'")
     return merged
 
 
-def anchored(values: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """`values` for a reader elsewhere: a relative paths.archive is meant from `root`, ~ is home."""
-    archive = values["paths"]["archive"]
-    if not archive:
-        return dict(values)
-    path = root / Path(archive).expanduser()
-    return {**values, "paths": {**values["paths"], "archive": str(path)}}
-
-
 def check(values: Mapping[str, Any]) -> Params:
-    """`values` as `Params`. Raises PipelineError that names each wrong key."""
+    """`values` as `Params`. Raises PipelineError that names each invalid key."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        wrong = [
-            f"  {'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
-            + ("" if one["type"] in ("missing", "value_error") else f" (found {one['input']!r})")
-            for one in error.errors()
-        ]
-        raise PipelineError("the parameters are wrong:\n" + "\n".join(wrong)) from None
+        problems = "\n".join(f"  {_problem(details)}" for details in error.errors())
+        raise PipelineError(f"invalid parameters:\n{problems}") from None
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -273,15 +276,13 @@ def dump(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False)
 
 
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"train": {"epochs": 3}} → {"train.epochs": 3}: by the keys that overrides have."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
-        else:
-            flat[key] = value
-    return flat
+def _problem(details: ErrorDetails) -> str:
+    """`KEY: what is wrong (found VALUE)`; our own validators say themselves what they found."""
+    key = ".".join(map(str, details["loc"]))
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] not in ("missing", "value_error"):
+        message += f" (found {details['input']!r})"
+    return f"{key}: {message}" if key else message
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -292,19 +293,5 @@ def _mapping(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise PipelineError(f"{path} holds no sections of keys and values, but {values!r:.40}")
+        raise PipelineError(f"{path} is not a mapping of sections (found {values!r:.40})")
     return values
-
-
-def _overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """`over` laid on `base`, mapping by mapping; a key that `base` lacks is an error."""
-    merged = dict(base)
-    for key, value in over.items():
-        if key not in base:
-            raise PipelineError(f"{source}: there is no '{key}' here, only {', '.join(base)}")
-        if isinstance(base[key], Mapping):
-            if not isinstance(value, Mapping):
-                raise PipelineError(f"{source}: '{key}' is a section; name one of its keys")
-            value = _overlay(base[key], value, source)
-        merged[key] = value
-    return merged

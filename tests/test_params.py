@@ -48,13 +48,38 @@ def test_an_override_goes_before_the_preset():
         ("net.depth=9", "take 8 or 14"),
         ("net.depth=2", "take 8 or 14"),
         ("gate.confidence=1", "gate.confidence: Input should be less than 1"),
-        ("data.dataset=mnist", "data.dataset: Input should be 'cifar10' or 'generated'"),
+        (
+            "data.dataset=mnist",
+            "data.dataset: there is no data set 'mnist': take one of cifar10, generated$",
+        ),
+        ("data.dataset=[cifar10]", "data.dataset: Input should be a valid string"),
+        (
+            "evaluate.annotations=[labels, human-labels, faces]",
+            "\n  evaluate.annotations lists labels, faces, but those of cifar10 are "
+            "near-duplicates, label-errors, human-labels: remove labels, faces$",
+        ),
         ("train.epochs=.inf", "train.epochs: Input should be a finite number"),
     ],
 )
 def test_a_wrong_override_is_named(override, message):
     with pytest.raises(PipelineError, match=message):
         chosen(override)
+
+
+def test_a_data_set_without_annotations_takes_none():
+    generated = chosen("data.dataset=generated")
+    assert generated.evaluate.annotations == ()
+    with pytest.raises(PipelineError, match="human-labels, but those of generated are none"):
+        chosen("data.dataset=generated", "evaluate.annotations=[human-labels]")
+
+
+def test_a_data_set_is_known_by_its_manifest_alone(monkeypatch, tmp_path):
+    (tmp_path / "ours.json").write_text('{"annotations": {"faces": {}}}')
+    monkeypatch.setattr(params, "MANIFESTS", tmp_path)
+    ours = chosen("data.dataset=ours", "evaluate.annotations=[faces]")
+    assert ours.model_name == "ours-resnet"
+    with pytest.raises(PipelineError, match="no data set 'cifar10': take one of ours"):
+        chosen()
 
 
 @pytest.mark.parametrize("preset", ["slow", "../params", ""])
@@ -80,25 +105,13 @@ def test_what_is_written_is_read_back(tmp_path):
     assert params.load(tmp_path) == params.load(REPOSITORY)
 
 
-def test_an_archive_is_the_same_one_wherever_the_parameters_are_read(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/ann")
-    values = params.read(REPOSITORY)
-    assert params.anchored(values, REPOSITORY) == values
-    for named, meant in {
-        "~/cifar.tar.gz": "/home/ann/cifar.tar.gz",
-        "cifar": str(REPOSITORY / "cifar"),
-        "/data/cifar": "/data/cifar",
-    }.items():
-        named_here = params.merge(values, REPOSITORY, None, [f"paths.archive={named}"])
-        assert params.check(params.anchored(named_here, REPOSITORY)).paths.archive == Path(meant)
-
-
 def test_nobody_changes_a_parameter_on_the_way():
     with pytest.raises(ValueError, match="frozen"):
         params.load(REPOSITORY).train.batch = 1
 
 
-def test_the_stand_in_has_a_model_name_of_its_own():
+def test_each_data_set_has_a_model_name_of_its_own():
+    assert chosen("data.dataset=cifar10").model_name == "cifar10-resnet"
     assert chosen("data.dataset=generated").model_name == "generated-resnet"
 
 

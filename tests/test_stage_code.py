@@ -21,6 +21,7 @@ CANNOT_CHANGE_A_RESULT = {
     "resnet.params": "it checks parameters; those that a stage reads are recorded with it",
     "resnet.system.disk_errors": "what an error says",
     "resnet.system.files": "how a file is written, not what is in it",
+    "resnet.system.mappings": "it lays overrides over parameters: as resnet.params",
     "resnet.system.progress": "lines for a person",
 }
 ALSO_HARMLESS = {  # in these stages

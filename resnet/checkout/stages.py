@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet import params
 from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml
 from resnet.checkout.dvc import Action, Say
+from resnet.system import mappings
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
 
 def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The values from params.yaml that a stage ran with, by their dotted keys."""
-    return params.flatten(entry.get("params", {}).get("params.yaml", {}))
+    return mappings.flatten(entry.get("params", {}).get("params.yaml", {}))
 
 
 def _dependencies(entry: Mapping[str, Any]) -> dict[str, Any]:

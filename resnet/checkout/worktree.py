@@ -45,11 +45,20 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         changes = git.patch(root)
         if changes:
             git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
-        (tree / "params.yaml").write_text(params.dump(values))
+        (tree / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
         _share_cache(root, tree)
         yield tree
         git.run(root, "worktree", "remove", "--force", str(tree))
         _lock(tree).unlink()
+
+
+def with_absolute_archive(values: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """`values` for another folder: a relative paths.archive is from `root`, ~ is the home."""
+    paths = dict(values.get("paths", {}))
+    if not paths.get("archive"):
+        return dict(values)
+    archive = root / Path(paths["archive"]).expanduser()
+    return {**values, "paths": {**paths, "archive": str(archive)}}
 
 
 def settings(root: Path) -> configparser.ConfigParser:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import PipelineError
+from resnet.params import MANIFESTS
 from resnet.system import files
 
-MANIFESTS = Path(__file__).parent / "manifests"
 CHUNK = 1 << 20
 
 

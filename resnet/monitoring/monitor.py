@@ -43,9 +43,9 @@ def monitor(
     are not available.
     """
     if count is not None:
-        if not 1 <= count <= params.MOST_BATCHES:
+        if not 1 <= count <= params.MAX_BATCHES:
             raise PipelineError(
-                f"{count} batches cannot be compared: want 1 to {params.MOST_BATCHES}"
+                f"{count} batches cannot be compared: want 1 to {params.MAX_BATCHES}"
             )
         rules = rules.model_copy(update={"batches": count})
     client = store.client(root)

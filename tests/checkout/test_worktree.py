@@ -53,6 +53,22 @@ def test_the_tree_has_the_uncommitted_changes_and_its_own_parameters(checkout):
     assert git(checkout, "worktree", "list").count("\n") == 1
 
 
+def test_an_archive_is_the_same_one_in_the_tree_as_in_the_checkout(checkout, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    for number, (named, meant) in enumerate(
+        {
+            None: None,
+            "~/cifar.tar.gz": "/home/ann/cifar.tar.gz",
+            "cifar": str(checkout / "cifar"),
+            "/data/cifar": "/data/cifar",
+        }.items()
+    ):
+        values = {"paths": {"archive": named, "raw": "data/raw"}}
+        with worktree.worktree(checkout, f"l{number}", values) as tree:
+            written = yaml.safe_load((tree / "params.yaml").read_text())
+        assert written == {"paths": {"archive": meant, "raw": "data/raw"}}
+
+
 def test_the_users_own_form_of_diffs_does_not_matter(checkout):
     for name, value in {"diff.noprefix": "true", "color.ui": "always"}.items():
         git(checkout, "config", name, value)

@@ -40,31 +40,22 @@ class Annotations:
     people_nk: NDArray[np.float64] | None = None  # the share of people who chose each class
 
 
-def annotate(
-    names: Sequence[params.Annotation], dataset: str, folder: Path, runtime: params.Runtime
-) -> None:
+def annotate(names: Sequence[str], dataset: str, folder: Path, runtime: params.Runtime) -> None:
     """Make `folder` hold the published files of `names` and nothing else, each verified.
 
     They come from the folder CIFAR10_ANNOTATIONS where that is set, else from their publishers.
     Raises PipelineError, and leaves the folder as it was, where one cannot be had, is not the
     published one, or is about another data set.
     """
-    known = datasets.load(dataset).annotations
-    if strange := [name for name in names if name not in known]:
-        raise PipelineError(
-            f"evaluate.annotations lists {', '.join(strange)}, and there is nothing like that for "
-            f"{dataset}: set it to []"
-        )
+    published = datasets.load(dataset).annotations
     with disk_errors.writing(folder), files.replacing(folder) as draft:
         draft.mkdir()
         for name in names:
-            _bring(name, known[name], draft, runtime)
+            _bring(name, published[name], draft, runtime)
     print(f"annotate: {', '.join(names) or 'nothing is asked for'}", flush=True)
 
 
-def load(
-    folder: Path, names: Sequence[params.Annotation], images: int, classes: int
-) -> Annotations:
+def load(folder: Path, names: Sequence[str], images: int, classes: int) -> Annotations:
     """The facts of `names`, about a test split of `images` images of `classes` classes.
 
     Raises PipelineError where a file is not in `folder`, or is not about such a split.

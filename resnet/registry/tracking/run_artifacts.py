@@ -18,7 +18,7 @@ from resnet.model.probe import IMAGES, Probe
 from resnet.registry import store, versions
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves
-from resnet.system import files, processes
+from resnet.system import files, mappings, processes
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
@@ -247,5 +247,5 @@ def _reports(paths: params.Paths) -> tuple[Path, ...]:
 
 def _log_parameters(client: Client, run_id: str, chosen: params.Params) -> None:
     values = chosen.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
-    flat = [Param(key, str(value)) for key, value in params.flatten(values).items()]
+    flat = [Param(key, str(value)) for key, value in mappings.flatten(values).items()]
     client.log_batch(run_id, params=flat)

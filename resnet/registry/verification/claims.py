@@ -74,7 +74,9 @@ def parameters(case: Case) -> str:
         raise PipelineError(edited)
     own = {name: case.values.get(name) for name in provenance.MODEL_SECTIONS}
     try:
-        chosen = params.check({**params.read(case.root), **own})
+        here = params.read(case.root)
+        here["evaluate"] = {**here["evaluate"], "annotations": []}  # of another data set, perhaps
+        chosen = params.check({**here, **own})
     except PipelineError as error:
         raise Unknown(f"this checkout's code reads other parameters: {error}") from None
     _same("their hash", provenance.params_hash(chosen), case.tag("params_hash"))
@@ -82,24 +84,27 @@ def parameters(case: Case) -> str:
 
 
 def locked(case: Case) -> str:
-    """The packages at work were those that one of the commit's locks pins for their Python.
+    """The installed packages were those that one of the commit's locks pins.
 
-    All of them, that is; and which others there were is told. Of several locks the nearest counts.
+    Names and versions count. A lock is for many Pythons and platforms, so that one of its packages
+    that is pinned with a marker may be absent. Of several locks the nearest counts.
     """
-    where = packages.place(case.tag("version.python"), case.tag("system"))
-    locks = {
-        path.name: packages.pins(path.read_text(), where)
-        for path in sorted(case.tree.glob("requirements*.lock"))
+    locks = {path.name: path.read_text() for path in sorted(case.tree.glob("requirements*.lock"))}
+    compared = {
+        name: packages.compare(text, case.installed)
+        for name, text in locks.items()
+        if packages.pins(text)
     }
-    wrong = {name: packages.missing(pins, case.installed) for name, pins in locks.items() if pins}
-    if not wrong:
+    if not compared:
         raise Unknown("the commit has no requirements.lock")
-    outside = {name: sorted(case.installed.keys() - locks[name].keys()) for name in wrong}
-    nearest = min(wrong, key=lambda name: (len(wrong[name]), len(outside[name])))
-    if wrong[nearest]:
-        raise PipelineError(f"not as {nearest} of the commit has them: {_some(wrong[nearest])}")
-    others = f"; beside them {_some(outside[nearest])}" if outside[nearest] else ""
-    return f"{len(locks[nearest])} packages were as {nearest} of the commit has them{others}"
+    nearest = min(compared, key=lambda name: compared[name].distance)
+    found = compared[nearest]
+    if found.wrong:
+        raise PipelineError(f"not as {nearest} of the commit pins them: {_some(found.wrong)}")
+    if not found.matching:
+        raise Unknown(f"{nearest} of the commit pins all of its packages for some platforms only")
+    others = f"; beside them {_some(found.unpinned)}" if found.unpinned else ""
+    return f"{len(found.matching)} packages were as {nearest} of the commit pins them{others}"
 
 
 def environment(case: Case) -> str:

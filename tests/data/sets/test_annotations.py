@@ -98,10 +98,14 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_nothing_is_lost(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_another_data_set_has_none(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="nothing like that for generated: set it to"):
-        annotate(("human-labels",), "generated", tmp_path / "annotations", RUNTIME)
+def test_there_is_a_reader_for_every_annotation_of_a_data_set() -> None:
+    for path in datasets.MANIFESTS.glob("*.json"):
+        assert datasets.load(path.stem).annotations.keys() <= annotations.READERS.keys()
+
+
+def test_a_data_set_without_annotations_has_an_empty_folder(tmp_path: Path) -> None:
     annotate((), "generated", tmp_path / "annotations", RUNTIME)
+    assert list((tmp_path / "annotations").iterdir()) == []
 
 
 def test_without_a_folder_and_without_a_network_the_error_names_the_way_out(

@@ -252,7 +252,7 @@ ARTIFACTS = {
         "\nnumpy==",
         "\n#numpy==",
         "packages",
-        "not as requirements.lock of the commit has them: numpy none, not ",
+        "not as requirements.lock of the commit pins them: numpy none, not ",
     ),
     "parameters without a section": (
         "recipe/params.yaml",
@@ -329,7 +329,7 @@ def test_a_list_without_packages_says_nothing_about_the_environment(published: P
         assert found == ("FAIL", "its recipe/packages.txt lists no package")
 
 
-def test_packages_are_those_that_the_nearest_lock_pins_for_the_recorded_python(
+def test_packages_are_those_that_the_nearest_lock_pins(
     published: Published,
 ) -> None:
     installed = packages.listed()
@@ -345,16 +345,21 @@ def test_packages_are_those_that_the_nearest_lock_pins_for_the_recorded_python(
     count = len(packages.pins(installed))
     elsewhere = "elsewhere==1.0 ; python_full_version < '3' or sys_platform == 'win32'\n"
     told = with_locks(requirements=installed + elsewhere, packages="no lock of ours==1\n")
-    assert told.text == f"{count} packages were as requirements.lock of the commit has them"
+    assert told.text == f"{count} packages were as requirements.lock of the commit pins them"
     without_uv = "".join(line for line in installed.splitlines(True) if not line.startswith("uv="))
     told = with_locks(requirements="other==1.0\n", **{"requirements-gpu": without_uv})
     assert told.state == "PASS"
-    assert told.text == (
-        f"{count - 1} packages were as requirements-gpu.lock of the commit has them; beside them uv"
-    )
-    told = with_locks(requirements=installed + "here==1.0 ; python_full_version > '3'\n")
+    text = f"{count - 1} packages were as requirements-gpu.lock of the commit pins them"
+    assert told.text == f"{text}; beside them uv"
+    told = with_locks(requirements=installed + "here==1.0\n")
     assert told.state == "FAIL"
-    assert told.text.endswith("requirements.lock of the commit has them: here none, not 1.0")
+    assert told.text.endswith("requirements.lock of the commit pins them: here none, not 1.0")
+    told = with_locks(requirements="".join(f"{name}==1 ; a == 'b'\n" for name in ("no", "none")))
+    assert told.state == "UNKNOWN"
+    assert (
+        told.text
+        == "requirements.lock of the commit pins all of its packages for some platforms only"
+    )
 
 
 def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:

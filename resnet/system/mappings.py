@@ -1,0 +1,53 @@
+"""Nested mappings: made from an override, laid over another, and their values by dotted keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from resnet.errors import PipelineError
+
+
+def from_override(text: str) -> dict[str, Any]:
+    """`train.epochs=3` → {"train": {"epochs": 3}}, the value read as YAML.
+
+    Raises PipelineError where it has another form.
+    """
+    key, equals, value_text = text.partition("=")
+    if not (equals and key):
+        raise PipelineError(f"override '{text}': want section.key=value, such as train.epochs=3")
+    try:
+        value = yaml.safe_load(value_text)
+    except yaml.YAMLError as error:
+        raise PipelineError(f"override '{text}': '{value_text}' is not YAML: {error}") from None
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """`over` laid over `base`, mapping by mapping.
+
+    Raises PipelineError, which begins with `source`, for a key that `base` lacks.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        if key not in base:
+            raise PipelineError(f"{source}: there is no '{key}' here, only {', '.join(base)}")
+        if isinstance(base[key], Mapping):
+            if not isinstance(value, Mapping):
+                raise PipelineError(f"{source}: '{key}' is a section; name one of its keys")
+            value = overlay(base[key], value, source)
+        merged[key] = value
+    return merged
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train": {"epochs": 3}} → {"train.epochs": 3}"""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
