@@ -16,7 +16,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
-	@$(BIN)/resnet run --or-stand-in
+	@$(BIN)/resnet run --or-synthetic
 
 test: .venv/installed  ## the tests
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 20

@@ -26,7 +26,7 @@ from resnet import params
 from resnet.checkout.stages import StageOutcome
 from resnet.checkout.worktree import worktree
 from resnet.data import arrivals
-from resnet.data.arrivals import Sources
+from resnet.data.arrivals import DataVersion
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import store, versions
 from resnet.registry.gate import gate
@@ -216,8 +216,10 @@ def pull(tree: Path, parameters: params.Params, absent: list[Path]) -> None:
 
 def data_change(tree: Path, parameters: params.Params) -> str | None:
     """What is new about the data in `tree` since the newest version, in words."""
-    made_from = Sources.of(files.read_json(tree / parameters.paths.profile))
-    return made_from.since(Sources.of(versions.newest_profile(tree, parameters.model_name)))
+    made_from = DataVersion.of(files.read_json(tree / parameters.paths.profile))
+    return made_from.change_since(
+        DataVersion.of(versions.newest_profile(tree, parameters.model_name))
+    )
 
 
 def data_went_back(tree: Path, version: Version) -> bool:

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from resnet import params
-from resnet.data import stand_in
+from resnet.data import synthetic
 from resnet.operations import servers
 from resnet.system import addresses
 
 
-def run(root: Path, preset: str, overrides: list[str], promote: str, or_stand_in: bool) -> None:
+def run(root: Path, preset: str, overrides: list[str], promote: str, or_synthetic: bool) -> None:
     """Run the flow in this process and print its result. Raises what the flow raised.
 
-    With `or_stand_in`, the generated data set is used if CIFAR-10 is not available, and the first
+    With `or_synthetic`, the synthetic data set is used if CIFAR-10 is not available, and the first
     line and the last say so. Raises PipelineError for invalid parameters, before anything starts.
     """
     parameters = params.check(params.merge(params.read(root), root, preset, overrides))
-    notice = stand_in.notice(root, parameters) if or_stand_in else None
+    notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)
-        overrides = [*overrides, stand_in.OVERRIDE]
+        overrides = [*overrides, synthetic.OVERRIDE]
     with _server(root) as api:
         retrain = _flow(api)
         state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)

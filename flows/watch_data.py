@@ -12,7 +12,7 @@ from prefect.variables import Variable
 from flows.tasks import enter_checkout, plain_task, progress_logger, retried_task
 from resnet import params
 from resnet.data import arrivals
-from resnet.data.arrivals import Sources, Tracked
+from resnet.data.arrivals import DataVersion, NewBatches
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import versions
 
@@ -32,26 +32,28 @@ def watch_data() -> State[None]:
     root = enter_checkout()
     parameters = params.load(root)
     profile = retried_task(versions.newest_profile, "look up")(root, parameters.model_name)
-    trained = Sources.of(profile)
+    trained = DataVersion.of(profile)
     batches = plain_task(track, "track")(root, parameters, trained)
-    here = Sources.here(root, parameters)
-    name, message = _report(parameters.model_name, here, trained, batches.growing)
+    here = DataVersion.current(root, parameters)
+    name, message = _report(parameters.model_name, here, trained, batches.incomplete)
     if batches.refused:
         raise PipelineError("\n".join([*batches.refused, message]))
-    return Completed(name=name, message="\n".join([message, *batches.left_out]))
+    return Completed(name=name, message="\n".join([message, *batches.unwanted]))
 
 
-def track(root: Path, parameters: params.Params, trained: Sources) -> Tracked:
+def track(root: Path, parameters: params.Params, trained: DataVersion) -> NewBatches:
     """Put what is new and completely written under DVC."""
     return arrivals.track(root, parameters, trained, progress_logger("track"))
 
 
-def _report(model: str, here: Sources, trained: Sources, growing: Sequence[str]) -> tuple[str, str]:
+def _report(
+    model: str, here: DataVersion, trained: DataVersion, growing: Sequence[str]
+) -> tuple[str, str]:
     """Emit an event if anything is new. The name and the message of the run's last state.
 
     `growing` are the batches that are still being written.
     """
-    change = here.since(trained)
+    change = here.change_since(trained)
     if growing:
         verb = "is" if len(growing) == 1 else "are"
         return "Waiting", f"{', '.join(growing)} {verb} still being written"

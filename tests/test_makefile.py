@@ -55,7 +55,7 @@ def test_help_lists_the_targets() -> None:
 @pytest.mark.parametrize(
     ("target", "command"),
     [
-        ("run", "resnet run --or-stand-in"),
+        ("run", "resnet run --or-synthetic"),
         ("test", "pytest --numprocesses 2"),
         ("check", "lint-imports"),
         ("ui", "resnet ui"),

@@ -36,6 +36,11 @@ def state(root: Path) -> Path:
     return Path(os.environ.get("RESNET_STATE") or root / STATE)
 
 
+def downloads(root: Path) -> Path:
+    """The folder for what is being downloaded; it need not be there yet."""
+    return state(root) / "downloads"
+
+
 def environment(root: Path) -> dict[str, str]:
     """All variables that a command run for the checkout at `root` gets, the user's own first."""
     commands = str(Path(sys.executable).parent)

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from resnet.checkout import project
 from resnet.cli.command import Commands, command
 
 
@@ -21,9 +22,10 @@ def add(commands: Commands) -> None:
         help="ask: a version that passes the gate waits for 'resnet approve'",
     )
     run.add_argument(
-        "--or-stand-in",
+        "--or-synthetic",
+        "--or-stand-in",  # its name before
         action="store_true",
-        help="use the generated stand-in where CIFAR-10 cannot be had",
+        help="use the synthetic data set if CIFAR-10 is not available",
     )
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
@@ -49,33 +51,38 @@ def _run(root: Path, arguments: argparse.Namespace) -> None:
         preset=arguments.preset,
         overrides=arguments.set,
         promote=arguments.promote,
-        or_stand_in=arguments.or_stand_in,
+        or_synthetic=arguments.or_synthetic,
     )
 
 
 def _fetch(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
+    from resnet.data import datasets
     from resnet.data.fetch import fetch
 
     parameters = params.load(root)
-    fetch(parameters.data, parameters.paths, parameters.runtime)
+    dataset = datasets.load(parameters.data.dataset)
+    fetch(dataset, parameters.paths, parameters.runtime, project.downloads(root))
 
 
 def _ingest(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
+    from resnet.data import datasets
     from resnet.data.ingest import ingest
 
     parameters = params.load(root)
-    ingest(parameters.data, parameters.paths)
+    ingest(datasets.load(parameters.data.dataset), parameters.data, parameters.paths)
 
 
 def _annotate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
+    from resnet.data import datasets
     from resnet.data.sets.annotations import annotate
 
     parameters = params.load(root)
     names, folder = parameters.evaluate.annotations, parameters.paths.annotations
-    annotate(names, parameters.data.dataset, folder, parameters.runtime)
+    dataset = datasets.load(parameters.data.dataset)
+    annotate(names, dataset, folder, parameters.runtime, project.downloads(root))
 
 
 def _train(root: Path, arguments: argparse.Namespace) -> None:

@@ -20,8 +20,8 @@ from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.forms.image import added_images
 
-TRACK = ".dvc"
-State = Literal["tracked", "new", "edited", "missing", "stale"]
+DVC_SUFFIX = ".dvc"
+BatchState = Literal["tracked", "new", "edited", "missing", "stale"]
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,22 @@ class AddedBatch:
     """One batch: where it is, and what DVC knows of it."""
 
     path: Path
-    md5: str | None  # that its .dvc file names; None where DVC does not track it
-    files: int | None = None  # of a folder, as DVC has counted them
+    md5: str | None  # as its .dvc file records it; None if DVC does not track the batch
 
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
-    def track(self) -> Path:
+    def dvc_file(self) -> Path:
         """The file by which DVC tracks it."""
-        return self.path.with_name(self.path.name + TRACK)
+        return _dvc_file(self.path)
 
-    def state(self) -> State:
-        """How what is there stands to what DVC tracks.
+    def state(self) -> BatchState:
+        """How the data compare with what DVC tracks.
 
-        `edited` was changed after DVC looked at it last; `stale` was not: its .dvc file is from
-        elsewhere, say from a `git pull`, and the data are those of before.
+        `edited` data changed after DVC saw them last. `stale` data did not: their .dvc file came
+        from elsewhere, say from a `git pull`, and they are those of before.
         """
         if self.md5 is None:
             return "new"
@@ -53,86 +52,91 @@ class AddedBatch:
             return "missing"
         if dvc_cache.digest(self.path) == self.md5:
             return "tracked"
-        return "edited" if self.changed() > self.track.stat().st_mtime else "stale"
+        return "edited" if self.changed() > self.dvc_file.stat().st_mtime else "stale"
 
     def changed(self) -> float:
-        """When anything in it was changed last, in seconds since 1970."""
+        """When anything in it changed last, in seconds since 1970."""
         try:
             # The inode's own time: a copied file can keep its time of modification.
             return max(path.lstat().st_ctime for path in (self.path, *self.path.rglob("*")))
-        except FileNotFoundError:  # a moment ago, as by one who copies under another name first
+        except FileNotFoundError:  # a moment ago, as by a copy that is written under another name
             return time.time()
 
     def problem(self) -> str | None:
-        """Why training cannot take it, and what to do; None where it is what DVC tracks."""
+        """Why training cannot use it, and what to do; None if it is what DVC tracks."""
         remedy = REMEDIES.get(self.state())
         return remedy and f"{self.path} {remedy.format(path=self.path)}"
 
 
-REMEDIES: Mapping[State, str] = {
-    "new": "is not tracked: once it is whole, run 'dvc add {path}', as watch-data does by itself, "
-    "or take it away",
-    "edited": "is not what its .dvc file names: run 'dvc add {path}' to take it as it is, or "
-    "'dvc checkout {path}' to go back",
-    "missing": "is not there, and its .dvc file names it: run 'dvc pull {path}', or take that away",
-    "stale": "is an older one than its .dvc file names: run 'dvc pull {path}'",
+REMEDIES: Mapping[BatchState, str] = {
+    "new": "is not tracked by DVC: once it is complete, run 'dvc add {path}' (watch-data does this "
+    "automatically), or remove it",
+    "edited": "differs from its .dvc file: run 'dvc add {path}' to accept the change, or "
+    "'dvc checkout {path}' to undo it",
+    "missing": "is missing, but its .dvc file is there: run 'dvc pull {path}', or remove that file",
+    "stale": "is older than its .dvc file: run 'dvc pull {path}'",
 }
 
 
 def batches(folder: Path) -> list[AddedBatch]:
-    """The batches in `folder`, in the order of their names, those without data among them.
+    """The batches in `folder` in the order of their names, also those whose data are missing.
 
-    Raises PipelineError where something else is there; what is hidden does not count.
+    Raises PipelineError if there is something else; hidden files do not count.
     """
     if not folder.is_dir():
-        raise PipelineError(f"{folder} is not there: make it, or restore it with git")
-    found = [path for path in folder.iterdir() if path.name[0] != "."]
-    for path in found:
-        if not path.is_dir() and path.suffix not in (added_images.ARRAYS, TRACK):
+        raise PipelineError(f"{folder} is not there: create it, or restore it with git")
+    paths = [path for path in folder.iterdir() if path.name[0] != "."]
+    for path in paths:
+        if not path.is_dir() and path.suffix not in (added_images.ARRAYS, DVC_SUFFIX):
             raise PipelineError(
-                f"{path} is no batch of images: want a folder with a folder a class, or an .npz "
-                "file; take it away"
+                f"{path} is not a batch of images: want a folder with one folder per class, or an "
+                ".npz file; remove it"
             )
-    names = {path.name.removesuffix(TRACK) for path in found}
+    names = {path.name.removesuffix(DVC_SUFFIX) for path in paths}
     return [_batch(folder / name) for name in sorted(names)]
 
 
 def read(batch: AddedBatch, classes: Sequence[str]) -> Split:
-    """The images and labels of a batch. Raises PipelineError where its form is another one."""
+    """The images and labels of a batch. Raises PipelineError if it has another form."""
     if problem := batch.problem():
         raise PipelineError(problem)
     split = Split(*added_images.read(batch.path, classes))
     if not len(split.labels_n):
-        raise PipelineError(f"{batch.path} holds no images: add some, or take it away")
+        raise PipelineError(f"{batch.path} holds no images: add some, or remove it")
     return split
 
 
 def require_disjoint(
     batch: AddedBatch, split: Split, held_out: Mapping[str, Collection[bytes]]
 ) -> None:
-    """Raise PipelineError where the batch holds an image that training must not see.
+    """Raise PipelineError if the batch holds an image that training must not see.
 
     `held_out` are fingerprints of images by the name of their split.
     """
+    fingerprints = arrays.fingerprints(split.images_nhwc)
     for name, known in held_out.items():
-        copies = [n for n, one in enumerate(arrays.fingerprints(split.images_nhwc)) if one in known]
+        copies = [index for index, image in enumerate(fingerprints) if image in known]
         if copies:
             raise PipelineError(
                 f"{batch.path}: {len(copies)} of its images are images of the {name} split, the "
-                f"first is {added_images.name(batch.path, copies[0])}: take them out, or the "
-                "accuracy would be that of images learned by heart"
+                f"first is {added_images.name(batch.path, copies[0])}; remove them: the {name} "
+                "accuracy would be inflated by memorised images"
             )
 
 
 def _batch(path: Path) -> AddedBatch:
-    track = path.with_name(path.name + TRACK)
+    dvc_file = _dvc_file(path)
     try:
-        (out,) = yaml.safe_load(track.read_text())["outs"]
-        return AddedBatch(path, str(out["md5"]), out.get("nfiles"))
+        (output,) = yaml.safe_load(dvc_file.read_text())["outs"]
+        return AddedBatch(path, str(output["md5"]))
     except FileNotFoundError:
         return AddedBatch(path, None)
     except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError) as error:
         raise PipelineError(
-            f"{track} is no file of DVC's ({error!r}): restore it with git, or remove it and run "
-            f"'dvc add {path}'"
+            f"{dvc_file} is not a valid .dvc file ({error!r}): restore it with git, or remove it "
+            f"and run 'dvc add {path}'"
         ) from None
+
+
+def _dvc_file(path: Path) -> Path:
+    return path.with_name(path.name + DVC_SUFFIX)

@@ -45,7 +45,7 @@ def load(arrays: Path, split: SplitName) -> Split:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        # Into memory: a memory-mapped file that is cut off later would kill the process (SIGBUS).
+        # Into memory: a memory-mapped file that is truncated later would kill the process (SIGBUS).
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run 'resnet ingest' or 'dvc repro'") from None
@@ -54,19 +54,19 @@ def _read(path: Path) -> NDArray[np.uint8]:
             f"{path} is damaged ({error}): run 'resnet ingest' or 'dvc repro'"
         ) from error
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
-        raise PipelineError(f"{path} holds no uint8 array: run 'resnet ingest' or 'dvc repro'")
+        raise PipelineError(f"{path} is not a uint8 array: run 'resnet ingest' or 'dvc repro'")
     return array
 
 
 def fingerprints(images_nhwc: NDArray[np.uint8]) -> list[bytes]:
-    """What tells each image from every other one, bit by bit."""
+    """A digest of each image's bytes: two images have the same one only if they are equal."""
     return [hashlib.blake2b(image, digest_size=16).digest() for image in images_nhwc]
 
 
 def write(path: Path, shape: tuple[int, ...], parts: Iterator[NDArray[np.uint8]]) -> None:
     """An .npy file of `shape`, uint8, from the consecutive `parts` of its first axis.
 
-    Unlike np.save it tells a full disk from other errors, and unlike a memory map it cannot be
+    Unlike np.save it distinguishes a full disk from other errors, and unlike a memory map it is not
     killed by one (SIGBUS).
     """
     with path.open("wb") as stream:

@@ -1,8 +1,8 @@
-"""What each data set is made of, and whether a folder holds exactly that.
+"""Which files each data set has, and whether a folder holds exactly those.
 
-manifests/NAME.json → `Dataset`; a folder → nothing, or the error that names the file that is not
-the published one. A data set in CIFAR-10's form is seven files: five training batches, one test
-batch, and batches.meta with the names of the classes.
+manifests/NAME.json → `Dataset`; a folder → nothing, or an error that names the file that is not the
+published one. A data set in CIFAR-10's form is seven files: five training batches, one test batch,
+and batches.meta with the names of the classes.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class File:
-    """A published file: its bytes, and the hex digests of their content."""
+    """A published file: its size in bytes, and the hex digests of its content."""
 
     size: int
     md5: str
@@ -29,7 +29,7 @@ class File:
 
     @classmethod
     def of(cls, path: Path) -> "File":
-        """What `path` holds, read once."""
+        """The file at `path`, which is read once."""
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         size = 0
         with path.open("rb") as stream:
@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class Published:
-    """A file that somebody has published: its address and what is there."""
+    """A file that somebody has published: its address, and what is there."""
 
     url: str
     file: File
@@ -50,7 +50,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in CIFAR-10's form, as published; without `archive` where it is drawn."""
+    """A data set in CIFAR-10's form, as published; without `archive` if it is generated."""
 
     name: str
     archive: Published | None  # the official .tar.gz
@@ -58,13 +58,13 @@ class Dataset:
     classes: tuple[str, ...]
     images_per_batch: int
     files: Mapping[str, File]
-    annotations: Mapping[str, Published]  # what others have found out about its test images
+    annotations: Mapping[str, Published]  # what publications say about its test images
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of what the files are: another one, another source of images."""
-        known = json.dumps({name: file.sha256 for name, file in sorted(self.files.items())})
-        return hashlib.sha256(known.encode()).hexdigest()
+        """SHA-256, hex, of all the files' own: it tells whether two data sets are the same."""
+        digests = json.dumps({name: file.sha256 for name, file in sorted(self.files.items())})
+        return hashlib.sha256(digests.encode()).hexdigest()
 
     @property
     def training_batches(self) -> list[str]:
@@ -73,16 +73,16 @@ class Dataset:
     def verify(self, folder: Path, origin: str, advice: str) -> None:
         """Compare each file in `folder` with the published one, by size, md5 and SHA-256.
 
-        Raises PipelineError at the first that is missing or differs; its message opens with
+        Raises PipelineError at the first that is missing or differs; its message begins with
         `origin`, where the files came from, and ends with `advice`.
         """
-        for name, wanted in self.files.items():
+        for name, published in self.files.items():
             path = folder / name
             if not path.is_file():
-                raise PipelineError(f"{origin}: {name} is not there; {advice}")
-            found = File.of(path)
-            if found != wanted:
-                raise PipelineError(f"{origin}: {self._difference(name, found)}; {advice}")
+                raise PipelineError(f"{origin}: {name} is missing; {advice}")
+            file = File.of(path)
+            if file != published:
+                raise PipelineError(f"{origin}: {self._difference(name, file)}; {advice}")
 
     def holds(self, folder: Path) -> bool:
         """Whether `folder` has every file of the data set, as published."""
@@ -92,19 +92,19 @@ class Dataset:
             return False
         return True
 
-    def _difference(self, name: str, found: File) -> str:
-        wanted = self.files[name]
-        for other, published in self.files.items():
-            if found == published:
-                return f"{name} holds what belongs into {other}: the files were swapped"
-        if found.size != wanted.size:
-            return f"{name} has {found.size} bytes, the published one {wanted.size}"
-        if found.sha256 != wanted.sha256:
+    def _difference(self, name: str, file: File) -> str:
+        for other_name, other in self.files.items():
+            if file == other:
+                return f"{name} has the content of {other_name}: the files were swapped"
+        published = self.files[name]
+        if file.size != published.size:
+            return f"{name} has {file.size} bytes, the published one {published.size}"
+        if file.sha256 != published.sha256:
             return (
-                f"{name}: sha256 is {found.sha256[:12]}…, the published one is "
-                f"{wanted.sha256[:12]}…: the file is damaged"
+                f"{name}: sha256 is {file.sha256[:12]}…, the published one is "
+                f"{published.sha256[:12]}…: the file is damaged"
             )
-        return f"{name}: md5 is {found.md5}, the published one is {wanted.md5}"
+        return f"{name}: md5 is {file.md5}, the published one is {published.md5}"
 
 
 def load(name: str) -> Dataset:
@@ -118,7 +118,7 @@ def load(name: str) -> Dataset:
         classes=tuple(manifest["classes"]),
         images_per_batch=manifest["images_per_batch"],
         files={name: File(**entry) for name, entry in manifest["files"].items()},
-        annotations={name: _published(one) for name, one in manifest["annotations"].items()},
+        annotations={name: _published(entry) for name, entry in manifest["annotations"].items()},
     )
 
 

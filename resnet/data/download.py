@@ -1,8 +1,8 @@
-"""Download one published file over an unsure network.
+"""Download one published file over an unreliable network.
 
-address → verified file. What has come is kept in a .part file, so that the next try, in this
-process or a later one, asks only for the rest. A network that fails is tried again; an answer
-that will not change (404), or wrong bytes, is not.
+address → verified file. What has arrived is kept in a .part file, so that the next attempt, in this
+process or a later one, asks only for the rest. A network failure is retried; an answer that will
+not change (404), or wrong bytes, is not.
 """
 
 from pathlib import Path
@@ -18,88 +18,88 @@ from resnet.errors import PipelineError
 from resnet.system.progress import Progress
 
 TIMEOUT = (10, 30)  # seconds: to connect, and without a byte
-ASK_TIMEOUT = (8, 12)
+PROBE_TIMEOUT = (8, 12)
 CHUNK = 1 << 18
 ATTEMPTS = 5
-ASK_ATTEMPTS = 2
-HEAL = {408, 425, 429, 500, 502, 503, 504}
+PROBE_ATTEMPTS = 2
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # status codes
 
 
-class _InterruptedError(Exception):
-    """The network or the server failed in a way that may heal."""
+class _TransientError(Exception):
+    """The network or the server failed, and may work at the next attempt."""
 
 
-class _FinalError(Exception):
-    """What the address gives will not change by itself."""
+class _PermanentError(Exception):
+    """The address answers with something that will not change by itself."""
 
 
 def download(
     url: str,
     path: Path,
-    wanted: File,
+    published: File,
     runtime: params.Runtime,
-    ways_out: str,
+    advice: str,
     pause: float = 1,
 ) -> None:
-    """Make `path` the file at `url`; do nothing where it already is.
+    """Make `path` the file at `url`; do nothing if it already is.
 
     Tries up to five times, `pause` seconds apart at first and twice as long each time. Raises
-    PipelineError, which ends with the `ways_out`, when that was in vain, when the answer is final,
-    or when the bytes are not those `wanted`. One process at a time; a second one waits for it.
+    PipelineError, which ends with `advice`, when all attempts failed, when the answer will not
+    change, or when the bytes are not the `published` ones. One process at a time; others wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         with FileLock(path.with_name(path.name + ".lock"), timeout=runtime.lock_seconds):
-            if path.exists() and File.of(path) == wanted:
+            if path.exists() and File.of(path) == published:
                 return
-            with Progress("download", wanted.size, "B", runtime.progress_seconds) as progress:
-                _retrying(pause)(_attempt, url, part, wanted.size, progress)
-            _accept(part, path, wanted)
+            with Progress("download", published.size, "B", runtime.progress_seconds) as progress:
+                _retrying(pause)(_attempt, url, part, published.size, progress)
+            _accept(part, path, published)
     except Timeout:
         raise PipelineError(
             f"another process has been downloading {path} for {runtime.lock_seconds:.0f} s: wait "
             "for it or end it, then run this again"
         ) from None
-    except _InterruptedError as error:
-        raise PipelineError(f"{url} cannot be downloaded: {error}; {ways_out}") from error
-    except _FinalError as error:
-        raise PipelineError(f"{url} {error}; {ways_out}") from error
+    except _TransientError as error:
+        raise PipelineError(f"{url} cannot be downloaded: {error}; {advice}") from error
+    except _PermanentError as error:
+        raise PipelineError(f"{url} {error}; {advice}") from error
 
 
-def silence(url: str, pause: float = 1) -> str | None:
-    """Why `url` cannot be downloaded now, as far as its first byte tells; None where it can.
+def why_unreachable(url: str, pause: float = 1) -> str | None:
+    """Why `url` cannot be downloaded now, as far as its first byte shows; None if it can.
 
-    Asks the way `download` does, and once more, `pause` seconds later, where that may heal. Takes
-    at most three quarters of a minute.
+    Connects as `download` does, and once more, `pause` seconds later, after a transient failure.
+    Takes at most three quarters of a minute.
     """
     retrying = _retrying(pause).copy(
-        stop=tenacity.stop_after_attempt(ASK_ATTEMPTS), before_sleep=None
+        stop=tenacity.stop_after_attempt(PROBE_ATTEMPTS), before_sleep=None
     )
     try:
-        retrying(_ask, url)
-    except (_InterruptedError, _FinalError) as error:
+        retrying(_probe, url)
+    except (_TransientError, _PermanentError) as error:
         return f"{urlsplit(url).netloc} {error}"
     return None
 
 
-def _ask(url: str) -> None:
-    """For one byte, as some servers refuse to tell anything without content (405 to HEAD)."""
+def _probe(url: str) -> None:
+    """Ask for one byte: some servers answer nothing without content (405 to HEAD)."""
     headers = {"Accept-Encoding": "identity", "Range": "bytes=0-0"}
     try:
-        with requests.get(url, stream=True, timeout=ASK_TIMEOUT, headers=headers) as answer:
-            if answer.status_code in HEAL:
-                raise _InterruptedError(f"answers {answer.status_code}")
+        with requests.get(url, stream=True, timeout=PROBE_TIMEOUT, headers=headers) as answer:
+            if answer.status_code in TRANSIENT:
+                raise _TransientError(f"answers {answer.status_code}")
             if not answer.ok:
-                raise _FinalError(f"answers {answer.status_code}")
+                raise _PermanentError(f"answers {answer.status_code}")
             next(answer.iter_content(1), b"")
     except requests.RequestException as error:
-        raise _InterruptedError(f"cannot be reached ({_reason(error)})") from error
+        raise _TransientError(f"cannot be reached ({_reason(error)})") from error
 
 
 def _retrying(pause: float) -> tenacity.Retrying:
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_InterruptedError),
+        retry=tenacity.retry_if_exception_type(_TransientError),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_exponential(multiplier=pause, max=30),
         before_sleep=lambda state: print(
@@ -111,20 +111,21 @@ def _retrying(pause: float) -> tenacity.Retrying:
 
 def _attempt(url: str, part: Path, size: int, progress: Progress) -> None:
     """Ask for what `part` lacks of `size` bytes and append it."""
-    there = part.stat().st_size if part.exists() else 0
-    if there > size:
+    present = part.stat().st_size if part.exists() else 0
+    if present > size:
         part.unlink()
-        there = 0
-    progress.advance(there - progress.done)
-    if there == size:
+        present = 0
+    progress.advance(present - progress.done)
+    if present == size:
         return
     # Ranges are of the bytes as sent, so nothing may be compressed on the way.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    headers = {"Accept-Encoding": "identity"}
+    if present:
+        headers["Range"] = f"bytes={present}-"
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
-            if _goes_on(answer, url, part, there):
-                mode = "ab"
-            else:
+            mode = "ab"
+            if not _is_continuation(answer, part, present):
                 mode = "wb"
                 progress.advance(-progress.done)
             with part.open(mode) as stream:
@@ -134,35 +135,38 @@ def _attempt(url: str, part: Path, size: int, progress: Progress) -> None:
                     if progress.done > size:
                         break
     except requests.exceptions.SSLError as error:
-        raise _FinalError(f"has no secure connection ({error})") from error
+        raise _PermanentError(f"has no secure connection ({error})") from error
     except requests.RequestException as error:
-        raise _InterruptedError(_reason(error)) from error
+        raise _TransientError(_reason(error)) from error
     if progress.done < size:
-        raise _InterruptedError(f"cut off after {progress.done} of {size} bytes")
+        raise _TransientError(f"interrupted after {progress.done} of {size} bytes")
 
 
-def _goes_on(answer: requests.Response, url: str, part: Path, there: int) -> bool:
-    """Whether the answer holds only the bytes after `there`; raises where it holds neither."""
+def _is_continuation(answer: requests.Response, part: Path, present: int) -> bool:
+    """Whether the answer has only the bytes after the `present` ones; False if it has all of them.
+
+    Raises where it has neither.
+    """
     code = answer.status_code
-    if code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
+    if code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {present}-"):
         return True
-    if code == 200:  # a server that knows no ranges starts over
+    if code == 200:  # a server without ranges starts over
         return False
     if code in (206, 416):
         part.unlink(missing_ok=True)
-        raise _InterruptedError("the server sent another range than the one asked for")
-    if code in HEAL:
-        raise _InterruptedError(f"the server answered {code}")
-    raise _FinalError(f"cannot be downloaded: the server answered {code}")
+        raise _TransientError("the server sent another range than the one asked for")
+    if code in TRANSIENT:
+        raise _TransientError(f"the server answered {code}")
+    raise _PermanentError(f"cannot be downloaded: the server answered {code}")
 
 
-def _accept(part: Path, path: Path, wanted: File) -> None:
-    found = File.of(part)
-    if found != wanted:
+def _accept(part: Path, path: Path, published: File) -> None:
+    file = File.of(part)
+    if file != published:
         part.unlink()
-        raise _FinalError(
-            f"has {found.size} bytes with sha256 {found.sha256[:12]}…, the published file "
-            f"{wanted.size} with {wanted.sha256[:12]}…: it was deleted"
+        raise _PermanentError(
+            f"has {file.size} bytes with sha256 {file.sha256[:12]}…, the published file "
+            f"{published.size} with {published.sha256[:12]}…: it was deleted"
         )
     part.replace(path)
 

@@ -5,82 +5,79 @@ files. They are verified before anything reads them, and are put into place all 
 """
 
 import gzip
-import os
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from resnet import params
-from resnet.data import datasets, sources
+from resnet.data import sources
 from resnet.data.datasets import CHUNK, Dataset, Published
 from resnet.data.sets import shapes
-from resnet.data.sources import Named
+from resnet.data.sources import UserSource
 from resnet.errors import PipelineError
 from resnet.system import disk_errors, files
 
-ADVICE = "take a good copy of CIFAR-10's cifar-10-python.tar.gz"
-WAYS_OUT = "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with it"
+ARCHIVE_ADVICE = "use an intact copy of CIFAR-10's cifar-10-python.tar.gz"
+DOWNLOAD_ADVICE = (
+    "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with its files"
+)
 
 
-def fetch(data: params.Data, paths: params.Paths, runtime: params.Runtime) -> None:
-    """Make paths.raw hold the data set's files and no other; do nothing where it does.
+def fetch(dataset: Dataset, paths: params.Paths, runtime: params.Runtime, downloads: Path) -> None:
+    """Make paths.raw hold the data set's files and no others; do nothing if it does.
 
-    Raises PipelineError, and leaves paths.raw as it was, where they cannot be had or are not
-    those published.
+    A download that is interrupted is kept in the folder `downloads` and resumed there. Raises
+    PipelineError, and leaves paths.raw as it was, if the files are not available or are not those
+    published.
     """
-    bring(datasets.load(data.dataset), paths, runtime)
-
-
-def bring(dataset: Dataset, paths: params.Paths, runtime: params.Runtime) -> None:
-    """`fetch` of a data set."""
     if dataset.holds(paths.raw):
         print(f"fetch: {paths.raw} holds {dataset.name}, verified", flush=True)
         return
-    with disk_errors.writing(paths.raw), files.replacing(paths.raw) as draft:
+    with disk_errors.explain_write_errors(paths.raw), files.replacing(paths.raw) as draft:
         draft.mkdir()
         if dataset.archive is None:
             shapes.generate(draft, dataset)
             origin, advice = "the generator", "this is a defect of this project"
-        elif named := sources.named(paths):
-            _from_named(named, dataset, draft)
-            origin, advice = named.origin, f"name a good copy in {named.by}, or none to download it"
+        elif source := sources.user_source(paths):
+            _from_user(source, dataset, draft)
+            origin = source.origin
+            advice = f"name an intact copy in {source.setting}, or none to download it"
         else:
-            _from_address(dataset.archive, dataset, draft, runtime)
+            _from_address(dataset.archive, dataset, draft, runtime, downloads)
             origin, advice = dataset.archive.url, "run this again"
         dataset.verify(draft, origin, advice)
     print(f"fetch: {dataset.name} from {origin}: {len(dataset.files)} files verified", flush=True)
 
 
-def _from_named(named: Named, dataset: Dataset, draft: Path) -> None:
-    if named.path.is_dir():
-        _from_folder(named, dataset, draft)
+def _from_user(source: UserSource, dataset: Dataset, draft: Path) -> None:
+    if source.path.is_dir():
+        _from_folder(source, dataset, draft)
     else:
-        _from_archive(named.path, named.origin, dataset, draft)
+        _from_archive(source.path, source.origin, dataset, draft)
 
 
 def _from_address(
-    archive: Published, dataset: Dataset, draft: Path, runtime: params.Runtime
+    archive: Published, dataset: Dataset, draft: Path, runtime: params.Runtime, downloads: Path
 ) -> None:
     from resnet.data import download  # it needs packages that nobody else does
 
-    downloads = Path(os.environ.get("RESNET_STATE", ".state")) / "downloads"
     path = downloads / archive.url.rpartition("/")[2]
-    download.download(archive.url, path, archive.file, runtime, WAYS_OUT)
+    download.download(archive.url, path, archive.file, runtime, DOWNLOAD_ADVICE)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()
 
 
-def _from_folder(named: Named, dataset: Dataset, draft: Path) -> None:
-    folder = sources.batches(named, dataset)
+def _from_folder(source: UserSource, dataset: Dataset, draft: Path) -> None:
+    folder = sources.batch_folder(source, dataset)
     for name in dataset.files:
-        if (folder / name).is_file():  # what is not there, `verify` misses
+        if (folder / name).is_file():  # `verify` reports one that is missing
             with (folder / name).open("rb") as stream:
-                _copy(stream, draft / name, _largest(dataset), named.origin)
+                _copy(stream, draft / name, _largest(dataset), source.origin)
 
 
 def _from_archive(archive: Path, origin: str, dataset: Dataset, draft: Path) -> None:
-    """Stream the published members, known by their exact names, out of a .tar.gz into `draft`."""
+    """Stream the published members, by their exact names, out of a .tar.gz into `draft`."""
     known = {f"{dataset.folder}/{name}": name for name in dataset.files}
     limit = 2 * sum(file.size for file in dataset.files.values()) + CHUNK
     try:
@@ -94,8 +91,8 @@ def _from_archive(archive: Path, origin: str, dataset: Dataset, draft: Path) -> 
                         _copy(stream, draft / name, _largest(dataset), origin)
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise PipelineError(
-            f"{origin} is not a whole .tar.gz ({error}): it is cut off, damaged or something else"
-            f"; {ADVICE}"
+            f"{origin} is not a complete .tar.gz ({error}): it is truncated, damaged or something "
+            f"else; {ARCHIVE_ADVICE}"
         ) from error
 
 
@@ -110,8 +107,8 @@ class _Bounded:
         self.left -= len(content)
         if self.left < 0:
             raise PipelineError(
-                f"{self.origin} unpacks to more than {self.limit} bytes, which CIFAR-10's does "
-                f"not; {ADVICE}"
+                f"{self.origin} unpacks to more than {self.limit} bytes, which CIFAR-10's archive "
+                f"does not; {ARCHIVE_ADVICE}"
             )
         return content
 
@@ -119,18 +116,18 @@ class _Bounded:
 def _refuse_hostile(member: tarfile.TarInfo, origin: str) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
-        raise PipelineError(f"{origin}: '{member.name}' leads out of the archive; {ADVICE}")
+        raise PipelineError(f"{origin}: '{member.name}' leads out of the archive; {ARCHIVE_ADVICE}")
     if not (member.isreg() or member.isdir()):
-        raise PipelineError(f"{origin}: '{member.name}' is a link or a device; {ADVICE}")
+        raise PipelineError(f"{origin}: '{member.name}' is a link or a device; {ARCHIVE_ADVICE}")
 
 
 def _largest(dataset: Dataset) -> int:
-    """What a file may have at most: so swapped files are seen as that, and a bomb is stopped."""
+    """The bytes that any file may have: swapped files are recognised, and a bomb is stopped."""
     return max(file.size for file in dataset.files.values())
 
 
 def _copy(stream: IO[bytes], path: Path, limit: int, origin: str) -> None:
-    """`stream` into the file `path`, at most `limit` bytes."""
+    """Copy `stream` into the file `path`, at most `limit` bytes."""
     left = limit
     with path.open("wb") as out:
         while chunk := stream.read(CHUNK):
@@ -138,6 +135,6 @@ def _copy(stream: IO[bytes], path: Path, limit: int, origin: str) -> None:
             if left < 0:
                 raise PipelineError(
                     f"{origin}: {path.name} has more than {limit} bytes, the size of the largest "
-                    f"published file; {ADVICE}"
+                    f"published file; {ARCHIVE_ADVICE}"
                 )
             out.write(chunk)

@@ -1,7 +1,6 @@
 """Score the published model on the test split: model.keras and arrays in, reports out."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +58,7 @@ def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
     )
-    with disk_errors.writing(paths.metrics):
+    with disk_errors.explain_write_errors(paths.metrics):
         _write_tables(predictions, scores, classes, paths)
         _write_csv(subsets, paths.subsets)
         _write_pictures(predictions, scores, test.images_nhwc, classes, settings.mistakes, paths)
@@ -154,8 +153,6 @@ def _write_pictures(
     mistakes: int,
     paths: params.Paths,
 ) -> None:
-    # Matplotlib's font list goes where the rest of the state goes, not into the user's home.
-    os.environ.setdefault("MPLCONFIGDIR", str(Path(".state/matplotlib").absolute()))
     from resnet.evaluation import pictures
 
     figures = {

@@ -149,11 +149,11 @@ def device(root: Path) -> list[Finding]:
 
 def data(root: Path) -> list[Finding]:
     """Whether the data set is here, or can be downloaded."""
-    from resnet.data import sources
+    from resnet.data import datasets, sources
 
     parameters = params.load(root)
-    sources.named(parameters.paths)  # raises if what the user has named does not exist
-    why = sources.why_not(parameters.data, parameters.paths)
+    sources.user_source(parameters.paths)  # raises if what the user has named does not exist
+    why = sources.why_unavailable(datasets.load(parameters.data.dataset), parameters.paths)
     if why:
         return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]
     return [Finding("ok", "data", f"{parameters.data.dataset} is here or can be downloaded")]

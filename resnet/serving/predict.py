@@ -81,7 +81,7 @@ def score(
     probabilities_nk = Scorer(model_file.load(model))(images.images_nhwc)
     require_probabilities(probabilities_nk, classes, model)
     table = rows(images, probabilities_nk, classes, origin)
-    with disk_errors.writing(out), files.replacing(out) as draft:
+    with disk_errors.explain_write_errors(out), files.replacing(out) as draft:
         parquet.write_table(table, draft)
     features = Features.of(images.images_nhwc, probabilities_nk, classes)
     return ScoredImages(images.hash, features)

@@ -1,4 +1,4 @@
-"""Turn a full, read-only or broken disk into one clear error."""
+"""Turn the errors of a full, read-only or broken disk into one clear error."""
 
 import errno
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Inside it, an OSError while `path` is written is a PipelineError that says what to do."""
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError in the block, which writes `path`, into a PipelineError with advice."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise PipelineError(
-                f"{path} was not made, the disk is full ({error.strerror}): make room and run "
-                "this again"
+                f"{path} was not written, the disk is full ({error.strerror}): free some space and "
+                "run this again"
             ) from error
         raise PipelineError(
-            f"{path} was not made: {error}; mend that and run this again"
+            f"{path} was not written: {error}; fix that and run this again"
         ) from error

@@ -60,7 +60,7 @@ class Checkpoints:
         Waits up to `timeout` seconds for another process that runs it, then raises PipelineError.
         """
         lock = FileLock(checkpoint_folders.lock_file(self.folder))
-        with disk_errors.writing(self.folder):
+        with disk_errors.explain_write_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -94,7 +94,7 @@ class Checkpoints:
         content = _to_bytes(state)
         path = self.folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.npz"
         draft = path.with_suffix(DRAFT)
-        with disk_errors.writing(path):
+        with disk_errors.explain_write_errors(path):
             try:
                 with draft.open("wb") as stream:
                     stream.write(content)
@@ -122,7 +122,7 @@ class Checkpoints:
             if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
                 return _from_bytes(content)
             damaged = path.with_suffix(DAMAGED)
-            with disk_errors.writing(damaged):
+            with disk_errors.explain_write_errors(damaged):
                 path.rename(damaged)
             print(
                 f"warning: the checkpoint {path} is damaged and was renamed to {damaged.name}; "

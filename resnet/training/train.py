@@ -83,7 +83,7 @@ def train(settings: TrainingSettings, callback: Callback, stop: Stop) -> None:
     checkpoints = Checkpoints(settings.checkpoints / fingerprint, runtime.checkpoint_seconds)
     with checkpoints.lock(runtime.lock_seconds), _report_errors(callback):
         trained = _run(settings, inputs, checkpoints, callback, stop)
-        with disk_errors.writing(paths.model):
+        with disk_errors.explain_write_errors(paths.model):
             model_hash = outputs.write(trained, device, paths)
         callback.finished(model_hash)
         checkpoints.clear()

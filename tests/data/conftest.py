@@ -23,7 +23,7 @@ from tests.support import REPOSITORY
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the seven files of the stand-in."""
+    """A folder with the seven files of the synthetic data set."""
     folder = tmp_path_factory.mktemp("generated")
     shapes.generate(folder, datasets.load("generated"))
     return folder
@@ -31,8 +31,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def archive(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in as a .tar.gz of CIFAR-10's form."""
-    path = tmp_path_factory.mktemp("archive") / "stand-in.tar.gz"
+    """The synthetic data set as a .tar.gz in CIFAR-10's form."""
+    path = tmp_path_factory.mktemp("archive") / "synthetic.tar.gz"
     with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         tar.add(generated, "cifar-10-batches-py")
     return path
@@ -40,8 +40,8 @@ def archive(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def published(archive: Path) -> Dataset:
-    """The stand-in as if it were published at an address where nobody answers."""
-    address = Published("http://127.0.0.1:9/stand-in.tar.gz", File.of(archive))
+    """The synthetic data set as if it were published at an address where nobody answers."""
+    address = Published("http://127.0.0.1:9/synthetic.tar.gz", File.of(archive))
     return replace(datasets.load("generated"), archive=address)
 
 
@@ -59,7 +59,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
 
 @pytest.fixture
 def add(checkout: params.Params) -> Callable[..., Path]:
-    """Adds a batch of drawn images to the training split, as many of each class; its path.
+    """Adds a batch of painted images to the training split, as many of each class; its path.
 
     A name that ends in .npz makes it a file of arrays. `copies` are images of class disc. It is
     tracked as `dvc add` would do, which takes seconds; test_arrivals has the real one.
@@ -70,8 +70,8 @@ def add(checkout: params.Params) -> Callable[..., Path]:
     ) -> Path:
         classes = datasets.load("generated").classes
         labels_n = np.arange(images, dtype=np.int32) % len(classes)
-        drawn = shapes.draw(labels_n, np.random.RandomState(len(name)))
-        images_nhwc = np.ascontiguousarray(drawn.transpose(0, 2, 3, 1))
+        painted = shapes.paint(labels_n, np.random.RandomState(len(name)))
+        images_nhwc = np.ascontiguousarray(painted.transpose(0, 2, 3, 1))
         path = checkout.paths.extra / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == added_images.ARRAYS:
@@ -83,7 +83,7 @@ def add(checkout: params.Params) -> Callable[..., Path]:
                 _write(path / classes[0] / f"copy-{n}.png", image)
         if tracked:
             out = {"md5": dvc_cache.digest(path), "hash": "md5", "path": name}
-            Path(f"{path}{additions.TRACK}").write_text(yaml.safe_dump({"outs": [out]}))
+            Path(f"{path}{additions.DVC_SUFFIX}").write_text(yaml.safe_dump({"outs": [out]}))
         return path
 
     return one

@@ -90,10 +90,14 @@ def test_a_batch_is_new_tracked_edited_stale_or_missing(checkout: params.Params,
 @pytest.mark.parametrize(
     ("state", "match"),
     [
-        ("new", "night is not tracked: once it is whole, run 'dvc add .*night'"),
-        ("edited", "run 'dvc add .*night' to take it as it is, or 'dvc checkout"),
-        ("missing", "night is not there, and its .dvc file names it: run 'dvc pull"),
-        ("stale", "is an older one than its .dvc file names: run 'dvc pull"),
+        ("new", "night is not tracked by DVC: once it is complete, run 'dvc add .*night'"),
+        (
+            "edited",
+            "night differs from its .dvc file: run 'dvc add .*night' to accept the change, or "
+            "'dvc checkout",
+        ),
+        ("missing", "night is missing, but its .dvc file is there: run 'dvc pull"),
+        ("stale", "is older than its .dvc file: run 'dvc pull"),
     ],
 )
 def test_what_is_not_as_dvc_tracks_it_is_not_read(
@@ -147,7 +151,7 @@ def test_a_damaged_image_is_named(checkout: params.Params, add: Add) -> None:
 def test_a_batch_without_images_is_refused(checkout: params.Params, add: Add) -> None:
     (checkout.paths.extra / "night" / "disc").mkdir(parents=True)
     add_track(checkout.paths.extra / "night")
-    with pytest.raises(PipelineError, match="night holds no images: add some, or take it away"):
+    with pytest.raises(PipelineError, match="night holds no images: add some, or remove it"):
         read(checkout)
 
 
@@ -227,17 +231,17 @@ def test_arrays_in_fortrans_order_hold_the_same_images(checkout: params.Params) 
 
 def test_what_is_no_batch_is_refused(checkout: params.Params) -> None:
     (checkout.paths.extra / "night.zip").touch()
-    with pytest.raises(PipelineError, match=r"night.zip is no batch of images: want a folder"):
+    with pytest.raises(PipelineError, match=r"night.zip is not a batch of images: want a folder"):
         additions.batches(checkout.paths.extra)
 
 
-def test_a_damaged_track_is_named(checkout: params.Params, add: Add) -> None:
+def test_a_damaged_dvc_file_is_named(checkout: params.Params, add: Add) -> None:
     Path(f"{add('night')}.dvc").write_text("outs: []")
-    with pytest.raises(PipelineError, match=r"night.dvc is no file of DVC's"):
+    with pytest.raises(PipelineError, match=r"night.dvc is not a valid .dvc file"):
         additions.batches(checkout.paths.extra)
 
 
 def test_a_missing_folder_is_an_error(checkout: params.Params) -> None:
     checkout.paths.extra.rmdir()
-    with pytest.raises(PipelineError, match="data/extra is not there: make it"):
+    with pytest.raises(PipelineError, match="data/extra is not there: create it"):
         additions.batches(checkout.paths.extra)

@@ -60,7 +60,7 @@ def test_something_else_than_an_array_is_refused(folder: Path) -> None:
     np.save(folder / "test_labels.npy", np.array([{}], dtype=object), allow_pickle=True)
     refused(folder, "test_labels.npy is damaged")
     np.save(folder / "test_labels.npy", np.arange(7))
-    refused(folder, "test_labels.npy holds no uint8 array")
+    refused(folder, "test_labels.npy is not a uint8 array")
 
 
 def test_images_and_labels_that_do_not_belong_together_are_refused(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""New batches of images in a real DVC repository: tracked when whole, brought when named."""
+"""New batches of images in a real DVC repository: tracked when complete, pulled when absent."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from resnet import params
 from resnet.checkout.dvc import DvcError
 from resnet.data import arrivals
-from resnet.data.arrivals import Sources, Tracked
+from resnet.data.arrivals import DataVersion, NewBatches
 from tests.support import REPOSITORY
 
 
@@ -51,17 +51,17 @@ def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
     root: Path, chosen: params.Params
 ) -> None:
     path, said = add(root, "day.npz", 1), []
-    before = Sources.here(root, chosen)
+    before = DataVersion.current(root, chosen)
     assert arrivals.track(root, chosen, before, said.append).tracked == ["day.npz"]
     assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
-    here = Sources.here(root, chosen)
-    assert here.since(before) == "day.npz was added"
+    here = DataVersion.current(root, chosen)
+    assert here.change_since(before) == "day.npz was added"
     assert here.hash != before.hash
-    assert arrivals.track(root, chosen, before, said.append) == Tracked([], [], [], [])
+    assert arrivals.track(root, chosen, before, said.append) == NewBatches([], [], [], [])
 
     content = path.read_bytes()
     path.unlink()
-    assert Sources.here(root, chosen) == here
+    assert DataVersion.current(root, chosen) == here
     absent = arrivals.absent(root, chosen)
     assert [track.name for track in absent] == ["day.npz.dvc"]
     arrivals.pull(root, chosen, absent, said.append)
@@ -70,21 +70,21 @@ def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
 
     add(root, "day.npz", 2)
     assert arrivals.track(root, chosen, here, said.append).tracked == ["day.npz"]
-    assert Sources.here(root, chosen).since(here) == "day.npz was changed"
+    assert DataVersion.current(root, chosen).change_since(here) == "day.npz was changed"
 
 
 def test_what_a_version_was_trained_on_and_git_took_away_stays_away(
     root: Path, chosen: params.Params
 ) -> None:
-    path, nothing = add(root, "day.npz", 1), Sources("a", {})
+    path, nothing = add(root, "day.npz", 1), DataVersion("a", {})
     arrivals.track(root, chosen, nothing, print)
-    trained = Sources.here(root, chosen)
+    trained = DataVersion.current(root, chosen)
     Path(f"{path}.dvc").unlink()  # as a git pull takes it away, and leaves the data
     found = arrivals.track(root, chosen, trained, print)
     assert found.tracked == []
-    (said,) = found.left_out
-    assert "day.npz is not tracked: " in said
-    assert Sources.here(root, chosen).since(trained) == "day.npz was taken away"
+    (said,) = found.unwanted
+    assert "day.npz is not tracked by DVC: " in said
+    assert DataVersion.current(root, chosen).change_since(trained) == "day.npz was removed"
 
     path.rename(path.with_name("night.npz"))  # in DVC's cache, but under a name that nobody removed
     assert arrivals.track(root, chosen, trained, print).tracked == ["night.npz"]
@@ -96,7 +96,7 @@ def test_a_batch_that_dvc_refuses_does_not_keep_the_others(
     (tmp_path / "elsewhere").mkdir()
     (root / "data" / "extra" / "a").symlink_to(tmp_path / "elsewhere")
     add(root, "b.npz", 1)
-    found = arrivals.track(root, chosen, Sources("a", {}), print)
+    found = arrivals.track(root, chosen, DataVersion("a", {}), print)
     assert found.tracked == ["b.npz"]
     (refused,) = found.refused
     assert refused.startswith("add a: ")
@@ -116,34 +116,35 @@ def test_a_batch_that_is_still_being_written_is_left_alone(
     os.utime(path, (0, 0))  # as a copy keeps the time of its original
     slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
     slow_chosen = chosen.model_copy(update={"runtime": slow})
-    found = arrivals.track(root, slow_chosen, Sources("a", {}), said.append)
-    assert found == Tracked([], ["day.npz"], [], [])
-    assert [line for line in said if "day.npz changed" in line and "waiting until" in line]
+    found = arrivals.track(root, slow_chosen, DataVersion("a", {}), said.append)
+    assert found == NewBatches([], ["day.npz"], [], [])
+    assert [line for line in said if "day.npz changed" in line and "still being written" in line]
     assert not Path(f"{path}.dvc").exists()
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (Sources("a", {}), Sources("a", {}), None),
-        (Sources("a", {"x": "1"}), Sources("a", {"x": "1", "y": "2"}), "y was added"),
-        (Sources("a", {"x": "1"}), Sources("a", {"x": "2"}), "x was changed"),
-        (Sources("a", {"x": "1"}), Sources("a", {}), "x was taken away"),
-        (Sources("a", {}), Sources("b", {}), "the data set is published with other files"),
-        (Sources(None, {}), Sources("b", {}), None),
+        (DataVersion("a", {}), DataVersion("a", {}), None),
+        (DataVersion("a", {"x": "1"}), DataVersion("a", {"x": "1", "y": "2"}), "y was added"),
+        (DataVersion("a", {"x": "1"}), DataVersion("a", {"x": "2"}), "x was changed"),
+        (DataVersion("a", {"x": "1"}), DataVersion("a", {}), "x was removed"),
+        (DataVersion("a", {}), DataVersion("b", {}), "the data set is published with other files"),
+        (DataVersion(None, {}), DataVersion("b", {}), None),
         (
-            Sources("a", {"x": "1", "y": "1"}),
-            Sources("b", {"y": "2", "z": "1"}),
-            "z was added, y was changed, x was taken away, "
-            "the data set is published with other files",
+            DataVersion("a", {"x": "1", "y": "1"}),
+            DataVersion("b", {"y": "2", "z": "1"}),
+            "z was added, y was changed, x was removed, the data set is published with other files",
         ),
     ],
 )
-def test_what_is_new_is_said_in_words(before: Sources, after: Sources, said: str | None) -> None:
-    assert after.since(before) == said
+def test_what_is_new_is_said_in_words(
+    before: DataVersion, after: DataVersion, said: str | None
+) -> None:
+    assert after.change_since(before) == said
 
 
 def test_a_profile_tells_what_it_was_made_from() -> None:
     profile = {"source": "a", "extra": {"x": {"md5": "1", "images": 3}}}
-    assert Sources.of(profile) == Sources("a", {"x": "1"})
-    assert Sources.of({"dataset": "cifar10"}) == Sources(None, {})
+    assert DataVersion.of(profile) == DataVersion("a", {"x": "1"})
+    assert DataVersion.of({"dataset": "cifar10"}) == DataVersion(None, {})

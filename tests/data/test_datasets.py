@@ -59,12 +59,12 @@ def test_an_empty_file_is_seen(copy: Path) -> None:
 
 def test_a_missing_batch_is_seen(copy: Path) -> None:
     (copy / "data_batch_5").unlink()
-    refused(copy, "data_batch_5 is not there")
+    refused(copy, "data_batch_5 is missing")
 
 
 def test_swapped_batches_are_seen_and_named(copy: Path) -> None:
     shutil.copy(copy / "data_batch_1", copy / "data_batch_2")
-    refused(copy, "data_batch_2 holds what belongs into data_batch_1: .* swapped")
+    refused(copy, "data_batch_2 has the content of data_batch_1: .* swapped")
 
 
 def test_a_file_with_the_right_sha256_and_the_wrong_md5_is_refused(generated: Path) -> None:

@@ -12,7 +12,7 @@ from filelock import FileLock
 from resnet import params
 from resnet.data import download
 from resnet.data.datasets import File
-from resnet.data.fetch import WAYS_OUT
+from resnet.data.fetch import DOWNLOAD_ADVICE
 from resnet.errors import PipelineError
 
 CONTENT = hashlib.shake_128(b"content").digest(3_000_000)
@@ -128,7 +128,7 @@ def target(tmp_path: Path) -> Path:
 
 def fetch(server: Server, target: Path, *answers: Answer) -> None:
     server.answers = list(answers)
-    download.download(server.url, target, PUBLISHED, RUNTIME, WAYS_OUT, pause=0.01)
+    download.download(server.url, target, PUBLISHED, RUNTIME, DOWNLOAD_ADVICE, pause=0.01)
 
 
 def test_a_file_is_downloaded_once(server: Server, target: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_file_is_downloaded_once(server: Server, target: Path) -> None:
     assert server.asked == [None]
 
 
-def test_a_cut_connection_is_taken_up_where_it_was_cut(server: Server, target: Path) -> None:
+def test_a_cut_connection_is_resumed_where_it_was_cut(server: Server, target: Path) -> None:
     fetch(server, target, cut, cut, whole)
     assert target.read_bytes() == CONTENT
     starts = [int(asked.strip("bytes=-")) for asked in server.asked if asked]
@@ -146,7 +146,7 @@ def test_a_cut_connection_is_taken_up_where_it_was_cut(server: Server, target: P
     assert 0 < starts[0] < starts[1]
 
 
-def test_a_later_call_goes_on_with_what_an_earlier_one_left(server: Server, target: Path) -> None:
+def test_a_later_call_resumes_what_an_earlier_one_left(server: Server, target: Path) -> None:
     with pytest.raises(PipelineError, match="the server answered 404"):
         fetch(server, target, cut, status(404))
     assert not target.exists()
@@ -215,7 +215,9 @@ def test_a_part_of_other_bytes_is_deleted_and_a_second_try_works(
 
 def test_no_network_is_one_clear_error_that_names_the_way_out(target: Path) -> None:
     with pytest.raises(PipelineError, match=r"cannot be downloaded: .*refused.*CIFAR10_ARCHIVE"):
-        download.download("http://127.0.0.1:9/x", target, PUBLISHED, RUNTIME, WAYS_OUT, pause=0.01)
+        download.download(
+            "http://127.0.0.1:9/x", target, PUBLISHED, RUNTIME, DOWNLOAD_ADVICE, pause=0.01
+        )
 
 
 def test_a_full_disk_is_not_taken_for_a_bad_network(server: Server, target: Path) -> None:
@@ -246,24 +248,24 @@ def test_progress_counts_what_an_earlier_call_left(
     assert f"download: 100 % ({len(CONTENT)} of {len(CONTENT)} B)" in capsys.readouterr().out
 
 
-def silence(server: Server, *answers: Answer) -> str:
+def why_unreachable(server: Server, *answers: Answer) -> str | None:
     server.answers = list(answers)
-    return str(download.silence(server.url, pause=0.01))
+    return download.why_unreachable(server.url, pause=0.01)
 
 
-def test_silence_is_explained(server: Server) -> None:
-    assert "answers 404" in silence(server, status(404))
+def test_an_address_that_cannot_be_reached_is_explained(server: Server) -> None:
+    assert "answers 404" in str(why_unreachable(server, status(404)))
     assert len(server.asked) == 1
-    assert "answers 503" in silence(server, status(503))
+    assert "answers 503" in str(why_unreachable(server, status(503)))
     assert len(server.asked) == 3
-    assert "cannot be reached" in str(download.silence("http://127.0.0.1:9/x"))
-    assert "cannot be reached" in str(download.silence("https://no-such-host.invalid/x"))
+    for url in ("http://127.0.0.1:9/x", "https://no-such-host.invalid/x"):
+        assert "cannot be reached" in str(download.why_unreachable(url))
 
 
 @pytest.mark.parametrize("answers", [[whole], [deaf_to_ranges], [dead, whole], [status(429), cut]])
-def test_who_gives_a_byte_at_the_second_try_is_not_silent(
+def test_a_server_that_sends_a_byte_at_the_second_attempt_is_reachable(
     answers: list[Answer], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert silence(server, *answers) == "None"
+    assert why_unreachable(server, *answers) is None
     assert server.asked[-1] == "bytes=0-0"
-    assert capsys.readouterr().out == ""  # the first line of `make run` is the stand-in's
+    assert capsys.readouterr().out == ""  # the first line of `make run` is about the data set

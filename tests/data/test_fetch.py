@@ -16,12 +16,13 @@ from resnet.errors import PipelineError
 from tests.support import REPOSITORY
 
 Repack = Callable[..., Path]
+DOWNLOADS = Path("downloads")
 
 
 @pytest.fixture
 def bring(checkout: params.Params, published: Dataset) -> Callable[[], None]:
-    """Fetches the stand-in as if it were published."""
-    return lambda: fetch.bring(published, checkout.paths, checkout.runtime)
+    """Fetches the synthetic data set as if it were published."""
+    return lambda: fetch.fetch(published, checkout.paths, checkout.runtime, DOWNLOADS)
 
 
 @pytest.fixture
@@ -145,32 +146,32 @@ def test_the_environment_goes_before_the_parameters(
     archive: Path, checkout: params.Params, name: Callable[[Path], None]
 ) -> None:
     paths = checkout.paths.model_copy(update={"archive": archive})
-    assert sources.named(paths) == sources.Named(archive, "paths.archive in params.yaml")
+    assert sources.user_source(paths) == sources.UserSource(archive, "paths.archive in params.yaml")
     name(archive.parent)
-    assert sources.named(paths) == sources.Named(archive.parent, "CIFAR10_ARCHIVE")
+    assert sources.user_source(paths) == sources.UserSource(archive.parent, "CIFAR10_ARCHIVE")
     name(Path())
-    assert sources.named(checkout.paths) is not None
+    assert sources.user_source(checkout.paths) is not None
 
 
 def test_an_empty_variable_names_nothing(
     checkout: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR10_ARCHIVE", "")
-    assert sources.named(checkout.paths) is None
+    assert sources.user_source(checkout.paths) is None
 
 
-def test_why_not_is_told_only_where_nothing_is_named(
+def test_a_data_set_is_unavailable_only_if_the_user_has_named_no_source(
     checkout: params.Params, published: Dataset, name: Callable[[Path], None], generated: Path
 ) -> None:
-    assert sources.why_not(checkout.data, checkout.paths) is None  # the stand-in is drawn
-    why = sources.missing(published, checkout.paths)
-    assert "127.0.0.1:9 cannot be reached" in str(why)
-    assert "CIFAR10_ARCHIVE names no archive" in str(why)
+    assert sources.why_unavailable(datasets.load("generated"), checkout.paths) is None
+    reason = sources.why_unavailable(published, checkout.paths)
+    assert "127.0.0.1:9 cannot be reached" in str(reason)
+    assert "CIFAR10_ARCHIVE names no archive" in str(reason)
     shutil.copytree(generated, checkout.paths.raw)
-    assert sources.missing(published, checkout.paths) is None
+    assert sources.why_unavailable(published, checkout.paths) is None
     shutil.rmtree(checkout.paths.raw)
     name(Path("/nowhere"))
-    assert sources.missing(published, checkout.paths) is None
+    assert sources.why_unavailable(published, checkout.paths) is None
 
 
 def test_an_archive_that_is_not_there_is_an_error(
@@ -182,7 +183,7 @@ def test_an_archive_that_is_not_there_is_an_error(
 
 
 def test_a_missing_batch_is_an_error(fails: Callable[[Path, str], None], repack: Repack) -> None:
-    fails(repack(leave_out="data_batch_4"), "data_batch_4 is not there; name a good copy")
+    fails(repack(leave_out="data_batch_4"), "data_batch_4 is missing; name an intact copy")
 
 
 def test_a_path_that_leads_out_is_an_error(
@@ -210,7 +211,7 @@ def test_a_link_or_a_device_is_an_error(
 def test_files_of_another_folder_are_not_taken(
     fails: Callable[[Path, str], None], repack: Repack
 ) -> None:
-    fails(repack(folder="elsewhere"), "batches.meta is not there")
+    fails(repack(folder="elsewhere"), "batches.meta is missing")
 
 
 def test_a_member_larger_than_any_published_is_not_written(
@@ -244,7 +245,7 @@ def test_a_cut_off_archive_is_an_error(
 ) -> None:
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(archive.read_bytes()[:-1_000_000])
-    fails(cut, "not a whole .tar.gz .*cut off")
+    fails(cut, "not a complete .tar.gz .*truncated")
 
 
 def test_a_flipped_byte_in_an_archive_is_an_error(
@@ -254,7 +255,7 @@ def test_a_flipped_byte_in_an_archive_is_an_error(
     content[len(content) // 2] ^= 0xFF
     flipped = tmp_path / "flipped.tar.gz"
     flipped.write_bytes(content)
-    fails(flipped, "not a whole .tar.gz|sha256 is|is not there")
+    fails(flipped, "not a complete .tar.gz|sha256 is|is missing")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_what_is_no_tar_gz_is_an_error(
 ) -> None:
     path = tmp_path / "page.tar.gz"
     path.write_bytes(content)
-    fails(path, "not a whole .tar.gz")
+    fails(path, "not a complete .tar.gz")
 
 
 def test_a_folder_without_batches_is_an_error(
@@ -295,11 +296,11 @@ def test_a_folder_with_a_wrong_file_is_an_error(
             if spoil == "folder":
                 batch.mkdir()
     wanted = {
-        "swapped": "data_batch_2 holds what belongs into data_batch_1",
+        "swapped": "data_batch_2 has the content of data_batch_1",
         "long": "data_batch_2 has more than 6194809 bytes",
         "flipped": "data_batch_2: sha256 is",
     }
-    fails(folder, wanted.get(spoil, "data_batch_2 is not there"))
+    fails(folder, wanted.get(spoil, "data_batch_2 is missing"))
 
 
 def test_no_network_is_one_clear_error(
@@ -317,14 +318,13 @@ FETCH = """
 import resource, sys
 from pathlib import Path
 from resnet import params
-from resnet.data import fetch
+from resnet.data import datasets, fetch
 from resnet.errors import PipelineError
 loaded = params.load(Path(sys.argv[1]))
 if limit := int(sys.argv[2]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-data = loaded.data.model_copy(update={"dataset": "generated"})
 try:
-    fetch.fetch(data, loaded.paths, loaded.runtime)
+    fetch.fetch(datasets.load("generated"), loaded.paths, loaded.runtime, Path("downloads"))
 except PipelineError as error:
     sys.exit(str(error))
 """
@@ -337,7 +337,7 @@ def test_a_disk_that_takes_no_more_is_one_clear_error(
     command = [sys.executable, "-c", FETCH, root]
     ended = subprocess.run([*command, "4000000"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "cifar-10-batches-py was not made, the disk is full" in ended.stderr
+    assert "cifar-10-batches-py was not written, the disk is full" in ended.stderr
     assert left_behind() == ["data", "data/raw"]
     assert subprocess.run([*command, "0"], check=False).returncode == 0
 
@@ -356,15 +356,15 @@ def test_a_full_file_system_is_one_clear_error(checkout: params.Params, tmp_path
         check=False,
     )
     assert ended.returncode == 1
-    assert "the disk is full (No space left on device): make room" in ended.stderr
+    assert "the disk is full (No space left on device): free some space" in ended.stderr
     assert "data_batch" not in ended.stdout
 
 
-def test_the_stand_in_is_drawn_whatever_archive_is_named(
+def test_the_synthetic_data_set_is_painted_whatever_archive_is_named(
     checkout: params.Params, name: Callable[[Path], None]
 ) -> None:
     name(Path("/nowhere"))
-    fetch.fetch(checkout.data, checkout.paths, checkout.runtime)
+    fetch.fetch(datasets.load("generated"), checkout.paths, checkout.runtime, DOWNLOADS)
     assert datasets.load("generated").holds(checkout.paths.raw)
 
 
@@ -372,6 +372,5 @@ def test_real_cifar_10_is_fetched_and_verified(
     cifar10: Path, checkout: params.Params, name: Callable[[Path], None]
 ) -> None:
     name(cifar10)
-    data = checkout.data.model_copy(update={"dataset": "cifar10"})
-    fetch.fetch(data, checkout.paths, checkout.runtime)
+    fetch.fetch(datasets.load("cifar10"), checkout.paths, checkout.runtime, DOWNLOADS)
     assert datasets.load("cifar10").holds(checkout.paths.raw)

@@ -10,11 +10,13 @@ import pytest
 
 from resnet import params
 from resnet.checkout import dvc_cache
-from resnet.data import arrays, datasets, fetch, ingest
+from resnet.data import arrays, datasets, ingest
 from resnet.data.datasets import Dataset, File
+from resnet.data.fetch import fetch
 from resnet.data.sets import cifar_pickle_reader, cifar_pickle_writer
 from resnet.errors import PipelineError
 
+GENERATED = datasets.load("generated")
 LABELS = np.repeat(np.arange(10, dtype=np.uint8), 20)
 
 
@@ -60,7 +62,7 @@ def raw(generated: Path, checkout: params.Params) -> Path:
 
 @pytest.fixture
 def profile(raw: Path, checkout: params.Params) -> dict[str, Any]:
-    ingest.ingest(checkout.data, checkout.paths)
+    ingest.ingest(GENERATED, checkout.data, checkout.paths)
     return dict(json.loads(checkout.paths.profile.read_text()))
 
 
@@ -116,7 +118,7 @@ def test_copies_across_splits_are_counted() -> None:
         "validation": arrays.Split(images[3:], labels[3:]),
         "test": arrays.Split(images[[0, 1, 4]], labels[:3]),
     }
-    found = ingest.describe(datasets.load("generated"), splits, {})["duplicates"]
+    found = ingest.describe(GENERATED, splits, {})["duplicates"]
     assert found == {"train-validation": 0, "train-test": 2, "validation-test": 1}
 
 
@@ -125,7 +127,7 @@ def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
 ) -> None:
     before = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
     images, labels = add("day.npz", images=30), add("night", images=20)
-    ingest.ingest(checkout.data, checkout.paths)
+    ingest.ingest(GENERATED, checkout.data, checkout.paths)
     after = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
     for name in ("validation", "test"):
         assert (after[name].images_nhwc == before[name].images_nhwc).all()
@@ -164,13 +166,14 @@ def test_ingesting_twice_gives_the_same_bytes(
         return {path.name: File.of(path).sha256 for path in made}
 
     before = content()
-    ingest.ingest(checkout.data, checkout.paths)
+    ingest.ingest(GENERATED, checkout.data, checkout.paths)
     assert content() == before
     assert len(before) == 7
 
 
 def test_no_validation_images_leave_empty_arrays(raw: Path, checkout: params.Params) -> None:
-    ingest.ingest(checkout.data.model_copy(update={"validation": 0}), checkout.paths)
+    data = checkout.data.model_copy(update={"validation": 0})
+    ingest.ingest(GENERATED, data, checkout.paths)
     assert arrays.load(checkout.paths.arrays, "validation").images_nhwc.shape == (0, 32, 32, 3)
     assert len(arrays.load(checkout.paths.arrays, "train").labels_n) == 10_000
 
@@ -184,7 +187,7 @@ def fails(
     def fails(match: str, dataset: Dataset | None = None) -> None:
         before = left_behind(), checkout.paths.profile.stat().st_ino
         with pytest.raises(PipelineError, match=match):
-            ingest.convert(dataset or datasets.load("generated"), checkout.data, checkout.paths)
+            ingest.ingest(dataset or GENERATED, checkout.data, checkout.paths)
         assert (left_behind(), checkout.paths.profile.stat().st_ino) == before
 
     return fails
@@ -194,7 +197,7 @@ def test_without_raw_files_the_error_says_what_makes_them(
     raw: Path, fails: Callable[..., None]
 ) -> None:
     shutil.rmtree(raw)
-    fails("batches.meta is not there; run 'resnet fetch' or 'dvc repro'")
+    fails("batches.meta is missing; run 'resnet fetch' or 'dvc repro'")
 
 
 def test_a_raw_file_is_verified_before_it_is_read(raw: Path, fails: Callable[..., None]) -> None:
@@ -205,9 +208,8 @@ def test_a_raw_file_is_verified_before_it_is_read(raw: Path, fails: Callable[...
 
 
 def test_another_data_sets_files_are_refused(raw: Path, checkout: params.Params) -> None:
-    data = checkout.data.model_copy(update={"dataset": "cifar10"})
     with pytest.raises(PipelineError, match=r"batches.meta has 135 bytes, the published one 158"):
-        ingest.ingest(data, checkout.paths)
+        ingest.ingest(datasets.load("cifar10"), checkout.data, checkout.paths)
 
 
 def published_with(path: Path, **changed: Any) -> Dataset:
@@ -216,8 +218,7 @@ def published_with(path: Path, **changed: Any) -> Dataset:
     values |= {key.encode(): value for key, value in changed.items()}
     values = {key: value for key, value in values.items() if value is not None}
     path.write_bytes(cifar_pickle_writer.dumps(values))
-    original = datasets.load("generated")
-    return replace(original, files={**original.files, path.name: File.of(path)})
+    return replace(GENERATED, files={**GENERATED.files, path.name: File.of(path)})
 
 
 @pytest.mark.parametrize(
@@ -252,10 +253,10 @@ def test_real_cifar_10_has_the_known_profile(
     cifar10: Path, checkout: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR10_ARCHIVE", str(cifar10))
-    data = checkout.data.model_copy(update={"dataset": "cifar10", "validation": 0})
-    fetch.fetch(data, checkout.paths, checkout.runtime)
+    dataset, data = datasets.load("cifar10"), checkout.data.model_copy(update={"validation": 0})
+    fetch(dataset, checkout.paths, checkout.runtime, Path("downloads"))
     checkout.paths.extra.mkdir()
-    ingest.ingest(data, checkout.paths)
+    ingest.ingest(dataset, data, checkout.paths)
     profile = json.loads(checkout.paths.profile.read_text())
     # as every recipe for CIFAR-10 gives them: 0.4914, 0.4822, 0.4465 and 0.2470, 0.2435, 0.2616
     assert [round(x / 255, 4) for x in profile["mean"]] == [0.4914, 0.4822, 0.4465]

@@ -1,12 +1,14 @@
 """How a shell starts the main flow; all of it runs end to end elsewhere."""
 
+import os
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
 from flows import start
-from resnet.data import stand_in
+from resnet import cli
+from resnet.data import synthetic
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY
 
@@ -23,31 +25,43 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         failure = PipelineError("fetch: no") if parameters["preset"] == "fast" else None
         return SimpleNamespace(message="done", result=lambda raise_on_failure: failure)
 
-    monkeypatch.setattr(stand_in, "notice", lambda *words: NOTICE)
+    monkeypatch.setattr(synthetic, "notice", lambda *words: NOTICE)
     monkeypatch.setattr(start, "_server", lambda root: nullcontext("http://127.0.0.1:9/api"))
     monkeypatch.setattr(start, "_flow", lambda api: retrain)
     return calls
 
 
-@pytest.mark.parametrize(("or_stand_in", "added"), [(False, []), (True, [stand_in.OVERRIDE])])
-def test_the_stand_in_replaces_cifar10_only_if_that_was_asked_for(
+@pytest.mark.parametrize(("or_synthetic", "added"), [(False, []), (True, [synthetic.OVERRIDE])])
+def test_the_synthetic_data_set_replaces_cifar10_only_if_that_was_asked_for(
     started: list[dict[str, object]],
     capsys: pytest.CaptureFixture[str],
-    or_stand_in: bool,
+    or_synthetic: bool,
     added: list[str],
 ) -> None:
-    start.run(REPOSITORY, "smoke", ["train.seed=1"], "never", or_stand_in)
+    start.run(REPOSITORY, "smoke", ["train.seed=1"], "never", or_synthetic)
     parameters = {"preset": "smoke", "overrides": ["train.seed=1", *added], "promote": "never"}
     assert started == [{**parameters, "return_state": True}]
-    lines = [NOTICE, "done", NOTICE] if or_stand_in else ["done"]
+    lines = [NOTICE, "done", NOTICE] if or_synthetic else ["done"]
     assert capsys.readouterr().out.splitlines() == lines
+
+
+@pytest.mark.parametrize("option", ["--or-synthetic", "--or-stand-in"])
+def test_the_option_is_also_known_by_its_former_name(
+    monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(start, "run", lambda root, or_synthetic, **_: asked.append(or_synthetic))
+    assert cli.main(["run", option]) == cli.main(["run"]) == 0
+    assert asked == [True, False]
 
 
 def test_what_fails_in_the_flow_fails_the_command(
     started: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(PipelineError, match="fetch: no"):
-        start.run(REPOSITORY, "fast", [], "if-better", or_stand_in=False)
+        start.run(REPOSITORY, "fast", [], "if-better", or_synthetic=False)
     assert len(started) == 1
     assert capsys.readouterr().out == ""
 
@@ -66,4 +80,4 @@ def test_invalid_parameters_are_reported_before_anything_starts(
     monkeypatch.delattr(start, "_server")
     monkeypatch.delattr(start, "_flow")
     with pytest.raises(PipelineError, match=message):
-        start.run(REPOSITORY, preset, [override], "never", or_stand_in=False)
+        start.run(REPOSITORY, preset, [override], "never", or_synthetic=False)

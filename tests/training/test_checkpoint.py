@@ -152,7 +152,7 @@ def test_a_full_disk_is_reported_and_the_checkpoint_before_is_intact(
     checkpoints.write(state(1))
     with (
         files_of_at_most(100),
-        pytest.raises(PipelineError, match="000000002-.* was not made, the disk is full"),
+        pytest.raises(PipelineError, match="000000002-.* was not written, the disk is full"),
     ):
         checkpoints.write(state(2))
     assert same(checkpoints.latest(), state(1))
@@ -190,7 +190,7 @@ def test_a_full_file_system_is_one_clear_error() -> None:
         text=True,
         check=True,
     )
-    assert "the disk is full (No space left on device): make room and run this" in process.stdout
+    assert "the disk is full (No space left on device): free some space and run this" in process.stdout
     assert "latest: 1 1" in process.stdout
 
 

@@ -1,1 +1,1 @@
-"""How the files of one data set are read or made."""
+"""How the files of one data set are read or generated."""

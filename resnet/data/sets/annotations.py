@@ -1,4 +1,4 @@
-"""What others have found out about the test images: published files → facts, an entry an image.
+"""What publications say about the test images: published files → facts, one entry per image.
 
 - near-duplicates: test images that look nearly like one of the training images (Barz and Denzler
   2020, "Do We Train on Test Data? Purging CIFAR of Near-Duplicates").
@@ -15,20 +15,22 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet import params
-from resnet.data import datasets
-from resnet.data.datasets import File, Published
+from resnet.data.datasets import Dataset, File, Published
 from resnet.errors import PipelineError
 from resnet.system import disk_errors, files
 
 VARIABLE = "CIFAR10_ANNOTATIONS"
-PEOPLE = 5  # who were asked about each label in doubt
+PEOPLE = 5  # who were asked about each questionable label
 MAJORITY = 3
+
+Shape: TypeAlias = tuple[int, int]
+"""The number of test images N, and of classes K."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,30 @@ class Annotations:
     people_nk: NDArray[np.float64] | None = None  # the share of people who chose each class
 
 
-def annotate(names: Sequence[str], dataset: str, folder: Path, runtime: params.Runtime) -> None:
-    """Make `folder` hold the published files of `names` and nothing else, each verified.
+def annotate(
+    names: Sequence[str], dataset: Dataset, folder: Path, runtime: params.Runtime, downloads: Path
+) -> None:
+    """Make `folder` hold the published files of `names` and no others, each verified.
 
-    They come from the folder CIFAR10_ANNOTATIONS where that is set, else from their publishers.
-    Raises PipelineError, and leaves the folder as it was, where one cannot be had, is not the
-    published one, or is about another data set.
+    They come from the folder CIFAR10_ANNOTATIONS if it is set, else from their publishers through
+    the folder `downloads`. Raises PipelineError, and leaves `folder` as it was, if one is not
+    available or not the published one.
     """
-    published = datasets.load(dataset).annotations
-    with disk_errors.writing(folder), files.replacing(folder) as draft:
+    with disk_errors.explain_write_errors(folder), files.replacing(folder) as draft:
         draft.mkdir()
         for name in names:
-            _bring(name, published[name], draft, runtime)
-    print(f"annotate: {', '.join(names) or 'nothing is asked for'}", flush=True)
+            published = dataset.annotations[name]
+            if (user_folder := os.environ.get(VARIABLE)) is None:
+                _download(published, downloads, draft / name, runtime)
+            else:
+                _copy(name, published, Path(user_folder).expanduser(), draft / name)
+    print(f"annotate: {', '.join(names) or 'no annotations are asked for'}", flush=True)
 
 
 def load(folder: Path, names: Sequence[str], images: int, classes: int) -> Annotations:
-    """The facts of `names`, about a test split of `images` images of `classes` classes.
+    """The facts of `names` about a test split of `images` images of `classes` classes.
 
-    Raises PipelineError where a file is not in `folder`, or is not about such a split.
+    Raises PipelineError if a file is not in `folder`, or is not about such a split.
     """
     return Annotations(
         **{
@@ -69,80 +76,85 @@ def load(folder: Path, names: Sequence[str], images: int, classes: int) -> Annot
     )
 
 
-def near_duplicates(path: Path, form: tuple[int, int]) -> NDArray[np.bool_]:
+def near_duplicates(path: Path, shape: Shape) -> NDArray[np.bool_]:
     """Whether each test image is in a CSV file's column TestID, (N,)."""
     with path.open(newline="") as stream:
-        return _marked([int(row["TestID"]) for row in csv.DictReader(stream)], form)
+        return _marked([int(row["TestID"]) for row in csv.DictReader(stream)], shape)
 
 
-def label_errors(path: Path, form: tuple[int, int]) -> NDArray[np.bool_]:
+def label_errors(path: Path, shape: Shape) -> NDArray[np.bool_]:
     """Whether fewer than three of five people chose each test image's label, (N,)."""
     entries = json.loads(path.read_text())
-    if any(sum(one["mturk"].values()) != PEOPLE for one in entries):
+    if any(sum(entry["mturk"].values()) != PEOPLE for entry in entries):
         raise ValueError(f"want {PEOPLE} votes about each image")
-    return _marked([int(one["id"]) for one in entries if one["mturk"]["given"] < MAJORITY], form)
+    wrong = [int(entry["id"]) for entry in entries if entry["mturk"]["given"] < MAJORITY]
+    return _marked(wrong, shape)
 
 
-def human_labels(path: Path, form: tuple[int, int]) -> NDArray[np.float64]:
+def human_labels(path: Path, shape: Shape) -> NDArray[np.float64]:
     """The share of people who chose each class for each test image, (N, K)."""
     counts_nk = np.load(path, allow_pickle=False)
-    if counts_nk.shape != form or counts_nk.min() < 0 or not counts_nk.sum(axis=1).all():
-        raise ValueError(f"want counts of shape {form}, found {counts_nk.shape}")
+    if counts_nk.shape != shape or counts_nk.min() < 0 or not counts_nk.sum(axis=1).all():
+        raise ValueError(f"want counts of shape {shape}, found {counts_nk.shape}")
     return np.asarray(counts_nk / counts_nk.sum(axis=1, keepdims=True), np.float64)
 
 
-READERS: dict[str, tuple[str, Callable[[Path, tuple[int, int]], Any]]] = {
+# Each annotation's field of `Annotations`, and the function that reads it.
+READERS: dict[str, tuple[str, Callable[[Path, Shape], Any]]] = {
     "near-duplicates": ("near_n", near_duplicates),
     "label-errors": ("wrong_n", label_errors),
     "human-labels": ("people_nk", human_labels),
 }
 
 
-def _marked(indices: Sequence[int], form: tuple[int, int]) -> NDArray[np.bool_]:
-    marked_n = np.zeros(form[0], np.bool_)
+def _marked(indices: Sequence[int], shape: Shape) -> NDArray[np.bool_]:
+    """True at the `indices`, (N,)."""
+    marked_n = np.zeros(shape[0], np.bool_)
     if min(indices, default=0) < 0:
-        raise ValueError(f"image {min(indices)}, want 0 to {form[0] - 1}")
+        raise ValueError(f"image {min(indices)}, want 0 to {shape[0] - 1}")
     marked_n[list(indices)] = True
     return marked_n
 
 
-def _read(path: Path, reader: Callable[[Path, tuple[int, int]], Any], form: tuple[int, int]) -> Any:
+def _read(path: Path, reader: Callable[[Path, Shape], Any], shape: Shape) -> Any:
     advice = "run 'resnet annotate' or 'dvc repro'"
     try:
-        return reader(path, form)
+        return reader(path, shape)
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: {advice}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
         raise PipelineError(
-            f"{path} does not say of {form[0]} test images of {form[1]} classes what it should "
-            f"({error}): {advice}"
+            f"{path} does not describe {shape[0]} test images of {shape[1]} classes ({error}): "
+            f"{advice}"
         ) from error
 
 
-def _bring(name: str, published: Published, draft: Path, runtime: params.Runtime) -> None:
-    path = draft / name
-    if (folder := os.environ.get(VARIABLE)) is None:
-        from resnet.data import download  # it needs packages that nobody else does
+def _download(published: Published, downloads: Path, path: Path, runtime: params.Runtime) -> None:
+    from resnet.data import download  # it needs packages that nobody else does
 
-        ways_out = f"run this again, or set {VARIABLE} to a folder with {_file(published)}"
-        with_rest = Path(os.environ.get("RESNET_STATE", ".state")) / "downloads" / _file(published)
-        download.download(published.url, with_rest, published.file, runtime, ways_out)
-        shutil.move(with_rest, path)
-        return
-    source = Path(folder).expanduser() / _file(published)
+    name = _file_name(published)
+    advice = f"run this again, or set {VARIABLE} to a folder with {name}"
+    download.download(published.url, downloads / name, published.file, runtime, advice)
+    shutil.move(downloads / name, path)
+
+
+def _copy(name: str, published: Published, folder: Path, path: Path) -> None:
+    """Copy the file from the user's folder. Raises PipelineError if it is not the published one."""
+    source = folder / _file_name(published)
     if not source.is_file():
         raise PipelineError(
             f"{source} is not there: put it into the folder that {VARIABLE} names, unset that to "
-            f"download it, or take {name} out of evaluate.annotations"
+            f"download it, or remove {name} from evaluate.annotations"
         )
     shutil.copyfile(source, path)
-    found, wanted = File.of(path), published.file
-    if found != wanted:
+    file = File.of(path)
+    if file != published.file:
         raise PipelineError(
-            f"{source} has {found.size} bytes with sha256 {found.sha256[:12]}…, the published "
-            f"file {wanted.size} with {wanted.sha256[:12]}…: take a good copy of {published.url}"
+            f"{source} has {file.size} bytes with sha256 {file.sha256[:12]}…, the published file "
+            f"{published.file.size} with {published.file.sha256[:12]}…: use an intact copy of "
+            f"{published.url}"
         )
 
 
-def _file(published: Published) -> str:
+def _file_name(published: Published) -> str:
     return published.url.rpartition("/")[2]

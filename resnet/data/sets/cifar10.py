@@ -16,25 +16,26 @@ from resnet.forms.image.shape import CHANNELS, IMAGE, SIDE
 
 Indices: TypeAlias = NDArray[np.intp]
 PIXELS = math.prod(IMAGE)
-PART = 5000  # images turned from channels first to channels last at a time
+PART = 5000  # images that are turned from channels first to channels last at a time
+ADVICE = "run 'resnet fetch' again"
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredImages:
     """Batches as stored: rows_np (N, 3072) uint8, red, green, blue planes; labels_n (N,)."""
 
     rows_np: NDArray[np.uint8]
     labels_n: NDArray[np.uint8]
 
     def images(self, indices: Indices) -> Iterator[NDArray[np.uint8]]:
-        """Those images, (n, 32, 32, 3) at a time: all of them would take the memory twice."""
+        """Those images, (n, 32, 32, 3) at a time: all at once would take twice the memory."""
         for start in range(0, len(indices), PART):
             rows_np = self.rows_np[indices[start : start + PART]]
             yield rows_np.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1)
 
 
-def read(raw: Path, dataset: Dataset) -> tuple[Stored, Stored]:
-    """The training and the test images. Raises PipelineError where a file has another form."""
+def read(raw: Path, dataset: Dataset) -> tuple[StoredImages, StoredImages]:
+    """The training and the test images. Raises PipelineError if a file has another form."""
     _check_meta(raw / "batches.meta", dataset)
     training = _read(raw, dataset.training_batches, dataset)
     return training, _read(raw, ["test_batch"], dataset)
@@ -42,47 +43,46 @@ def read(raw: Path, dataset: Dataset) -> tuple[Stored, Stored]:
 
 def _check_meta(path: Path, dataset: Dataset) -> None:
     meta = cifar_pickle_reader.load(path)
-    found = [one.decode("latin-1") for one in meta.get(b"label_names", [])]
-    if found != list(dataset.classes):
+    names = [name.decode("latin-1") for name in meta.get(b"label_names", [])]
+    if names != list(dataset.classes):
         raise PipelineError(
-            f"{path} names the classes {', '.join(found)}, the manifest of {dataset.name} "
-            f"{', '.join(dataset.classes)}: run 'resnet fetch' again"
+            f"{path} names the classes {', '.join(names)}, the manifest of {dataset.name} "
+            f"{', '.join(dataset.classes)}: {ADVICE}"
         )
 
 
-def _read(raw: Path, names: list[str], dataset: Dataset) -> Stored:
-    """The batches one after the other. Raises PipelineError where one has another form."""
-    number, classes = dataset.images_per_batch, len(dataset.classes)
-    stored = Stored(
-        np.empty((number * len(names), PIXELS), np.uint8),
-        np.empty(number * len(names), np.uint8),
+def _read(raw: Path, names: list[str], dataset: Dataset) -> StoredImages:
+    """The batches one after the other. Raises PipelineError if one has another form."""
+    images, classes = dataset.images_per_batch, len(dataset.classes)
+    stored = StoredImages(
+        np.empty((images * len(names), PIXELS), np.uint8),
+        np.empty(images * len(names), np.uint8),
     )
-    for start, name in zip(range(0, len(stored.labels_n), number), names, strict=True):
-        rows_np, labels = _batch(raw / name, number, classes)
-        stored.rows_np[start : start + number] = rows_np
-        stored.labels_n[start : start + number] = labels
+    for start, name in zip(range(0, len(stored.labels_n), images), names, strict=True):
+        rows_np, labels = _read_batch(raw / name, images, classes)
+        stored.rows_np[start : start + images] = rows_np
+        stored.labels_n[start : start + images] = labels
     counts = np.bincount(stored.labels_n, minlength=classes)
     if len(set(counts.tolist())) != 1:
         raise PipelineError(
             f"{raw}: {', '.join(names)} hold {counts.tolist()} images of the {classes} classes, "
-            "want the same number of each: run 'resnet fetch' again"
+            f"want the same number of each: {ADVICE}"
         )
     return stored
 
 
-def _batch(path: Path, number: int, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
-    """One file's images, (number, 3072), and labels, each from 0 to classes - 1."""
+def _read_batch(path: Path, images: int, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
+    """One file's images, (images, 3072), and labels, each from 0 to classes - 1."""
     values = cifar_pickle_reader.load(path)
-    advice = "run 'resnet fetch' again"
     if missing := {b"data", b"labels"} - values.keys():
-        raise PipelineError(f"{path} has no {sorted(missing)}: {advice}")
+        raise PipelineError(f"{path} has no {sorted(missing)}: {ADVICE}")
     rows_np, labels = values[b"data"], values[b"labels"]
-    if not isinstance(rows_np, np.ndarray) or rows_np.shape != (number, PIXELS):
-        found = getattr(rows_np, "shape", type(rows_np).__name__)
-        raise PipelineError(f"{path}: data is {found}, want ({number}, {PIXELS}): {advice}")
-    if not isinstance(labels, list) or len(labels) != number:
-        raise PipelineError(f"{path}: labels are not a list of {number}: {advice}")
+    if not isinstance(rows_np, np.ndarray) or rows_np.shape != (images, PIXELS):
+        form = getattr(rows_np, "shape", type(rows_np).__name__)
+        raise PipelineError(f"{path}: data is {form}, want ({images}, {PIXELS}): {ADVICE}")
+    if not isinstance(labels, list) or len(labels) != images:
+        raise PipelineError(f"{path}: labels are not a list of {images}: {ADVICE}")
     wrong = [one for one in labels if not isinstance(one, int) or not 0 <= one < classes]
     if wrong:
-        raise PipelineError(f"{path}: label {wrong[0]!r}, want 0 to {classes - 1}: {advice}")
+        raise PipelineError(f"{path}: label {wrong[0]!r}, want 0 to {classes - 1}: {ADVICE}")
     return rows_np, labels

@@ -1,12 +1,12 @@
 """Read a pickle of CIFAR-10's form, and run nothing that is not of that form.
 
-bytes of a batch file → a dict with bytes keys; its arrays are (N, 3072) uint8. Three walls, each
-enough against code in a pickle:
+bytes of a batch file → a dict with bytes keys; its arrays are (N, 3072) uint8. Three barriers, each
+of them enough to stop code in a pickle:
 
 1. the file may use only the operations that CIFAR-10's files use, and not more of them;
 2. it may name only three globals: numpy.core.multiarray._reconstruct, numpy.ndarray, numpy.dtype;
 3. these names stand for the small classes below, not for NumPy's own, so that no hostile argument
-   ever reaches NumPy's code, and the result does not hang on NumPy's version.
+   ever reaches NumPy's code, and the result does not depend on NumPy's version.
 """
 
 import io
@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
 
-SIZE = 64 << 20  # bytes; CIFAR-10's largest file has 31,035,999
-OPERATIONS = 100_000  # CIFAR-10's longest file has some 30,000
+MAX_SIZE = 64 << 20  # bytes; CIFAR-10's largest file has 31,035,999
+MAX_OPERATIONS = 100_000  # CIFAR-10's longest file has some 30,000
 PLAIN = {
     *("PROTO", "MARK", "STOP", "NONE", "NEWFALSE", "BININT", "BININT1", "BININT2"),
     *("SHORT_BINSTRING", "BINSTRING", "BINPUT", "LONG_BINPUT", "APPENDS", "SETITEMS"),
 }
-# What builds an object out of others. Few are needed; many, nested, would overflow C's stack.
+# They build an object out of others. Few are needed; many, nested, would overflow C's stack.
 BUILDING = {
     *("EMPTY_DICT", "EMPTY_LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("GLOBAL", "REDUCE", "BUILD"),
 }
-BUILDINGS = 32  # CIFAR-10's files have 15
+MAX_BUILDING = 32  # CIFAR-10's files have 15
 
 DTYPE_ARGUMENTS = ("u1", 0, 1)
 DTYPE_STATE = (3, "|", None, None, None, -1, -1, 0)  # byte order and layout of an unsigned byte
@@ -47,13 +47,13 @@ class _Name:
 
 
 class _Ndarray(_Name):
-    """Stands for numpy.ndarray, which is only ever handed on to `_reconstruct`."""
+    """Stands for numpy.ndarray, which is only ever passed to `_reconstruct`."""
 
     __slots__ = ()
 
 
 class _Dtype(_Name):
-    """Stands for numpy.dtype; the one dtype that it makes is of unsigned bytes."""
+    """Stands for numpy.dtype; the only dtype that it makes is that of unsigned bytes."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ class _Dtype(_Name):
 
 
 class _Uint8:
-    """The dtype of unsigned bytes; BUILD hands it byte order and layout."""
+    """The dtype of unsigned bytes; BUILD gives it byte order and layout."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class _Uint8:
 
 
 class _Reconstruct(_Name):
-    """Stands for numpy.core.multiarray._reconstruct: makes an array that is yet to be filled."""
+    """Stands for numpy.core.multiarray._reconstruct: makes an array that is still to be filled."""
 
     __slots__ = ()
 
@@ -85,7 +85,7 @@ class _Reconstruct(_Name):
 
 
 class _Array:
-    """An array under construction; BUILD hands it its state."""
+    """An array under construction; BUILD gives it its state."""
 
     __slots__ = ("values",)
 
@@ -126,16 +126,16 @@ class _Unpickler(pickle.Unpickler):
 def load(path: Path) -> dict[bytes, Any]:
     """The dict that the file `path` holds; its texts are bytes, its arrays (N, M) uint8.
 
-    Raises PipelineError for whatever else it holds, and runs nothing of it.
+    Raises PipelineError if it holds anything else, and runs nothing of it.
     """
     try:
         size = path.stat().st_size
-        if size > SIZE:
-            raise pickle.UnpicklingError(f"it has {size} bytes, at most {SIZE} are read")
+        if size > MAX_SIZE:
+            raise pickle.UnpicklingError(f"it has {size} bytes, at most {MAX_SIZE} are read")
         return loads(path.read_bytes())
     except pickle.UnpicklingError as error:
         raise PipelineError(
-            f"{path} is not a batch of CIFAR-10's form: {error}; delete it and run 'resnet fetch' "
+            f"{path} is not a batch in CIFAR-10's form: {error}; delete it and run 'resnet fetch' "
             "again"
         ) from error
     except OSError as error:
@@ -145,7 +145,7 @@ def load(path: Path) -> dict[bytes, Any]:
 
 
 def loads(content: bytes) -> dict[bytes, Any]:
-    """`load` of a file's content. Raises pickle.UnpicklingError, whatever is wrong."""
+    """`load` from a file's content. Raises pickle.UnpicklingError, whatever is wrong."""
     try:
         _inspect(content)
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
@@ -155,11 +155,11 @@ def loads(content: bytes) -> dict[bytes, Any]:
         raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
     if not isinstance(value, dict):
         raise pickle.UnpicklingError(f"it holds a {type(value).__name__}, want a dict")
-    return {key: one.values if isinstance(one, _Array) else one for key, one in value.items()}
+    return {key: part.values if isinstance(part, _Array) else part for key, part in value.items()}
 
 
 def _inspect(content: bytes) -> None:
-    """Read the operations without doing any; raise UnpicklingError at one that is not wanted."""
+    """Read the operations without performing any; raise UnpicklingError at a forbidden one."""
     building = 0
     for count, (operation, argument, position) in enumerate(pickletools.genops(content)):
         name = operation.name
@@ -168,15 +168,15 @@ def _inspect(content: bytes) -> None:
         if name == "GLOBAL" and argument not in GLOBALS:
             raise pickle.UnpicklingError(f"it names {str(argument).replace(' ', '.')!r:.80}")
         # The memo is an array as long as its highest index: one claim could take all memory.
-        if name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > OPERATIONS:
+        if name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > MAX_OPERATIONS:
             raise pickle.UnpicklingError(f"it claims a memo of {argument} entries")
         building += name in BUILDING
-        if building > BUILDINGS or count > OPERATIONS:
+        if building > MAX_BUILDING or count > MAX_OPERATIONS:
             raise pickle.UnpicklingError("it has more operations than a batch has")
 
 
 def _text(value: object) -> object:
-    """`value`, a tuple's bytes as text: Python 2 wrote both as one."""
+    """`value`, with a tuple's bytes as text: Python 2 wrote both in the same way."""
     if not isinstance(value, tuple):
         return value
-    return tuple(one.decode("latin-1") if isinstance(one, bytes) else one for one in value)
+    return tuple(part.decode("latin-1") if isinstance(part, bytes) else part for part in value)

@@ -1,6 +1,6 @@
-"""Write a pickle as Python 2 wrote CIFAR-10's: the inverse of `unpickle`.
+"""Write a pickle as Python 2 wrote CIFAR-10's: the inverse of `cifar_pickle_reader`.
 
-dict of texts, integers, lists and arrays → bytes. The operations are put down one by one, so that
+dict of texts, integers, lists and arrays → bytes. The operations are written one by one, so that
 equal values give equal bytes with every version of Python and NumPy, whose own pickles change.
 """
 
@@ -16,11 +16,11 @@ Value: TypeAlias = "bytes | int | Sequence[bytes] | Sequence[int] | NDArray[np.u
 
 def dumps(values: Mapping[bytes, Value]) -> bytes:
     """`values` as a pickle of protocol 2; arrays are (N, M) uint8, integers 32 bits wide."""
-    items = b"".join(_one(key) + _one(value) for key, value in values.items())
+    items = b"".join(_encode(key) + _encode(value) for key, value in values.items())
     return b"\x80\x02" + b"}(" + items + b"u" + b"."
 
 
-def _one(value: Value) -> bytes:
+def _encode(value: Value) -> bytes:
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, bytes):
@@ -29,14 +29,14 @@ def _one(value: Value) -> bytes:
         return b"T" + struct.pack("<i", len(value)) + value
     if isinstance(value, int):
         return b"J" + struct.pack("<i", value)
-    return b"](" + b"".join(map(_one, value)) + b"e"
+    return b"](" + b"".join(map(_encode, value)) + b"e"
 
 
 def _array(values: NDArray[np.uint8]) -> bytes:
     """_reconstruct(ndarray, (0,), "b"), then its state: version, shape, dtype, order, bytes."""
-    new = b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + _one(0) + b"\x85"
-    dtype = b"cnumpy\ndtype\n" + _one(b"u1") + _one(0) + _one(1) + b"\x87R"
-    layout = _one(3) + _one(b"|") + b"NNN" + _one(-1) + _one(-1) + _one(0)
-    shape = _one(values.shape[0]) + _one(values.shape[1]) + b"\x86"
-    state = _one(1) + shape + dtype + b"(" + layout + b"tb" + b"\x89" + _one(values.tobytes())
-    return new + _one(b"b") + b"\x87R" + b"(" + state + b"tb"
+    new = b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + _encode(0) + b"\x85"
+    dtype = b"cnumpy\ndtype\n" + _encode(b"u1") + _encode(0) + _encode(1) + b"\x87R"
+    layout = _encode(3) + _encode(b"|") + b"NNN" + _encode(-1) + _encode(-1) + _encode(0)
+    shape = _encode(values.shape[0]) + _encode(values.shape[1]) + b"\x86"
+    state = _encode(1) + shape + dtype + b"(" + layout + b"tb" + b"\x89" + _encode(values.tobytes())
+    return new + _encode(b"b") + b"\x87R" + b"(" + state + b"tb"

@@ -1,10 +1,10 @@
-"""Draw the stand-in: ten classes of shapes in CIFAR-10's own file format.
+"""Paint the synthetic data set: ten classes of shapes in CIFAR-10's own file format.
 
 nothing → seven files whose bytes are the same on every machine. Only integers are used, and
-NumPy's RandomState, whose streams are frozen; so the manifest holds wherever it is drawn.
+NumPy's RandomState, whose streams are frozen, so the manifest's hashes hold wherever it is painted.
 
-Each image is one shape of any place, size and colour on a ground of any colour, light on dark or
-dark on light, under noise. A class's mean image is therefore nearly flat: a linear model learns
+Each image is one shape of any place, size and colour on a background of any colour, light on dark
+or dark on light, under noise. A class's mean image is therefore nearly flat: a linear model learns
 next to nothing, a convolutional network nearly everything.
 """
 
@@ -25,12 +25,12 @@ Images: TypeAlias = NDArray[np.uint8]
 SIDE = 32
 SEED = 2015
 RADIUS = (8, 13)  # pixels; from, to (not included)
-CONTRAST = (40, 91)  # of 255, between shape and ground, in each channel
-NOISE = 24  # of 255: each value is moved by up to so much
+CONTRAST = (40, 91)  # of 255, between shape and background, in each channel
+NOISE = 24  # of 255: each value is shifted by up to this much
 
 
 def _box(x: Ints, y: Ints) -> Ints:
-    """Distance from the centre, of which squares are the circles."""
+    """The distance from the centre by which squares are circles (Chebyshev's)."""
     return np.maximum(abs(x), abs(y))
 
 
@@ -87,7 +87,7 @@ def _batch(name: str, number: int, images: int) -> bytes:
         {
             b"batch_label": name.encode(),
             b"labels": labels_n.tolist(),
-            b"data": draw(labels_n, random).reshape(images, -1),
+            b"data": paint(labels_n, random).reshape(images, -1),
             b"filenames": [
                 f"{names[label]}_s_{number}{index:05d}.png".encode()
                 for index, label in enumerate(labels_n)
@@ -96,8 +96,8 @@ def _batch(name: str, number: int, images: int) -> bytes:
     )
 
 
-def draw(labels_n: Ints, random: np.random.RandomState) -> Images:
-    """One image a label, (N, 3, 32, 32) uint8: channels first, as CIFAR-10 is stored."""
+def paint(labels_n: Ints, random: np.random.RandomState) -> Images:
+    """One image per label, (N, 3, 32, 32) uint8: channels first, as CIFAR-10 is stored."""
 
     def integers(low: int, high: int, *shape: int) -> Ints:
         return random.randint(low, high, (len(labels_n), *shape), dtype=np.int32)
@@ -108,10 +108,10 @@ def draw(labels_n: Ints, random: np.random.RandomState) -> Images:
     x, y = axis[None, None, :] - centre[0], axis[None, :, None] - centre[1]
     mask = np.zeros((len(labels_n), SIDE, SIDE), bool)
     for label, shape in enumerate(SHAPES.values()):
-        of = labels_n == label
-        mask[of] = shape(x[of], y[of], radius[of])
+        of_class = labels_n == label
+        mask[of_class] = shape(x[of_class], y[of_class], radius[of_class])
 
-    # Both colours lie as far from a mean that does not depend on the class, on either side.
+    # Both colours are equally far from a mean that does not depend on the class, on either side.
     mean = integers(70, 186, 3, 1, 1)
     contrast = integers(*CONTRAST, 3, 1, 1) * (2 * integers(0, 2, 1, 1, 1) - 1)
     noise = integers(-NOISE, NOISE + 1, 3, SIDE, SIDE)

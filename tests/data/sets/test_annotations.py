@@ -11,13 +11,14 @@ import pytest
 
 from resnet import params
 from resnet.data import arrays, datasets, ingest
-from resnet.data.datasets import File
+from resnet.data.datasets import Dataset, File
 from resnet.data.sets import annotations
 from resnet.data.sets.annotations import VARIABLE, annotate
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY
 
 RUNTIME = params.load(REPOSITORY).runtime
+CIFAR10 = datasets.load("cifar10")
 NAMES: Any = ("near-duplicates", "label-errors", "human-labels")
 FORM = 4, 2
 VOTES = {"given": 2, "guessed": 3, "neither": 0, "both": 0}
@@ -37,29 +38,35 @@ def write_small(folder: Path) -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with small files that count as CIFAR-10's published ones."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with small files, which the user has named."""
     folder = tmp_path / "published"
     folder.mkdir()
     write_small(folder)
-    dataset = datasets.load("cifar10")
-    own = {}
-    for name, one in dataset.annotations.items():
-        path = (folder / name).rename(folder / one.url.rpartition("/")[2])
-        own[name] = replace(one, file=File.of(path))
-    monkeypatch.setattr(datasets, "load", lambda _: replace(dataset, annotations=own))
+    for name, published in CIFAR10.annotations.items():
+        (folder / name).rename(folder / published.url.rpartition("/")[2])
     monkeypatch.setenv(VARIABLE, str(folder))
     return folder
 
 
-def test_what_is_asked_for_is_there_and_nothing_else(published: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "annotations"
-    annotate(NAMES, "cifar10", folder, RUNTIME)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
-    annotate(("label-errors",), "cifar10", folder, RUNTIME)
-    assert [path.name for path in folder.iterdir()] == ["label-errors"]
-    annotate((), "cifar10", folder, RUNTIME)
-    assert list(folder.iterdir()) == []
+@pytest.fixture
+def dataset(folder: Path) -> Dataset:
+    """CIFAR-10, whose published files are those of `folder`."""
+    small = {
+        name: replace(published, file=File.of(folder / published.url.rpartition("/")[2]))
+        for name, published in CIFAR10.annotations.items()
+    }
+    return replace(CIFAR10, annotations=small)
+
+
+def test_what_is_asked_for_is_there_and_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
+    annotated, downloads = tmp_path / "annotations", tmp_path / "downloads"
+    annotate(NAMES, dataset, annotated, RUNTIME, downloads)
+    assert sorted(path.name for path in annotated.iterdir()) == sorted(NAMES)
+    annotate(("label-errors",), dataset, annotated, RUNTIME, downloads)
+    assert [path.name for path in annotated.iterdir()] == ["label-errors"]
+    annotate((), dataset, annotated, RUNTIME, downloads)
+    assert list(annotated.iterdir()) == []
 
 
 def test_the_files_say_which_images_and_what_people_chose(tmp_path: Path) -> None:
@@ -84,17 +91,17 @@ def test_what_is_asked_for_must_be_there(tmp_path: Path, name: Any) -> None:
 
 
 def test_a_file_that_is_not_the_published_one_is_refused_and_nothing_is_lost(
-    published: Path, tmp_path: Path
+    dataset: Dataset, folder: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "annotations"
-    annotate(("near-duplicates",), "cifar10", folder, RUNTIME)
-    (published / "duplicates_cifar10.csv").write_text("TestID\n1\n")
-    with pytest.raises(PipelineError, match=r"has 9 bytes with sha256 .* take a good copy of http"):
-        annotate(NAMES, "cifar10", folder, RUNTIME)
-    (published / "duplicates_cifar10.csv").unlink()
+    annotated, downloads = tmp_path / "annotations", tmp_path / "downloads"
+    annotate(("near-duplicates",), dataset, annotated, RUNTIME, downloads)
+    (folder / "duplicates_cifar10.csv").write_text("TestID\n1\n")
+    with pytest.raises(PipelineError, match=r"has 9 bytes with sha256 .* an intact copy of http"):
+        annotate(NAMES, dataset, annotated, RUNTIME, downloads)
+    (folder / "duplicates_cifar10.csv").unlink()
     with pytest.raises(PipelineError, match=r"duplicates_cifar10\.csv is not there: put it into"):
-        annotate(NAMES, "cifar10", folder, RUNTIME)
-    assert [path.name for path in folder.iterdir()] == ["near-duplicates"]
+        annotate(NAMES, dataset, annotated, RUNTIME, downloads)
+    assert [path.name for path in annotated.iterdir()] == ["near-duplicates"]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -104,24 +111,22 @@ def test_there_is_a_reader_for_every_annotation_of_a_data_set() -> None:
 
 
 def test_a_data_set_without_annotations_has_an_empty_folder(tmp_path: Path) -> None:
-    annotate((), "generated", tmp_path / "annotations", RUNTIME)
+    annotate((), datasets.load("generated"), tmp_path / "annotations", RUNTIME, tmp_path)
     assert list((tmp_path / "annotations").iterdir()) == []
 
 
 def test_without_a_folder_and_without_a_network_the_error_names_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = datasets.load("cifar10")
-    away = {
-        name: replace(one, url=f"http://127.0.0.1:9/{name}")
-        for name, one in dataset.annotations.items()
+    unreachable = {
+        name: replace(published, url=f"http://127.0.0.1:9/{name}")
+        for name, published in CIFAR10.annotations.items()
     }
-    monkeypatch.setattr(datasets, "load", lambda _: replace(dataset, annotations=away))
+    dataset = replace(CIFAR10, annotations=unreachable)
     monkeypatch.setattr("resnet.data.download.ATTEMPTS", 1)
-    monkeypatch.setenv("RESNET_STATE", str(tmp_path / "state"))
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(PipelineError, match=f"cannot be downloaded: .*set {VARIABLE} to a folder"):
-        annotate(("label-errors",), "cifar10", tmp_path / "annotations", RUNTIME)
+        annotate(("label-errors",), dataset, tmp_path / "annotations", RUNTIME, tmp_path / "new")
     assert not (tmp_path / "annotations").exists()
 
 
@@ -142,7 +147,7 @@ def test_without_a_folder_and_without_a_network_the_error_names_the_way_out(
 )
 def test_what_has_another_form_is_refused(tmp_path: Path, name: Any, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(PipelineError, match=f"{name} does not say of 4 test images of 2 classes"):
+    with pytest.raises(PipelineError, match=f"{name} does not describe 4 test images of 2 classes"):
         annotations.load(tmp_path, (name,), *FORM)
 
 
@@ -152,13 +157,13 @@ def test_what_has_another_form_is_refused(tmp_path: Path, name: Any, content: by
 def test_counts_of_another_form_are_refused(tmp_path: Path, counts: Any) -> None:
     with (tmp_path / "human-labels").open("wb") as stream:
         np.save(stream, counts)
-    with pytest.raises(PipelineError, match="human-labels does not say of 4 test images"):
+    with pytest.raises(PipelineError, match="human-labels does not describe 4 test images"):
         annotations.load(tmp_path, ("human-labels",), *FORM)
 
 
 @real
 def test_the_published_files_say_what_their_publishers_say(tmp_path: Path) -> None:
-    annotate(NAMES, "cifar10", tmp_path / "annotations", RUNTIME)
+    annotate(NAMES, CIFAR10, tmp_path / "annotations", RUNTIME, tmp_path)
     found = annotations.load(tmp_path / "annotations", NAMES, 10_000, 10)
     assert found.near_n is not None
     assert found.wrong_n is not None
@@ -175,13 +180,13 @@ def test_most_people_choose_the_label_of_nearly_every_test_image(tmp_path: Path)
     """So the file's order is that of the test split."""
     from resnet.data.fetch import fetch
 
-    chosen = params.load(REPOSITORY)
+    parameters = params.load(REPOSITORY)
     names = (name for name in params.Paths.model_fields if name != "archive")
     paths = params.Paths(archive=None, **{name: tmp_path / name for name in names})
-    fetch(chosen.data, paths, RUNTIME)
+    fetch(CIFAR10, paths, RUNTIME, tmp_path / "downloads")
     paths.extra.mkdir()
-    ingest.ingest(chosen.data, paths)
-    annotate(("human-labels",), "cifar10", paths.annotations, RUNTIME)
+    ingest.ingest(CIFAR10, parameters.data, paths)
+    annotate(("human-labels",), CIFAR10, paths.annotations, RUNTIME, tmp_path / "downloads")
     people_nk = annotations.load(paths.annotations, ("human-labels",), 10_000, 10).people_nk
     assert people_nk is not None
     labels_n = arrays.load(paths.arrays, "test").labels_n

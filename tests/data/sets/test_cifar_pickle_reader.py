@@ -219,7 +219,7 @@ def test_deep_nesting_overflows_no_stack(tmp_path: Path) -> None:
 def test_a_file_far_too_large_is_not_even_read(tmp_path: Path) -> None:
     path = tmp_path / "data_batch_1"
     with path.open("wb") as stream:
-        stream.truncate(cifar_pickle_reader.SIZE + 1)
+        stream.truncate(cifar_pickle_reader.MAX_SIZE + 1)
     with pytest.raises(PipelineError, match="at most 67108864 are read"):
         cifar_pickle_reader.load(path)
 

@@ -6,7 +6,7 @@ from resnet.data import datasets
 from resnet.data.sets import cifar_pickle_reader, shapes
 
 
-def test_drawing_twice_gives_the_same_bytes(generated: Path, tmp_path: Path) -> None:
+def test_painting_twice_gives_the_same_bytes(generated: Path, tmp_path: Path) -> None:
     shapes.generate(tmp_path, datasets.load("generated"))
     for name in datasets.load("generated").files:
         assert (tmp_path / name).read_bytes() == (generated / name).read_bytes()
@@ -36,6 +36,6 @@ def test_the_mean_image_of_a_class_does_not_give_it_away(generated: Path) -> Non
 
 
 def test_a_shape_is_light_on_dark_as_often_as_dark_on_light() -> None:
-    discs = shapes.draw(np.zeros(1000, np.int32), np.random.RandomState(0)).astype(int)
+    discs = shapes.paint(np.zeros(1000, np.int32), np.random.RandomState(0)).astype(int)
     lighter = discs[:, :, 15:17, 15:17].mean((1, 2, 3)) > discs[:, :, :1].mean((1, 2, 3))
     assert 0.4 < lighter.mean() < 0.6

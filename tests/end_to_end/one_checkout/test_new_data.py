@@ -49,8 +49,8 @@ def night(checkout, prefect, worker, call, registry, serving, unscheduled, wait_
     """
     before = versions.latest(registry, NAME).number
     labels = np.arange(200, dtype=np.int32) % 10
-    drawn = shapes.draw(labels, np.random.RandomState(7)).transpose(0, 2, 3, 1)
-    add(checkout, "night", np.ascontiguousarray(drawn), labels)
+    painted = shapes.paint(labels, np.random.RandomState(7)).transpose(0, 2, 3, 1)
+    add(checkout, "night", np.ascontiguousarray(painted), labels)
 
     def started():
         return prefect.runs("retrain/on-new-data")
@@ -104,14 +104,14 @@ def test_added_images_that_are_test_images_are_refused(checkout, prefect, worker
     assert versions.latest(registry, NAME).number == night.version
 
 
-def test_images_that_are_taken_away_lead_back_to_the_version_of_before(
+def test_images_that_are_removed_lead_back_to_the_version_of_before(
     checkout, call, registry, night
 ):
     extra = checkout.root / "data" / "extra"
     for path in [path for path in extra.iterdir() if path.name[0] != "."]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run = call("retrain", cause="night was taken away")
+    run = call("retrain", cause="night was removed")
     event = ledger.events(registry, NAME)[-1]
-    assert (event.version, event.reason, event.flow_run) == (1, "night was taken away", run["id"])
+    assert (event.version, event.reason, event.flow_run) == (1, "night was removed", run["id"])
     assert event.action == "promote"
     assert versions.latest(registry, NAME).number == night.version

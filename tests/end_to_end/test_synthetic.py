@@ -1,4 +1,4 @@
-"""Without CIFAR-10 and without a network: the stand-in where it was asked for, else an error."""
+"""Without CIFAR-10 and without a network: the synthetic data set if asked for, else an error."""
 
 import pytest
 
@@ -16,12 +16,14 @@ def repro(bare):
         yield running
 
 
-def test_the_stand_in_is_named_first_and_last(bare, repro):
-    done = bare.run("resnet", "run", "--preset", "smoke", "--set", "train.steps=2", "--or-stand-in")
+def test_the_synthetic_data_set_is_named_first_and_last(bare, repro):
+    done = bare.run(
+        "resnet", "run", "--preset", "smoke", "--set", "train.steps=2", "--or-synthetic"
+    )
     lines = done.stdout.splitlines()
     for line in (lines[0], lines[-1]):
-        assert line.startswith("CIFAR-10 cannot be had")
-        assert "uses the generated stand-in, and registers generated-resnet" in line
+        assert line.startswith("CIFAR-10 is not available")
+        assert "uses the synthetic data set and registers generated-resnet" in line
     assert any(line.startswith("generated-resnet version 1") for line in lines)
 
 
