@@ -100,7 +100,9 @@ def test_added_images_that_dvc_does_not_track_are_found(checkout: Path) -> None:
     batch.mkdir(parents=True)
     (finding,) = doctor.added(checkout)
     assert finding.level == "warn"
-    assert f"{batch} is not tracked: once it is whole, run 'dvc add {batch}'" in finding.text
+    assert (
+        f"{batch} is not tracked by DVC: once it is complete, run 'dvc add {batch}'" in finding.text
+    )
     batch.rmdir()
     assert doctor.added(checkout)[0].level == "ok"
 

@@ -190,7 +190,9 @@ def test_a_full_file_system_is_one_clear_error() -> None:
         text=True,
         check=True,
     )
-    assert "the disk is full (No space left on device): free some space and run this" in process.stdout
+    assert (
+        "the disk is full (No space left on device): free some space and run this" in process.stdout
+    )
     assert "latest: 1 1" in process.stdout
 
 
