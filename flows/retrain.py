@@ -230,7 +230,7 @@ def data_went_back(tree: Path, version: Version) -> bool:
 
 
 def run_publish(tree: Path, cause: str | None) -> None:
-    """Register in a process of its own. Raises UnreachableError where the store is the reason."""
+    """Register in a process of its own. Raises UnreachableError if the store does not answer."""
     try:
         run_command(["publish", *(["--cause", cause] if cause else [])], tree)
     except PipelineError:

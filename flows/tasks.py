@@ -1,7 +1,7 @@
-"""What the flows' tasks are made of: stages, `resnet` commands, calls to the registry.
+"""Building blocks of the flows' tasks: stages, `resnet` commands, calls to the registry.
 
-What a process prints goes line by line into the run's log, how far it is into a progress artifact.
-Prefect caches nothing and carries only small values: DVC is the one cache.
+A process's output goes line by line into the run's log, its progress into a progress artifact.
+Prefect caches nothing and carries only small values: DVC is the only cache.
 """
 
 import logging

@@ -30,10 +30,10 @@ BATCH = 256
 
 
 class Scorer:
-    """A model made ready to score, once: images in, probabilities out, as often as wanted."""
+    """A model that is made ready to score once, for any number of calls."""
 
     def __init__(self, model: Any) -> None:
-        """Fold a `keras.Model`; it is compiled at the first call."""
+        """Fold a `keras.Model`; the first call compiles it."""
         self._forward = compiled(model)
 
     def __call__(self, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -72,9 +72,9 @@ def score(
 ) -> ScoredImages:
     """Score the images in `source` with the model.keras file `model`; `rows` are written to `out`.
 
-    Raises PipelineError, and leaves `out` as it was, where `read_images` or `require_probabilities`
-    does, or where `out` is a folder, one of the files that are read, ends in anything but .parquet
-    or cannot be written.
+    Raises PipelineError, and leaves `out` as it was, as `read_images` and `require_probabilities`
+    do, and if `out` is a folder, one of the files that are read, no .parquet file, or cannot be
+    written.
     """
     _require_writable(source, out)
     images = read_images(source)
@@ -152,7 +152,7 @@ def read_images(source: Path) -> Images:
 
 
 def _require_writable(source: Path, out: Path) -> None:
-    """Raise PipelineError where `out` is no name for a parquet file, or is read from `source`."""
+    """Raise PipelineError if `out` is not a .parquet file, or is one that is read from `source`."""
     if out.is_dir():
         raise PipelineError(f"{out} is a folder: name the parquet file to write")
     if source.exists() and out.exists():

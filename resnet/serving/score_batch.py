@@ -75,8 +75,8 @@ def score_registered(
     """Score the images in `source` with a version of `name`; predictions go to `out` as parquet.
 
     `selector` is a number or an alias. Then the batch is recorded, unless `record` is False.
-    Raises PipelineError where `score` does, or if the registry lacks the version or its files; and
-    if the batch cannot be recorded, with the predictions already in `out`.
+    Raises PipelineError as `score` does, and if the registry lacks the version or its files; and if
+    the batch cannot be recorded, with the predictions already in `out`.
     """
     client, now = store.client(root), datetime.now(UTC)
     version = versions.resolve(client, name, selector)

@@ -71,7 +71,7 @@ def test_the_same_images_scored_again_by_the_same_version_are_the_same_batch(
 class Meeting:
     """A client of MLflow that gives the first search's answer when another process has one too.
 
-    Or after 3 s, where that is kept from searching.
+    Or after 3 s, if the other is prevented from searching.
     """
 
     def __init__(self, client: Any, answers: Path) -> None:

@@ -100,10 +100,10 @@ def version(checkout: Path, tmp_path: Path) -> Callable[..., int]:
         client.set_terminated(run)
         if number == 1:
             client.create_registered_model(name)
-        made = client.create_model_version(
+        registered = client.create_model_version(
             name, f"runs:/{run}/m", run, tags={"data_hash": md5, **tags}
         )
-        return int(made.version)
+        return int(registered.version)
 
     return one
 
@@ -150,10 +150,10 @@ def test_runs_of_no_version_go_unless_their_training_lives_or_can_resume(checkou
     experiment = store.experiment(client, NAME)
 
     def run(status: str, **tags: str) -> str:
-        made = client.create_run(experiment, tags=tags, run_name="resnet-8").info.run_id
+        run_id = str(client.create_run(experiment, tags=tags, run_name="resnet-8").info.run_id)
         if status != "RUNNING":
-            client.set_terminated(made, status)
-        return str(made)
+            client.set_terminated(run_id, status)
+        return run_id
 
     killed, failed = run("KILLED"), run("FAILED")
     client.log_text(failed, "x" * 1000, "training/history.csv")
@@ -272,9 +272,9 @@ class Meddled:
         return getattr(self._client, name)
 
     def create_registered_model(self, name: str, *words: Any) -> Any:
-        made = self._client.create_registered_model(name, *words)
+        model = self._client.create_registered_model(name, *words)
         self._happens(self._client)
-        return made
+        return model
 
 
 REFERENCES: dict[str, Callable[[Any], None]] = {
@@ -475,9 +475,9 @@ def test_the_command_only_lists_without_delete(
     version()
     before = in_cache(checkout)
     assert cli.main(["prune", "--days", "0"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"version     {NAME} version 1, registered 20")
-    assert told.endswith("nothing was removed: 'resnet prune --delete' removes it\n")
+    output = capsys.readouterr().out
+    assert output.startswith(f"version     {NAME} version 1, registered 20")
+    assert output.endswith("nothing was removed: 'resnet prune --delete' removes it\n")
     assert in_cache(checkout) == before
     assert store.client(checkout).get_model_version(NAME, "1").version == 1
     for days in ("nan", "1e12", "-1"):
