@@ -47,16 +47,16 @@ def track(root: Path, parameters: params.Params, trained: DataVersion) -> NewBat
 
 
 def _report(
-    model: str, here: DataVersion, trained: DataVersion, growing: Sequence[str]
+    model: str, here: DataVersion, trained: DataVersion, incomplete: Sequence[str]
 ) -> tuple[str, str]:
     """Emit an event if anything is new. The name and the message of the run's last state.
 
-    `growing` are the batches that are still being written.
+    `incomplete` are the batches that are still being written.
     """
     change = here.change_since(trained)
-    if growing:
-        verb = "is" if len(growing) == 1 else "are"
-        return "Waiting", f"{', '.join(growing)} {verb} still being written"
+    if incomplete:
+        verb = "is" if len(incomplete) == 1 else "are"
+        return "Waiting", f"{', '.join(incomplete)} {verb} still being written"
     if change is None:
         return "Unchanged", "nothing is new since the newest version"
     # Prefect's variables have names of this form, and hold five kilobytes: room for the hash alone.
