@@ -4,7 +4,7 @@ STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sy
 
 
 class PipelineError(Exception):
-    """The world is not as it must be.
+    """An expected error: a missing file, invalid parameters, a server that does not answer.
 
     Its message says what was found, what was wanted, and what to do next. The `resnet` command
     prints it and exits with 1; any other exception is a defect of this project.
@@ -12,12 +12,12 @@ class PipelineError(Exception):
 
 
 class UnreachableError(PipelineError):
-    """A server does not answer now, and may later: trying again can help."""
+    """A server does not answer now, but may later: it is worth retrying."""
 
 
 class StoppedError(PipelineError):
-    """A job was told to end; it goes on from where it was when it is started again."""
+    """A job was interrupted; run it again to resume."""
 
 
 class MovedError(PipelineError):
-    """What a decision was made from is another by now: look again, and decide anew."""
+    """The basis of a decision has changed in the meantime: read it again, and decide again."""

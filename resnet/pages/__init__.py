@@ -1,1 +1,1 @@
-"""Values → what a person reads: Markdown, HTML, tables of text."""
+"""Values → what a person reads: Markdown, HTML pages, tables of text."""

@@ -1,10 +1,10 @@
-"""A page for a browser from Markdown: one file, no script, nothing loaded from elsewhere."""
+"""A page for a browser, made of Markdown: one file, no script, nothing loaded from elsewhere."""
 
 import base64
 from collections.abc import Mapping
 from html import escape
 
-# What a page may load: what is in it.
+# A page may load only what it contains.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --tint: #f5f7fa; --blue: #2563eb;
@@ -43,22 +43,22 @@ img { display: block; zoom: .62; max-width: 100%; height: auto; margin: 2.8rem 0
 
 
 def html(title: str, text: str, pictures: Mapping[str, bytes]) -> str:
-    """`text`, Markdown with tables, as an HTML document; HTML in it is shown as it is typed.
+    """`text`, Markdown with tables, as an HTML document; HTML in it is shown as typed.
 
-    A table whose heading is empty has its names in the first column. What is bold in a table is
-    what is wrong, and stands out. `pictures` are PNG files by the names that `picture` gave them in
-    `text`; they come into the page itself, and are shown smaller than they are, so sharp on any
+    A table with an empty heading has its names in the first column. Bold text in a table marks what
+    is wrong, and stands out. `pictures` are PNG files by the names that `picture` gave them in
+    `text`; they are embedded in the page, and shown smaller than they are, to be sharp on any
     screen.
     """
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = reader.parse(text)
-    # Only now: as addresses in the text, they would be read letter by letter, for seconds.
-    for part in (part for token in tokens for part in token.children or ()):
-        png = pictures.get(str(part.attrs.get("src")))
-        if part.type == "image" and png is not None:
-            part.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    # Only after parsing, which would read such addresses letter by letter, for seconds.
+    for child in (child for token in tokens for child in token.children or ()):
+        png = pictures.get(str(child.attrs.get("src")))
+        if child.type == "image" and png is not None:
+            child.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     body = reader.renderer.render(tokens, reader.options, {})
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -69,9 +69,9 @@ def html(title: str, text: str, pictures: Mapping[str, bytes]) -> str:
     )
 
 
-def picture(name: str, says: str) -> str:
-    """The place of a picture as Markdown; `says` is what it shows, in words.
+def picture(name: str, description: str) -> str:
+    """The place of a picture as Markdown; `description` says what it shows.
 
     The name has letters, digits and underscores only.
     """
-    return f"![{says}]({name})"
+    return f"![{description}]({name})"

@@ -3,27 +3,27 @@
 import re
 from collections.abc import Iterable, Sequence
 
-# Before these a backslash is needed: what is markup anywhere, in CommonMark or on GitHub (as on
-# Prefect's pages), and what begins a heading, a list or a rule where a text begins with it.
+# These need a backslash: what is markup anywhere, in CommonMark or on GitHub (and so on Prefect's
+# pages), and what begins a heading, a list or a rule at the start of a text.
 ANYWHERE = re.compile(r"(?=[\\`*_~<>&\[\]]|://)")
-FIRST = re.compile(r"^(?:(?=[#=+-])|(\d+)(?=[.)](?: |$)))")
-NUMBER = re.compile(r"[+-]?\d[\d,.]*%?|–")  # or that there is none
+AT_START = re.compile(r"^(?:(?=[#=+-])|(\d+)(?=[.)](?: |$)))")
+NUMBER = re.compile(r"[+-]?\d[\d,.]*%?|–")  # the dash: there is none
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; columns of numbers end at the right. What would end a cell early is escaped."""
+    """A table with columns of numbers aligned to the right; bars and line breaks are escaped."""
     rows = list(rows)
-    sides = ["---:" if _numbers(column) else "---" for column in zip(*rows, strict=True)]
-    lines = [heading, sides or ["---"] * len(heading), *rows]
+    rules = ["---:" if _is_numeric(column) else "---" for column in zip(*rows, strict=True)]
+    lines = [heading, rules or ["---"] * len(heading), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
 def text(words: str) -> str:
-    """Words that someone typed, as Markdown in one line that shows them as they are: no markup."""
-    return FIRST.sub(r"\1\\", ANYWHERE.sub(r"\\", _in_one_line(words)))
+    """Words that someone typed, as one line of Markdown that shows them as typed: no markup."""
+    return AT_START.sub(r"\1\\", ANYWHERE.sub(r"\\", _in_one_line(words)))
 
 
-def _numbers(column: Sequence[str]) -> bool:
+def _is_numeric(column: Sequence[str]) -> bool:
     return all(map(NUMBER.fullmatch, column))
 
 

@@ -1,10 +1,10 @@
-"""Rows for a terminal: cells in, lines with their columns one below the other out."""
+"""Tables for a terminal: rows of cells in, lines with aligned columns out."""
 
 from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line a row; all rows have as many cells."""
+    """One line per row; all rows have the same number of cells."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,1 +1,1 @@
-"""Files, processes, locks and addresses: what knows nothing of this project."""
+"""Files, processes, locks, progress and addresses: this room knows nothing of the project."""

@@ -1,4 +1,4 @@
-"""Lock files of jobs: whoever is at the job holds one, and lets go of it however it ends."""
+"""Lock files of jobs: the process that does a job holds one, and releases it however it ends."""
 
 from pathlib import Path
 

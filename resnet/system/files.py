@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and name what is in them."""
+"""Write files completely or not at all, and identify their content."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-# libyaml's, in an eighth of the time, where PyYAML was built with it.
+# libyaml's takes an eighth of the time; PyYAML may have been built without it.
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -22,15 +22,15 @@ def replacing(path: Path) -> Iterator[Path]:
     When the block raises, what was written is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        draft = room / path.name
+        draft = folder / path.name
         yield draft
         if path.is_dir() and not path.is_symlink():
-            path.rename(room / "old")
+            path.rename(folder / "old")
         draft.replace(path)
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as JSON, keys in the order given, NaN refused."""
+    """`value` as JSON, with the keys in the given order; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -48,12 +48,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a file says, in plain values. Raises yaml.YAMLError, which shows the wrong line."""
+    """The content of a YAML file. Raises yaml.YAMLError, which shows the invalid line."""
     content = path.read_bytes()
     try:
         return yaml.load(content, Loader=YAML_LOADER)  # noqa: S506  (both loaders are safe)
     except yaml.YAMLError:
-        return yaml.safe_load(content)  # libyaml names the line only
+        return yaml.safe_load(content)  # libyaml's error has only its number
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:
@@ -63,6 +63,6 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """The bytes of a file, or of all files of a folder."""
     parts = path.rglob("*") if path.is_dir() else [path]
     return sum(part.lstat().st_size for part in parts if not part.is_dir())

@@ -1,4 +1,4 @@
-"""Run a command, hand on its output line by line, and leave nothing of it behind."""
+"""Run a command, pass on its output line by line, and leave no process of it behind."""
 
 import getpass
 import os
@@ -12,11 +12,11 @@ import psutil
 
 ERROR = "error: "
 GRACE_SECONDS = 20.0
-CLOCK_SECONDS = 10.0  # the time of a process's birth moves when the machine's clock is corrected
+CLOCK_SECONDS = 10.0  # a process's start time shifts when the machine's clock is corrected
 
 
 def user() -> str:
-    """The name of the account at work; its number where it has none, as in a container."""
+    """The name of the current account; its number if it has none, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # the second from Python 3.13 on
@@ -24,18 +24,18 @@ def user() -> str:
 
 
 def actor() -> str:
-    """Who acts: user@host of this process."""
+    """The user@host of this process."""
     return f"{user()}@{socket.gethostname()}"
 
 
 def stream(
     command: Sequence[str], root: Path, env: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[int, list[str]]:
-    """Run `command` in `root`; its exit code and its lines, each given to `say` as it comes.
+    """Run `command` in `root`. Its exit code and its lines, each given to `say` as it comes.
 
-    The command stays in the caller's process group, so whoever ends that group ends it too. When
-    this function is left by an exception, the command and all its children are ended first: a GPU
-    is free when its run is over.
+    The command stays in the caller's process group, so that it ends with that group. If an
+    exception leaves this function, the command and all its children are ended first: a GPU is free
+    when its run is over.
     """
     lines: list[str] = []
     with subprocess.Popen(
@@ -63,13 +63,13 @@ def stream(
 
 
 def error(lines: Sequence[str]) -> str | None:
-    """The message of the `resnet` command that printed `lines`, all its lines; None without one."""
+    """The error that a `resnet` command printed last among `lines`, in full; None without one."""
     starts = [number for number, line in enumerate(lines) if line.startswith(ERROR)]
     return "\n".join(lines[starts[-1] :]).removeprefix(ERROR) if starts else None
 
 
 def end(pid: int) -> None:
-    """End a process and all its children: SIGTERM, and SIGKILL for what is left of them."""
+    """End a process and all its children: SIGTERM, and later SIGKILL for those that are left."""
     try:
         parent = psutil.Process(pid)
         family = [parent, *parent.children(recursive=True)]
@@ -90,34 +90,34 @@ def end(pid: int) -> None:
 
 
 def identity() -> str:
-    """This process, in words by which another one can tell whether it still lives."""
+    """This process, in words by which another process can tell whether it is still running."""
     process = psutil.Process()
     return f"{socket.gethostname()} {process.pid} {process.create_time()} {_system()}"
 
 
 def has_ended(identity: str) -> bool:
-    """Whether the process of that `identity` has ended; one that cannot be seen is taken to live.
+    """Whether the process of that `identity` has ended; one that cannot be seen counts as running.
 
-    Seen are those of this host since it was started, and of this container where this is one.
+    Visible are the processes of this host since its last boot, and in a container only its own.
     """
     words = identity.split(" ")
     if len(words) != 4 or (words[0], words[3]) != (socket.gethostname(), _system()):
         return False
-    _, pid, born, _ = words
+    _, pid, started, _ = words
     try:
         process = psutil.Process(int(pid))
         return (
             process.status() == psutil.STATUS_ZOMBIE
-            or abs(process.create_time() - float(born)) > CLOCK_SECONDS
+            or abs(process.create_time() - float(started)) > CLOCK_SECONDS
         )
     except psutil.NoSuchProcess:
         return True
 
 
 def _system() -> str:
-    """What sets the processes that this one can see apart from those of hosts of the same name."""
+    """What distinguishes the visible processes from those of other hosts of the same name."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # not Linux, so there are no containers: the network card tells hosts apart
+    except OSError:  # not Linux, so there are no containers: the network card identifies the host
         return f"{uuid.getnode():x}"

@@ -132,7 +132,7 @@ def _run(
             callback=callback,
             progress=progress,
             checkpoints=checkpoints,
-            stop_requested=lambda: stop.asked() or progress.unread,
+            stop_requested=lambda: stop.requested() or progress.reader_gone,
             diagnose=diagnose,
         ).fit()
     model = published(net, inputs.data, result.weights)

@@ -1,4 +1,4 @@
-"""Pictures come into a page as they are, and nothing else that the text names."""
+"""Pictures are embedded in a page, and nothing else that the text names."""
 
 import base64
 
@@ -14,6 +14,6 @@ def test_a_picture_is_in_the_page_itself() -> None:
     assert html.count("data:image") == 1
 
 
-def test_a_name_that_no_picture_has_stays_one() -> None:
+def test_a_name_without_a_picture_stays_a_name() -> None:
     html = html_page.html("", html_page.picture("other", "nothing"), {"curves": b"x"})
     assert '<img src="other" alt="nothing" />' in html

@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 from resnet.pages.markdown import table, text
 
 
-def test_columns_of_numbers_end_at_the_right() -> None:
+def test_columns_of_numbers_are_aligned_to_the_right() -> None:
     rows = [["all", "10,000", "90.04%", "–"], ["cats", "286", "+1.5", "-2"]]
     assert table(["part", "images", "share", "change"], rows).splitlines() == [
         "| part | images | share | change |",
@@ -16,7 +16,7 @@ def test_columns_of_numbers_end_at_the_right() -> None:
     ]
 
 
-def test_a_text_among_numbers_keeps_a_column_at_the_left() -> None:
+def test_a_text_among_numbers_keeps_a_column_aligned_to_the_left() -> None:
     assert "| --- |" in table(["found"], [["1"], ["1 ms"]])
 
 

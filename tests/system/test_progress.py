@@ -77,9 +77,9 @@ def test_a_reader_who_is_gone_is_noticed(monkeypatch):
     monkeypatch.setattr("sys.stdout", pipe)
     progress = Progress("train", total=8, unit="steps", seconds=0)
     progress.advance(1)
-    assert not progress.unread
+    assert not progress.reader_gone
     os.close(reader)
     progress.advance(1)
-    assert progress.unread
+    assert progress.reader_gone
     with contextlib.suppress(BrokenPipeError):
         pipe.close()

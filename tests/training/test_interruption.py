@@ -248,7 +248,7 @@ def test_a_signal_while_training_starts_ends_it_as_one_later_does(
     process.send_signal(number)
     output, _ = process.communicate()
     assert process.returncode == STOPPED, output
-    assert "error: told to end before its first step; nothing is lost: run it again" in output
+    assert "error: interrupted before the first step; nothing was lost; run it again" in output
     assert list(started.checkpoints.glob("*/*")) == []
 
 
