@@ -53,13 +53,7 @@ def select(
     Raises PipelineError where the backend is not installed, where `device` is gpu and the backend
     sees none, and where the other processes cannot be reached.
     """
-    if "keras" in sys.modules and sys.modules["keras"].config.backend() != backend:
-        raise RuntimeError("select() must be called before keras is imported")
-    if importlib.util.find_spec(backend) is None:
-        raise PipelineError(
-            f"train.backend is {backend}, which is not installed: install the extra 'bench' "
-            "(jax for CPUs) or 'jax-gpu', or set train.backend to tensorflow"
-        )
+    _require_selectable(backend)
     distributed = distributed and any(os.environ.get(name) for name in DISTRIBUTION)
     if distributed and backend != "jax":
         raise PipelineError(
@@ -112,6 +106,16 @@ def cpu_name() -> str:
     name = cpuinfo.get("model name") or platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name} ({', '.join(details)}), {cores} cores" if details else f"{name}, {cores} cores"
+
+
+def _require_selectable(backend: str) -> None:
+    if "keras" in sys.modules and sys.modules["keras"].config.backend() != backend:
+        raise RuntimeError("select() must be called before keras is imported")
+    if importlib.util.find_spec(backend) is None:
+        raise PipelineError(
+            f"train.backend is {backend}, which is not installed: install the extra 'bench' "
+            "(jax for CPUs) or 'jax-gpu', or set train.backend to tensorflow"
+        )
 
 
 def _set_environment(backend: str) -> None:

@@ -1,4 +1,4 @@
-"""The loss and the accuracy of a batch: logits and labels → one scalar per image."""
+"""The loss of each image, and whether it is recognised: logits and labels → (N,)."""
 
 from typing import Any
 
