@@ -12,7 +12,7 @@ from tests.support import REPOSITORY
 
 def linted(root: Path) -> str:
     """What import-linter says of the packages in `root`."""
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     env = {"PYTHONPATH": str(root), "LANG": "C.UTF-8", "COLUMNS": "200"}
     return subprocess.run(
         command, cwd=root, env=env, capture_output=True, text=True, check=False

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ IMAGES, LABELS = np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3, np.int64)
     ],
 )
 def test_arrays_of_another_form_are_refused(
-    checkout: params.Params, stored: dict[str, np.ndarray], match: str
+    checkout: params.Params, stored: dict[str, Any], match: str
 ) -> None:
     path = checkout.paths.extra / "day.npz"
     np.savez(path, **stored)

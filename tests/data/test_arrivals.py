@@ -50,7 +50,8 @@ def tracked_by_git(root: Path) -> set[str]:
 def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
     root: Path, chosen: params.Params
 ) -> None:
-    path, said = add(root, "day.npz", 1), []
+    path = add(root, "day.npz", 1)
+    said: list[str] = []
     before = DataVersion.current(root, chosen)
     assert arrivals.track(root, chosen, before, said.append).tracked == ["day.npz"]
     assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
@@ -112,7 +113,8 @@ def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
 def test_a_batch_that_is_still_being_written_is_left_alone(
     root: Path, chosen: params.Params
 ) -> None:
-    path, said = add(root, "day.npz", 1), []
+    path = add(root, "day.npz", 1)
+    said: list[str] = []
     os.utime(path, (0, 0))  # as a copy keeps the time of its original
     slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
     slow_chosen = chosen.model_copy(update={"runtime": slow})

@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,10 @@ def test_a_metric_is_optional_where_an_evaluation_may_be_without_it() -> None:
 
 
 def test_a_number_that_json_lacks_is_none() -> None:
-    values = dict.fromkeys(REQUIRED, 1.0) | {"loss": float("nan"), "latency_ms": float("inf")}
+    values: dict[str, Any] = dict.fromkeys(REQUIRED, 1.0) | {
+        "loss": float("nan"),
+        "latency_ms": float("inf"),
+    }
     metrics = Metrics(**values).by_name()
     assert (metrics["accuracy"], metrics["loss"], metrics["latency_ms"]) == (1.0, None, None)
 

@@ -23,7 +23,7 @@ def test_mistakes_are_shown_from_the_most_confident_to_the_least() -> None:
 
 
 def test_without_a_mistake_the_picture_says_so() -> None:
-    predictions = Predictions(np.zeros(4, np.uint8), np.tile(np.float32([1, 0]), (4, 1)))
+    predictions = Predictions(np.zeros(4, np.uint8), np.tile(np.array([1, 0], np.float32), (4, 1)))
     shown = pictures.mistakes(IMAGES, predictions, CLASSES, count=25)
     assert shown.get_suptitle() == "No mistakes"
     assert titles(shown) == []

@@ -57,7 +57,7 @@ def test_confusion_has_actual_classes_in_rows_and_predicted_ones_in_columns() ->
 
 def test_each_class_has_its_precision_recall_and_f1() -> None:
     table = scored().per_class.set_index("class")
-    assert table.loc["cat", ["precision", "recall", "f1"]].tolist() == pytest.approx(
+    assert list(table[["precision", "recall", "f1"]].loc["cat"]) == pytest.approx(
         [2 / 4, 2 / 3, 4 / 7]
     )
     assert table["images"].tolist() == [3, 2, 1]
@@ -65,14 +65,14 @@ def test_each_class_has_its_precision_recall_and_f1() -> None:
 
 def test_the_recall_of_each_class_has_its_interval() -> None:
     table = scored().per_class.set_index("class")
-    assert table.loc["cat", ["recall_low", "recall_high"]].tolist() == pytest.approx(wilson(2, 3))
+    assert list(table[["recall_low", "recall_high"]].loc["cat"]) == pytest.approx(wilson(2, 3))
     without = per_class(np.array([[2, 0], [0, 0]]), ["cat", "dog"]).set_index("class")
-    assert without.loc["dog", ["recall", "recall_low", "recall_high"]].tolist() == [0, 0, 1]
+    assert list(without[["recall", "recall_low", "recall_high"]].loc["dog"]) == [0, 0, 1]
 
 
 def test_a_class_that_is_never_predicted_has_precision_0() -> None:
-    frog = scored().per_class.set_index("class").loc["frog"]
-    assert frog[["predicted", "precision", "recall", "f1"]].tolist() == [0, 0, 0, 0]
+    table = scored().per_class.set_index("class")
+    assert list(table[["predicted", "precision", "recall", "f1"]].loc["frog"]) == [0, 0, 0, 0]
 
 
 def test_loss_is_the_mean_negative_logarithm_of_the_labels_probability() -> None:
@@ -103,7 +103,7 @@ def test_empty_bins_of_confidence_are_left_out() -> None:
 
 def test_a_model_whose_accuracy_is_its_confidence_has_no_calibration_error() -> None:
     labels = np.array([0, 0, 0, 1], np.uint8)
-    honest = Predictions(labels, np.tile(np.float32([0.75, 0.25]), (4, 1)))
+    honest = Predictions(labels, np.tile(np.array([0.75, 0.25], np.float32), (4, 1)))
     assert calibration_error(calibration(honest, 15)) == 0
 
 

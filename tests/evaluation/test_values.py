@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    values = {field.name: index + 0.5 for index, field in enumerate(fields(Metrics))}
+    values: dict[str, Any] = {
+        field.name: index + 0.5 for index, field in enumerate(fields(Metrics))
+    }
     return Evaluation(Metrics(**values), model_hash="a" * 64, test_hash="b" * 64)
 
 
@@ -91,10 +94,10 @@ def test_a_file_that_is_no_parquet_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "columns",
     [
-        {"p0": np.float32([0.5])},
-        {"label": np.uint8([1])},
-        {"label": ["cat"], "p0": np.float32([0.5])},
-        {"label": np.uint8([1]), "p0": ["half"]},
+        {"p0": np.array([0.5], np.float32)},
+        {"label": np.array([1], np.uint8)},
+        {"label": ["cat"], "p0": np.array([0.5], np.float32)},
+        {"label": np.array([1], np.uint8), "p0": ["half"]},
     ],
     ids=["no label", "no probabilities", "a label in words", "a probability in words"],
 )

@@ -86,6 +86,7 @@ def test_another_mix_of_classes_has_drifted_in_classes_alone() -> None:
 
 def test_what_is_significant_and_too_small_to_matter_is_no_drift() -> None:
     detected = detect(features(20_000, seed=1, brightness=123))
+    assert detected.together is not None
     (brightness,) = [one for one in detected.together.distances if one.name == "brightness"]
     assert brightness.p < 1e-9
     assert brightness.value < RULES.distance
@@ -102,6 +103,7 @@ def test_one_drifted_batch_is_not_lost_among_nine_others() -> None:
     usual = [features(200, seed=seed) for seed in range(1, 10)]
     detected = detect(*usual[:4], features(200, seed=20, brightness=100), *usual[4:])
     assert detected.state == "Drift"
+    assert detected.together is not None
     assert not detected.together.drifted
     assert [bool(one.drifted) for one in detected.each] == [k == 4 for k in range(10)]
 
@@ -109,6 +111,7 @@ def test_one_drifted_batch_is_not_lost_among_nine_others() -> None:
 def test_batches_too_small_to_tell_count_together() -> None:
     detected = detect(*[features(30, seed=seed, brightness=90) for seed in range(5)])
     assert detected.state == "Drift"
+    assert detected.together is not None
     assert detected.together.images == 150
     assert not any(one.drifted for one in detected.each)
 

@@ -20,8 +20,12 @@ def test_a_report_is_saved_once_and_opens_in_mlflow(any_store: Path, tmp_path: P
     first, again = save(any_store, "saved"), save(any_store, "saved")
     assert first == again
     client = store.client(any_store)
-    experiment = client.get_experiment_by_name("saved-monitoring").experiment_id
-    assert first.path == f"#/experiments/{experiment}/runs/{first.id}/artifacts/report.html"
+    experiment = client.get_experiment_by_name("saved-monitoring")
+    assert experiment is not None
+    assert (
+        first.path
+        == f"#/experiments/{experiment.experiment_id}/runs/{first.id}/artifacts/report.html"
+    )
     page = client.fetch_artifact(first.id, "report.html", tmp_path)
     assert Path(page).read_text() == "<p>π</p>"
     assert client.get_run(first.id).data.metrics == {"images": 5}

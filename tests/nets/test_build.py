@@ -181,8 +181,10 @@ def test_a_whitening_stem_decorrelates_the_patches_and_is_not_trained() -> None:
 
 
 def test_whitening_twice_gives_the_same_kernel() -> None:
-    kernels = [whitening.kernel(random_images(50), DATA.mean, DATA.deviation) for _ in range(2)]
-    np.testing.assert_array_equal(*kernels)
+    first, second = (
+        whitening.kernel(random_images(50), DATA.mean, DATA.deviation) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_model_with_two_views_averages_the_logits_of_an_image_and_its_mirror_image() -> None:
@@ -192,7 +194,7 @@ def test_a_model_with_two_views_averages_the_logits_of_an_image_and_its_mirror_i
     images = random_images(4)
     mirrored = published(net.model_copy(update={"views": 2}), DATA, model.get_weights())
     views = [np.asarray(model(view)) for view in (images, images[:, :, ::-1])]
-    assert not np.allclose(*views, atol=1e-3)
+    assert not np.allclose(views[0], views[1], atol=1e-3)
     expected = keras.ops.softmax(sum(views) / 2)
     np.testing.assert_allclose(mirrored(images), expected, atol=1e-5)
     np.testing.assert_allclose(mirrored(images[:, :, ::-1]), expected, atol=1e-5)

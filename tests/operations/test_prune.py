@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -17,7 +17,7 @@ from resnet import cli
 from resnet.checkout import checkpoint_folders, dvc_cache, dvc_gc
 from resnet.errors import PipelineError
 from resnet.operations.prune import Item, as_text, prune
-from resnet.registry import store
+from resnet.registry import store, versions
 from resnet.registry.ledger import ledger, lock
 from resnet.registry.ledger.event import Event
 from resnet.system import processes
@@ -239,13 +239,13 @@ def test_nothing_goes_where_a_version_that_stays_does_not_say_what_it_needs(
     client = store.client(checkout)
     version()
     version(keep="yes")
-    run = client.get_model_version(NAME, "2").run_id
+    run = versions.resolve(client, NAME, 2).run_id
     (store.local_artifacts(checkout) / NAME / run / "artifacts" / artifact).unlink()
     before = in_cache(checkout)
     with pytest.raises(PipelineError, match=f"{artifact} cannot be read"):
         prune(checkout, NAME, 0, delete=True)
     assert in_cache(checkout) == before
-    assert client.get_model_version(NAME, "1").version == 1
+    assert int(client.get_model_version(NAME, "1").version) == 1
 
 
 def test_nothing_is_listed_or_goes_where_the_ledger_is_broken(
@@ -259,7 +259,7 @@ def test_nothing_is_listed_or_goes_where_the_ledger_is_broken(
     for delete in (False, True):
         with pytest.raises(PipelineError, match="is not whole: event 0 is missing"):
             prune(checkout, NAME, 0, delete=delete)
-    assert client.get_model_version(NAME, "1").version == 1
+    assert int(client.get_model_version(NAME, "1").version) == 1
 
 
 class Meddled:
@@ -398,8 +398,9 @@ def prune_until(root: Path, death: Death) -> None:
             death.step()
         rmtree(path, *words, **more)
 
-    store.client = lambda root: Mortal(client, death)
-    shutil.rmtree = by_steps
+    mortal: Any = Mortal(client, death)
+    store.client = lambda root: mortal
+    shutil.rmtree = cast(Any, by_steps)
     dvc_gc.remove = death.before(dvc_gc.remove)
     prune(root, NAME, 0, delete=True)
 
@@ -479,7 +480,7 @@ def test_the_command_only_lists_without_delete(
     assert output.startswith(f"version     {NAME} version 1, registered 20")
     assert output.endswith("nothing was removed: 'resnet prune --delete' removes it\n")
     assert in_cache(checkout) == before
-    assert store.client(checkout).get_model_version(NAME, "1").version == 1
+    assert int(store.client(checkout).get_model_version(NAME, "1").version) == 1
     for days in ("nan", "1e12", "-1"):
         assert cli.main(["prune", "--days", days, "--delete"]) == 1
         assert "want a number from 0 to 36500" in capsys.readouterr().err

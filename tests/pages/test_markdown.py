@@ -47,7 +47,7 @@ def test_a_bar_or_a_new_line_does_not_end_a_cell() -> None:
 def test_what_someone_typed_is_shown_as_typed_and_does_nothing(typed: str) -> None:
     for markdown in (text(typed), table(["a"], [[text(typed)]])):
         tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
-        *_, inline = [token.children for token in tokens if token.type == "inline"]
+        *_, inline = [token.children or [] for token in tokens if token.type == "inline"]
         assert {token.type for token in inline} <= {"text", "text_special"}
         assert "".join(token.content for token in inline) == typed
     assert MarkdownIt("commonmark").parse(text(typed))[0].type == "paragraph_open"

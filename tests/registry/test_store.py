@@ -69,6 +69,7 @@ def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:
     assert [one.wait() for one in both] == [0, 0]
     client = store.client(tmp_path)
     found = client.get_experiment_by_name("shared")
+    assert found is not None
     assert found.artifact_location == (store.local_artifacts(tmp_path) / "shared").as_uri()
     assert store.moved_experiments(tmp_path) == []
 

@@ -79,10 +79,12 @@ def _register(
     probabilities_nk = Scorer(model_file.load(model))(images)
     predictions = Predictions(probabilities_nk.argmax(axis=1).astype(np.uint8), probabilities_nk)
     right = len(images)
-    numbers = dict.fromkeys(("correct", "images", "parameters", "flops", "size_bytes"), right)
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("correct", "images", "parameters", "flops", "size_bytes"), right
+    )
     shares = ("accuracy", "accuracy_low", "accuracy_high", "loss", "top2", "calibration_error")
     timings = ("latency_ms", "throughput")
-    metrics = Metrics(**numbers, **dict.fromkeys((*shares, *timings), 1.0))
+    metrics = Metrics(**(numbers | dict.fromkeys((*shares, *timings), 1.0)))
     scored = Evaluation(metrics, "m" * 64, "t" * 64)
     run = client.create_run(store.experiment(client, "colours")).info.run_id
     scored.write(root / "metrics.json")

@@ -230,7 +230,8 @@ def killed() -> Callable[[Callable[[], object], int], bool]:
         opened = store.client
 
         def act() -> None:
-            store.client = lambda root: Mortal(opened(root), writes)
+            mortal: Any = Mortal
+            store.client = lambda root: mortal(opened(root), writes)
             action()
 
         code = os.waitstatus_to_exitcode(os.waitpid(_fork(act), 0)[1])

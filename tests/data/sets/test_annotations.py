@@ -106,7 +106,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_nothing_is_lost(
 
 
 def test_there_is_a_reader_for_every_annotation_of_a_data_set() -> None:
-    for path in datasets.MANIFESTS.glob("*.json"):
+    for path in params.MANIFESTS.glob("*.json"):
         assert datasets.load(path.stem).annotations.keys() <= annotations.READERS.keys()
 
 

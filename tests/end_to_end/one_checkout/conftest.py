@@ -100,7 +100,8 @@ class Prefect:
         raise AssertionError(f"the last line has not come; what has: {lines}")
 
     def _logs(self, run: str) -> list[dict]:
-        wanted, found, page = {"flow_run_id": {"any_": [run]}}, [], None
+        wanted, page = {"flow_run_id": {"any_": [run]}}, None
+        found: list[dict] = []
         while page is None or page:
             page = self.post("logs/filter", logs=wanted, sort="TIMESTAMP_ASC", offset=len(found))
             found += page
@@ -182,6 +183,7 @@ def call(checkout, prefect) -> Iterator[Callable[..., dict]]:
     def one(name: str, ends: str = "COMPLETED", **parameters) -> dict:
         assert process.poll() is None, log.read_text()
         print(json.dumps([name, parameters]), file=process.stdin, flush=True)
+        assert process.stdout is not None
         run = process.stdout.readline().strip()
         assert run, log.read_text()
         found = prefect.get(f"flow_runs/{run}")
@@ -331,7 +333,11 @@ def asked(checkout, prefect, worker, registry, interrupted, wait_for) -> Asked:
         return any(one in process.cwd() for process in checkout.training())
 
     prefect.wait(one, "RUNNING")
-    parameters = {"preset": "quick", "overrides": [interrupted.override], "promote": "ask"}
+    parameters: dict[str, object] = {
+        "preset": "quick",
+        "overrides": [interrupted.override],
+        "promote": "ask",
+    }
     run = prefect.start("retrain/weekly", **parameters)
     (note,) = wait_for(lambda: checkout.checkpoints("mlflow-run") - before)  # at its first step
     waits, trained = prefect.get(f"flow_runs/{run}")["state_type"], trains()
@@ -342,7 +348,7 @@ def asked(checkout, prefect, worker, registry, interrupted, wait_for) -> Asked:
     state = prefect.wait(run, "COMPLETED")["state"]
     assert state["name"] == "Awaiting approval"
     page = prefect.artifacts(run)["result"]
-    version = versions.latest(registry, NAME)
+    version = versions.resolve(registry, NAME, "latest")
     return Asked(
         run,
         cancelled,

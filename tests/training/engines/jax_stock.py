@@ -17,7 +17,7 @@ from resnet.training.layers import jax_layers
 NORMALIZATION = {"momentum": 0.9, "epsilon": 1e-5}
 CONVOLUTION = {"kernel_size": 3, "padding": "same", "use_bias": False}
 # The faster class, its arguments, and the maps' sides and channels.
-CASES = {
+CASES: dict[str, tuple[Any, Any, Any]] = {
     "normalization": (jax_layers.OnePassBatchNormalization, NORMALIZATION, (6, 6, 5)),
     "no scale": (
         jax_layers.OnePassBatchNormalization,
