@@ -1,1 +1,1 @@
-"""The working tree: git, DVC and its stages, what a model was made from."""
+"""The working tree: git, DVC and its stages, and what a model was made from."""

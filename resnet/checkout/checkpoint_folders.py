@@ -1,4 +1,4 @@
-"""Where trainings keep their checkpoints: a folder each, and a lock beside it.
+"""Where trainings keep their checkpoints: one folder each, with a lock beside it.
 
 `resnet.training.checkpoint` writes what is in a folder.
 """
@@ -18,18 +18,18 @@ def home(root: Path) -> Path:
     return project.state(root) / "checkpoints"
 
 
-def note(folder: Path) -> Path:
-    """The file with the id of the MLflow run in which a training goes on."""
+def run_id_file(folder: Path) -> Path:
+    """The file with the id of the MLflow run that a resumed training continues."""
     return folder / "mlflow-run"
 
 
 def lock_file(folder: Path) -> Path:
-    """The lock that the process that trains holds."""
+    """The lock that the training process holds."""
     return folder.with_suffix(".lock")
 
 
 def abandoned(root: Path, before: float) -> list[Path]:
-    """The folders of trainings that nobody is at, unchanged since `before`, seconds since 1970."""
+    """The folders that no process trains in, unchanged since `before`, in seconds since 1970."""
     return [
         folder
         for folder in _folders(root)
@@ -37,14 +37,14 @@ def abandoned(root: Path, before: float) -> list[Path]:
     ]
 
 
-def kept(root: Path, before: float) -> list[Path]:
-    """The other folders: a training can go on there."""
-    gone = abandoned(root, before)
-    return [folder for folder in _folders(root) if folder not in gone]
+def resumable(root: Path, before: float) -> list[Path]:
+    """The other folders, whose trainings are running or can be resumed."""
+    excluded = abandoned(root, before)
+    return [folder for folder in _folders(root) if folder not in excluded]
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder, unless somebody has taken the training up."""
+    """Remove the folder, unless its training has been resumed."""
     with suppress(Timeout), FileLock(lock_file(folder), timeout=0):
         shutil.rmtree(folder)
         lock_file(folder).unlink()

@@ -1,4 +1,4 @@
-"""A `resnet` command as a child process: for what loads TensorFlow and is no stage."""
+"""Run a `resnet` command as a child process: for what loads TensorFlow and is not a stage."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ from resnet.system import processes
 
 
 def run(words: Sequence[str], root: Path, say: Callable[[str], None]) -> list[str]:
-    """`resnet WORDS` in the checkout at `root`, without a GPU to see; the lines that it printed.
+    """The lines that `resnet WORDS` printed in the checkout at `root`, with no GPU visible to it.
 
-    It leaves the caller's own process light. Raises PipelineError with the command's own error.
+    TensorFlow is not loaded into the caller's process. Raises PipelineError with the command's own
+    error.
     """
     env = {**project.environment(root), "CUDA_VISIBLE_DEVICES": "-1"}
     code, lines = processes.stream([sys.executable, "-m", "resnet", *words], root, env, say)

@@ -1,7 +1,7 @@
-"""DVC's cache, read as files: where it is, what an md5 in it names, and what md5 a path has.
+"""DVC's cache, read as files: where it is, what an md5 stands for, and which md5 a path has.
 
-DVC names a file by the md5 of its bytes, and a folder by the md5 of a listing of its files, which
-lies in the cache beside them with the ending `.dir`.
+DVC identifies a file by the md5 of its bytes, and a folder by the md5 of a listing of its files,
+which is in the cache as well, with the suffix `.dir`.
 """
 
 import configparser
@@ -15,15 +15,15 @@ from resnet.errors import PipelineError
 from resnet.system import files
 
 FOLDER = ".dir"
-IGNORED = "__pycache__"  # as .dvcignore says; a folder that DVC has put into its cache has none
+IGNORED = "__pycache__"  # as in .dvcignore; a folder in DVC's cache has none
 
 
 def settings(root: Path) -> configparser.ConfigParser:
-    """The checkout's own settings of DVC, those of `.dvc/config.local` before the others."""
-    found = configparser.ConfigParser(interpolation=None)
+    """The checkout's own settings of DVC; those in `.dvc/config.local` take precedence."""
+    parser = configparser.ConfigParser(interpolation=None)
     for name in ("config", "config.local"):
-        found.read(root / ".dvc" / name)
-    return found
+        parser.read(root / ".dvc" / name)
+    return parser
 
 
 def folder(root: Path) -> Path:
@@ -32,22 +32,22 @@ def folder(root: Path) -> Path:
 
 
 def place(cache: Path, md5: str) -> Path:
-    """Where the cache keeps what `md5` names, whether it is there or not."""
+    """The path in the cache of what has that `md5`, whether it is there or not."""
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def restore(cache: Path, md5: str, to: Path) -> bool:
-    """Copy what `md5` names to the path `to`; False, and nothing copied, where a part is missing.
+    """Copy what has that `md5` to the path `to`; if a part is missing, nothing is copied: False.
 
-    The bytes are copied as they are: `digest` tells whether they are the right ones. Raises
-    PipelineError where the listing of a folder is damaged.
+    The bytes are copied unchecked: `digest` tells whether they are the right ones. Raises
+    PipelineError if the listing of a folder is damaged.
     """
-    found = place(cache, md5)
-    if not found.is_file():
+    entry = place(cache, md5)
+    if not entry.is_file():
         return False
-    parts = {to: found}
+    parts = {to: entry}
     if md5.endswith(FOLDER):
-        parts = {to / name: place(cache, part) for name, part in _listing(found).items()}
+        parts = {to / name: place(cache, part) for name, part in _listing(entry).items()}
     if not all(part.is_file() for part in parts.values()):
         return False
     for target, part in parts.items():
@@ -59,10 +59,10 @@ def restore(cache: Path, md5: str, to: Path) -> bool:
 def _listing(path: Path) -> dict[str, str]:
     """The md5 of each file of a folder in the cache, by its path in the folder."""
     try:
-        return {one["relpath"]: one["md5"] for one in json.loads(path.read_bytes())}
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
-            f"{path} is no listing of a folder ({error}): remove it, and run 'dvc pull' or "
+            f"{path} is not a listing of a folder ({error}): remove it, and run 'dvc pull' or "
             "'dvc repro'"
         ) from None
 
@@ -73,15 +73,15 @@ def digest(path: Path) -> str:
         return files.digest(path, "md5")
     return digest_of(
         {
-            one.relative_to(path).as_posix(): files.digest(one, "md5")
-            for one in path.rglob("*")
-            if one.is_file() and IGNORED not in one.parts
+            file.relative_to(path).as_posix(): files.digest(file, "md5")
+            for file in path.rglob("*")
+            if file.is_file() and IGNORED not in file.parts
         }
     )
 
 
 def digest_of(parts: Mapping[str, str]) -> str:
-    """DVC's md5 of a folder, from the md5 of each file in it by its path there."""
+    """DVC's md5 of a folder, from the md5 of each of its files by the path inside it."""
     listing = [{"md5": md5, "relpath": name} for name, md5 in sorted(parts.items())]
     text = json.dumps(listing, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + FOLDER

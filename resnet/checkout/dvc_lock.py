@@ -1,4 +1,4 @@
-"""dvc.lock, read: what each stage was given and what it made."""
+"""Read dvc.lock: the inputs and the outputs of each stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from resnet.system import files
 
 
 class _File(BaseModel):
-    """A dependency or an output in dvc.lock, as far as it is read here; so with the next two."""
+    """A dependency or an output in dvc.lock, as far as it is read here; likewise the next two."""
 
     path: str
     md5: str = ""
@@ -32,27 +32,27 @@ class _Form(BaseModel):
 
 @dataclass(frozen=True)
 class DvcLock:
-    """dvc.lock: what each stage was given and what it made."""
+    """dvc.lock: the inputs and the outputs of each stage."""
 
     stages: Mapping[str, Any]
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Raises PipelineError where there is none, or it is not of DVC's form."""
+        """Raises PipelineError if there is none, or if it is not in DVC's form."""
         path = root / "dvc.lock"
-        mend = "restore it with git, or remove it and run 'dvc repro'"
+        advice = "restore it with git, or remove it and run 'dvc repro'"
         try:
             values = files.read_yaml(path) or {}
             _Form.model_validate(values)
         except FileNotFoundError:
             raise PipelineError(f"{path} is not there: run 'dvc repro' first") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise PipelineError(f"{path} is not YAML ({error}): {mend}") from None
+            raise PipelineError(f"{path} is not YAML ({error}): {advice}") from None
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "all of it"
             raise PipelineError(
-                f"{path} is not as DVC writes it ({place}: {first['msg']}): {mend}"
+                f"{path} is not as DVC writes it ({place}: {first['msg']}): {advice}"
             ) from None
         return cls(values.get("stages", {}))
 
@@ -67,30 +67,28 @@ class DvcLock:
         }
 
     def md5(self, path: Path) -> str:
-        """Of an output. Raises PipelineError where no stage has made it."""
+        """The md5 of an output. Raises PipelineError if no stage has made it."""
         try:
             return self.outputs[path.as_posix()]
         except KeyError:
-            raise PipelineError(f"dvc.lock knows no output {path}: run 'dvc repro' first") from None
+            raise PipelineError(f"dvc.lock has no output {path}: run 'dvc repro' first") from None
 
-    def check(self, root: Path, chosen: params.Params) -> None:
+    def check(self, root: Path, parameters: params.Params) -> None:
         """Raise PipelineError unless the model, its evaluation and the parameters are the lock's.
 
-        A model trained by hand, or parameters that were edited since, would be recorded with
-        an origin that is not theirs.
+        A model trained by hand, or parameters edited afterwards, would be recorded with the wrong
+        origin.
         """
-        for path in (chosen.paths.model, chosen.paths.metrics):
+        for path in (parameters.paths.model, parameters.paths.metrics):
             if not (root / path).exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
             if files.digest(root / path, "md5") != self.md5(path):
-                raise PipelineError(
-                    f"{path} is not the one that dvc.lock records: run 'dvc repro' first"
-                )
-        for edited in self.edited(chosen.model_dump(mode="json")):
-            raise PipelineError(f"{edited}: run 'dvc repro' first")
+                raise PipelineError(f"{path} differs from dvc.lock: run 'dvc repro' first")
+        for difference in self.edited(parameters.model_dump(mode="json")):
+            raise PipelineError(f"{difference}: run 'dvc repro' first")
 
     def edited(self, values: Mapping[str, Any]) -> list[str]:
-        """Where `values`, those of a params.yaml, are not what a stage ran with, in words."""
+        """Which of the `values` of a params.yaml are not those that a stage ran with, in words."""
         return [
             f"{key} in params.yaml is not what stage {name} ran with"
             for name, stage in self.stages.items()
@@ -100,12 +98,12 @@ class DvcLock:
 
 
 def stages(root: Path) -> Mapping[str, Any]:
-    """The entries of the stages by their names; none where there is no dvc.lock yet."""
+    """The entries of the stages by their names; none if there is no dvc.lock yet."""
     return DvcLock.read(root).stages if (root / "dvc.lock").exists() else {}
 
 
 def _at(values: Mapping[str, Any], key: str) -> Any:
-    """{"data": {"seed": 0}}, "data.seed" → 0; None where there is nothing."""
+    """{"data": {"seed": 0}}, "data.seed" → 0; None if there is no such key."""
     value: Any = values
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""dvc.yaml, read: the stages in their order, and the code that each depends on."""
+"""Read dvc.yaml: the stages in their order, and the code that each depends on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from resnet.checkout import dvc_cache
 from resnet.errors import PipelineError
 from resnet.system import files
 
-CODE = "resnet/"  # how the path of a dependency that is code begins; data come by ${paths.…}
+CODE = "resnet/"  # begins the path of a dependency that is code; data are given as ${paths.…}
 
 
 def stages(root: Path) -> tuple[str, ...]:
@@ -21,8 +21,8 @@ def stages(root: Path) -> tuple[str, ...]:
 def code(stage: str, root: Path) -> dict[str, str]:
     """DVC's md5 of each file or folder of code that a stage depends on, by its path.
 
-    What stands there is all that can change the stage's result; the tests hold it against what the
-    stage imports.
+    No other code can change the stage's result; a test compares the list with what the stage
+    imports.
     """
     dependencies = [str(path) for path in _read(root)[stage].get("deps", ())]
     return {path: dvc_cache.digest(root / path) for path in dependencies if path.startswith(CODE)}

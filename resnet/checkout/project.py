@@ -1,6 +1,6 @@
-"""Where the checkout is, and the environment that its tools run in.
+"""Where the checkout is, and the environment in which its tools run.
 
-`environment` adds what the user has not set himself: state under `.state/` and not in his home,
+`environment` adds what the user has not set: state in `.state/` and not in the home folder,
 telemetry off, this interpreter's commands first on the PATH.
 """
 
@@ -14,24 +14,24 @@ STATE = ".state"
 
 
 def find_root(start: Path | None = None) -> Path:
-    """The nearest folder, from `start` upward, that holds params.yaml and dvc.yaml.
+    """The nearest folder, from `start` upward, that contains params.yaml and dvc.yaml.
 
-    Raises PipelineError where there is none.
+    Raises PipelineError if there is none.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return folder
     raise PipelineError(
-        f"{start} is in no checkout of this project (no params.yaml and dvc.yaml upward of it): "
-        "change into one"
+        f"{start} is not in a checkout of this project (no params.yaml and dvc.yaml there or above "
+        "it): change into one"
     )
 
 
 def state(root: Path) -> Path:
     """The folder for what outlives a command: RESNET_STATE, else .state/ in the checkout.
 
-    A run in a working tree of its own is handed the checkout's.
+    A run in a working tree of its own gets the checkout's.
     """
     return Path(os.environ.get("RESNET_STATE") or root / STATE)
 
@@ -42,7 +42,7 @@ def downloads(root: Path) -> Path:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """All variables that a command run for the checkout at `root` gets, the user's own first."""
+    """All variables for a command in the checkout at `root`; the user's own take precedence."""
     commands = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
@@ -50,21 +50,21 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def defaults(root: Path) -> dict[str, str]:
-    """What `environment` sets where the user has not."""
+    """What `environment` sets unless the user has."""
     state = root / STATE
     return {
-        "RESNET_STATE": str(state),  # a run in a tree of its own is handed the checkout's
+        "RESNET_STATE": str(state),  # a run in a tree of its own gets the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
-        # By its own defaults it retries for about four minutes while a server does not answer.
+        # By default it retries for about four minutes while a server does not answer.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # Its server would start ten processes, 2 GiB, for jobs that language models want.
+        # Its server would start ten processes, 2 GiB, for jobs about language models.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DVC_NO_ANALYTICS": "1",
         "DO_NOT_TRACK": "1",  # MLflow heeds "true" alone, and has a variable of its own above
@@ -77,7 +77,7 @@ def defaults(root: Path) -> dict[str, str]:
 def enter(root: Path) -> None:
     """Make `environment` this process's own, and `root` its working directory.
 
-    An archive that the user has named from another folder stays the one that was meant.
+    A relative path in CIFAR10_ARCHIVE is from the user's working directory, so it is made absolute.
     """
     (root / STATE).mkdir(exist_ok=True)
     if archive := os.environ.get("CIFAR10_ARCHIVE"):

@@ -1,6 +1,6 @@
-"""What a model was made from: the git commit, the changes on top of it, the data, the parameters.
+"""What a model is made from: the git commit, the changes on top of it, the data, the parameters.
 
-Reads git and dvc.lock; asks no server.
+Reads git and dvc.lock; contacts no server.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Code:
 
     commit: str | None
     dirty: bool
-    patch: str  # as `git apply` takes it; files that git does not know yet are in it
+    patch: str  # for `git apply`; it includes files that git does not track yet
 
     def __str__(self) -> str:
         if self.commit is None:
@@ -33,10 +33,10 @@ class Code:
 
 
 def code(root: Path) -> Code:
-    """The commit of the checkout at `root` and what differs from it.
+    """The commit of the checkout at `root`, and what differs from it.
 
-    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded whole, elsewhere. Nor do
-    .dvc files: which added images entered is in the profile, and the arrays have a hash.
+    params.yaml, dvc.lock and DVC's outputs do not count: they are recorded in full, elsewhere. Nor
+    do .dvc files: the profile lists the added images, and the arrays have a hash.
     """
     head = git.commit(root)
     if head is None:
@@ -49,27 +49,27 @@ def code(root: Path) -> Code:
 
 
 def data_hash(root: Path, paths: params.Paths) -> str:
-    """DVC's md5 of the arrays: 32 hex digits and `.dir`. Raises PipelineError without one."""
+    """DVC's md5 of the arrays: 32 hex digits and `.dir`. Raises PipelineError if there is none."""
     return DvcLock.read(root).md5(paths.arrays)
 
 
-def params_hash(chosen: params.Params) -> str:
+def params_hash(parameters: params.Params) -> str:
     """SHA-256, hex, of the parameters that decide which model comes out."""
-    return _hash(chosen.model_dump(mode="json", include=MODEL_SECTIONS))
+    return _hash(parameters.model_dump(mode="json", include=MODEL_SECTIONS))
 
 
-def training_key(chosen: params.Params, root: Path) -> str:
+def training_key(parameters: params.Params, root: Path) -> str:
     """SHA-256, hex, of what training depends on: parameters, data, its code and its libraries.
 
-    The code is that which dvc.yaml lists for the stage: where DVC trains anew, no checkpoint of
-    before is taken up.
+    The code is what dvc.yaml lists for the stage: if DVC trains again, no earlier checkpoint is
+    resumed.
     """
     try:
-        data = data_hash(root, chosen.paths)
+        data = data_hash(root, parameters.paths)
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
-    libraries = {name: _version(name) for name in ("keras", "numpy", chosen.train.backend)}
-    return _hash([params_hash(chosen), data, dvc_yaml.code("train", root), libraries])
+    libraries = {name: _version(name) for name in ("keras", "numpy", parameters.train.backend)}
+    return _hash([params_hash(parameters), data, dvc_yaml.code("train", root), libraries])
 
 
 def _version(library: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Bring a recorded commit back in a folder of its own, and run its stages there with its own code.
+"""Restore a recorded commit in a folder of its own, and run its stages there with its own code.
 
 Nothing outside that folder is written: not the checkout, not DVC's cache, no MLflow store.
 """
@@ -15,24 +15,23 @@ Say = Callable[[str], None]
 
 
 class MissingError(PipelineError):
-    """Data are nowhere to be had."""
+    """The data is in neither DVC's cache nor its remote."""
 
 
 def clone(root: Path, commit: str, patch: bytes, tree: Path) -> None:
     """A clone of the checkout's repository as `tree`: `commit`, and `patch` on top of it.
 
-    Raises PipelineError where the repository has no such commit, or the patch does not apply.
+    Raises PipelineError if the repository has no such commit, or if the patch does not apply.
     """
-    # The commit need not be on a branch any more, so the clone shares all that the checkout has.
-    # 'git clone --shared' does the same, but copies the branches alone of a shallow repository.
-    git.run(
-        root, "init", "--quiet", f"--object-format={_ask(root, '--show-object-format')}", str(tree)
-    )
+    # The commit may no longer be on a branch, so the clone shares all objects of the checkout.
+    # 'git clone --shared' does the same, but of a shallow repository it copies only the branches.
+    object_format = _rev_parse(root, "--show-object-format")
+    git.run(root, "init", "--quiet", f"--object-format={object_format}", str(tree))
     (tree / ".git" / "objects" / "info" / "alternates").write_text(f"{_inside(root, 'objects')}\n")
     shallow = _inside(root, "shallow")
     if shallow.exists():
         shutil.copyfile(shallow, tree / ".git" / "shallow")
-    if not git.run(tree, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", must=False):
+    if not git.run(tree, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", check=False):
         deepen = "; it is shallow: 'git fetch --unshallow'" if shallow.exists() else ""
         raise PipelineError(
             f"commit {commit[:12]} is not in this checkout's repository: fetch the branch that "
@@ -49,30 +48,31 @@ def clone(root: Path, commit: str, patch: bytes, tree: Path) -> None:
 
 
 def data(root: Path, tree: Path, path: Path, md5: str, say: Say) -> str:
-    """Put the output `path`, which `md5` names, into the tree. Returns where it was found.
+    """Put the output `path`, which has that `md5`, into the tree. Returns where it was found.
 
     It is copied from the cache of the checkout at `root`; else DVC pulls it from the checkout's
-    default remote. Raises MissingError where neither has it, and PipelineError where the cache's
-    entry cannot be read.
+    default remote. Raises MissingError if neither has it, and PipelineError if the cache's entry
+    cannot be read.
     """
     if dvc_cache.restore(dvc_cache.folder(root), md5, tree / path):
         return "DVC's cache"
-    _name_remotes(root, tree)
+    _configure_remotes(root, tree)
     try:
         dvc.run("pull", ["pull", path.as_posix()], tree, 0, say)
     except dvc.DvcError as error:
         reason = str(error).removeprefix("pull: ").rstrip(":")
         raise MissingError(
-            f"it is not in DVC's cache, nor can it be pulled ({reason}): 'dvc push' it where it is"
+            f"it is not in DVC's cache and cannot be pulled ({reason}): 'dvc push' it from a "
+            "checkout that has it"
         ) from None
     return "DVC's remote"
 
 
 def run(stage: str, tree: Path, gpu: bool, say: Say) -> None:
-    """The command that the tree's dvc.lock records for a stage, the tree's own code at work.
+    """Run the command that the tree's dvc.lock records for a stage, with the tree's own code.
 
-    Without `gpu` it sees none. Raises PipelineError with the stage's own error, and where dvc.lock
-    records no command.
+    Without `gpu` no GPU is visible to it. Raises PipelineError with the stage's own error, and if
+    dvc.lock records no command.
     """
     recorded = dvc_lock.stages(tree).get(stage, {}).get("cmd")
     if not isinstance(recorded, str):
@@ -85,25 +85,25 @@ def run(stage: str, tree: Path, gpu: bool, say: Say) -> None:
         "PYTHONPATH": str(tree),
         **({} if gpu else {"CUDA_VISIBLE_DEVICES": "-1"}),
     }
-    env.pop("MLFLOW_TRACKING_URI", None)  # where it is set, training opens a run
-    # As DVC runs it. The first `python` of the PATH is this interpreter: see `project.environment`.
+    env.pop("MLFLOW_TRACKING_URI", None)  # if it is set, training opens a run
+    # As DVC runs it. The first `python` on the PATH is this interpreter: see `project.environment`.
     code, lines = processes.stream(["/bin/sh", "-c", recorded], tree, env, say)
     if code:
         raise PipelineError(processes.error(lines) or f"stage {stage} exited with {code}")
 
 
 def _inside(root: Path, name: str) -> Path:
-    """A path in the repository of the checkout, which may be a working tree of another."""
-    return (root / _ask(root, "--git-path", name)).resolve()
+    """A path in the checkout's repository, which may be another folder's if it is a worktree."""
+    return (root / _rev_parse(root, "--git-path", name)).resolve()
 
 
-def _ask(root: Path, *words: str) -> str:
+def _rev_parse(root: Path, *words: str) -> str:
     return git.run(root, "rev-parse", *words).strip()
 
 
-def _name_remotes(root: Path, tree: Path) -> None:
-    """Let the tree pull from where the checkout does."""
-    settings = worktree.settings(root)
+def _configure_remotes(root: Path, tree: Path) -> None:
+    """Let the tree pull from the checkout's remotes."""
+    settings = worktree.dvc_settings(root)
     if settings.has_section("cache"):
         settings.remove_section("cache")  # the tree has one of its own
     if not settings.has_section("core"):

@@ -1,8 +1,8 @@
 """A second working tree of the checkout, for a run with parameters of its own.
 
-The tree stands under `.state/runs/`, at the checkout's commit and with its uncommitted changes;
-only params.yaml is another. It shares DVC's cache and remotes with the checkout, so that what was
-computed in one is restored in the other.
+The tree is in `.state/runs/`, at the checkout's commit and with its uncommitted changes; only
+params.yaml differs. It shares DVC's cache and remotes with the checkout, so that what was computed
+in one is restored in the other.
 """
 
 import configparser
@@ -26,14 +26,14 @@ from resnet.system import file_locks
 def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]:
     """The path of a working tree of `root` whose params.yaml is `values`.
 
-    It is removed when the block ends, and kept for a look when the block raises, until another of
-    its name is wanted: a run that is retried has the same. Raises PipelineError where `root` is not
-    a git checkout.
+    It is removed at the end of the block. If the block raises it is kept for inspection, until the
+    next tree of that name replaces it: a run that is retried has the same. Raises PipelineError if
+    `root` is not a git checkout.
     """
     if git.commit(root) is None:
         raise PipelineError(
-            f"{root} is no git checkout with a commit, and other parameters than params.yaml's "
-            "need one: run 'git init' and commit, or edit params.yaml"
+            f"{root} is not a git checkout with a commit, which parameters other than those of "
+            "params.yaml need: run 'git init' and commit, or edit params.yaml"
         )
     tree = _home(root) / name
     tree.parent.mkdir(parents=True, exist_ok=True)
@@ -61,24 +61,24 @@ def with_absolute_archive(values: Mapping[str, Any], root: Path) -> dict[str, An
     return {**values, "paths": {**paths, "archive": str(archive)}}
 
 
-def settings(root: Path) -> configparser.ConfigParser:
-    """The checkout's settings of DVC, those of config.local before the others, for any folder.
+def dvc_settings(root: Path) -> configparser.ConfigParser:
+    """The checkout's settings of DVC for another folder; those in config.local take precedence.
 
-    A remote's path is in full: DVC reads one that is not from the folder of the settings.
+    Paths of remotes are absolute: DVC reads a relative one from the folder of the settings.
     """
-    found = dvc_cache.settings(root)
-    for name in found.sections():
-        url = found.get(name, "url", fallback="")
+    settings = dvc_cache.settings(root)
+    for name in settings.sections():
+        url = settings.get(name, "url", fallback="")
         if url and "://" not in url:
             path = root / ".dvc" / Path(url).expanduser()  # an absolute path stays as it is
-            found.set(name, "url", os.path.normpath(path))
-    return found
+            settings.set(name, "url", os.path.normpath(path))
+    return settings
 
 
 def left_over(root: Path, before: float = math.inf) -> list[Path]:
-    """Trees that failed runs have left, before that time in seconds since 1970.
+    """The trees that failed runs left before that time, in seconds since 1970.
 
-    Those of runs under way are not among them.
+    Those of running flows are not among them.
     """
     return [
         tree
@@ -87,13 +87,13 @@ def left_over(root: Path, before: float = math.inf) -> list[Path]:
     ]
 
 
-def busy(root: Path) -> list[Path]:
-    """Trees of runs under way."""
+def in_use(root: Path) -> list[Path]:
+    """The trees of running flows."""
     return [tree for tree in _trees(root) if file_locks.is_held(_lock(tree))]
 
 
 def remove_left_over(root: Path, before: float = math.inf) -> None:
-    """Remove the trees that failed runs have left, before that time in seconds since 1970."""
+    """Remove the trees that failed runs left before that time, in seconds since 1970."""
     for tree in left_over(root, before):
         shutil.rmtree(tree)
         _lock(tree).unlink(missing_ok=True)
@@ -109,16 +109,16 @@ def _trees(root: Path) -> list[Path]:
 
 
 def _lock(tree: Path) -> Path:
-    """The file that the process at work in the tree holds; it lets go of it however it ends."""
+    """The file that the process in the tree locks; the lock is released however it ends."""
     return tree.with_name(f"{tree.name}.lock")
 
 
 def _share_cache(root: Path, tree: Path) -> None:
-    """The checkout's DVC settings, its cache by its full path, and links instead of copies."""
-    local = settings(root)
-    if not local.has_section("cache"):
-        local.add_section("cache")
-    local.set("cache", "dir", str(dvc_cache.folder(root)))
-    local.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
+    """Give the tree the checkout's DVC settings and cache, with links instead of copies."""
+    settings = dvc_settings(root)
+    if not settings.has_section("cache"):
+        settings.add_section("cache")
+    settings.set("cache", "dir", str(dvc_cache.folder(root)))
+    settings.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
     with (tree / ".dvc" / "config.local").open("w") as stream:
-        local.write(stream)
+        settings.write(stream)

@@ -64,8 +64,8 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     _require_idle(root)
     abandoned = checkpoint_folders.abandoned(root, before.timestamp())
     trees = worktree.left_over(root, before.timestamp())
-    resumable = checkpoint_folders.kept(root, before.timestamp())
-    notes = [checkpoint_folders.note(folder) for folder in resumable]
+    resumable = checkpoint_folders.resumable(root, before.timestamp())
+    notes = [checkpoint_folders.run_id_file(folder) for folder in resumable]
     resumed = {note.read_text() for note in notes if note.exists()}
     found = unreferenced.find(client, name, before, resumed)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def _remove(root: Path, lock: Lock, plan: _Plan) -> None:
 
 
 def _require_idle(root: Path) -> None:
-    busy = worktree.busy(root)
+    busy = worktree.in_use(root)
     if busy:
         raise PipelineError(
             f"a run is in progress in {busy[0]}, and no commit or version names its data yet: "

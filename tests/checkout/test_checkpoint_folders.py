@@ -1,4 +1,4 @@
-"""The folders of checkpoints as they are found by those who do not train."""
+"""The folders of checkpoints as other processes than trainings see them."""
 
 import os
 from collections.abc import Callable
@@ -30,14 +30,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return one
 
 
-def test_what_nobody_trains_and_is_old_is_abandoned_and_the_rest_is_kept(
+def test_an_old_training_that_does_not_run_is_abandoned_and_any_other_is_resumable(
     tmp_path: Path, make: Make
 ) -> None:
     old, young, going_on = make("a", 100), make("b", 0), make("c", 100)
     before = young.folder.stat().st_mtime - 50
     with going_on.lock(0):
         assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder]
-        assert checkpoint_folders.kept(tmp_path, before) == [young.folder, going_on.folder]
+        assert checkpoint_folders.resumable(tmp_path, before) == [young.folder, going_on.folder]
     assert checkpoint_folders.abandoned(tmp_path, before) == [old.folder, going_on.folder]
 
 

@@ -47,7 +47,7 @@ def test_nothing_is_copied_where_a_part_is_missing(kept: Path, tmp_path: Path) -
 
 def test_a_damaged_listing_is_an_error(kept: Path, tmp_path: Path) -> None:
     dvc_cache.place(kept, FOLDER).write_text("nonsense")
-    with pytest.raises(PipelineError, match="is no listing of a folder"):
+    with pytest.raises(PipelineError, match="is not a listing of a folder"):
         dvc_cache.restore(kept, FOLDER, tmp_path / "folder")
 
 

@@ -21,7 +21,7 @@ def test_the_checkout_is_found_from_any_folder_in_it():
 
 
 def test_outside_of_a_checkout_there_is_a_clear_error(tmp_path):
-    with pytest.raises(PipelineError, match="is in no checkout of this project"):
+    with pytest.raises(PipelineError, match="is not in a checkout of this project"):
         project.find_root(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_only_a_remotes_relative_path_is_from_the_checkouts_settings(tmp_path):
     (tmp_path / ".dvc" / "config").write_text(
         "".join(f"['remote \"{name}\"']\n    url = {url}\n" for name, url in urls.items())
     )
-    found = worktree.settings(tmp_path)
+    found = worktree.dvc_settings(tmp_path)
     assert [found.get(f"'remote \"{name}\"'", "url") for name in urls] == [
         str(tmp_path / "r"),
         "/srv/r",
@@ -163,7 +163,7 @@ def test_two_trees_stand_side_by_side(checkout):
 
 def test_a_folder_that_is_no_checkout_is_told_so(tmp_path):
     with (
-        pytest.raises(PipelineError, match="is no git checkout with a commit"),
+        pytest.raises(PipelineError, match="is not a git checkout with a commit"),
         worktree.worktree(tmp_path, "f", {}),
     ):
         pass

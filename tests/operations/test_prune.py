@@ -162,7 +162,7 @@ def test_runs_of_no_version_go_unless_their_training_lives_or_can_resume(checkou
     run("RUNNING")  # on a host that does not say who trains
     run("FAILED", keep="to show")
     resumed = run("KILLED")
-    note = checkpoint_folders.note(checkpoint_folders.home(checkout) / "abc")
+    note = checkpoint_folders.run_id_file(checkpoint_folders.home(checkout) / "abc")
     note.parent.mkdir(parents=True)
     note.write_text(resumed)
     with FileLock(note.parent.with_suffix(".lock")):

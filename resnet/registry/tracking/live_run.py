@@ -33,7 +33,7 @@ class LiveRun:
         self._lost = False
 
     def started(self, total_steps: int, folder: Path, key: str) -> None:
-        self._attempt(lambda: self._open(total_steps, checkpoint_folders.note(folder), key))
+        self._attempt(lambda: self._open(total_steps, checkpoint_folders.run_id_file(folder), key))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         if self._run_id and not self._lost and row["step"] > self._logged:

@@ -333,7 +333,7 @@ def test_outputs_that_do_not_belong_together_are_refused(
     with pytest.raises(PipelineError, match="is about model 000000000000"):
         status(chosen, local)
     metrics.write_bytes(there + b" ")
-    with pytest.raises(PipelineError, match=r"metrics.json is not the one that dvc.lock records"):
+    with pytest.raises(PipelineError, match=r"metrics.json differs from dvc.lock"):
         publish(chosen, local)
     metrics.write_bytes(there)
     edited = chosen.model_copy(update={"train": chosen.train.model_copy(update={"batch": 7})})
