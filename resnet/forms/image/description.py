@@ -7,8 +7,8 @@ ARRAY = f"uint8 (N, {SIDE}, {SIDE}, {CHANNELS})"
 INPUT = f"raw images, {ARRAY}, red, green, blue, 0 to 255"
 VIEWS = {  # by `net.views`: what the published model averages
     1: "",
-    2: "the mean logits of two views, an image and its mirror image",
-    6: "the mean logits of six views, an image mirrored or not, and shifted by a pixel or not",
+    2: ", from the mean logits of two views, an image and its mirror image",
+    6: ", from the mean logits of six views, an image mirrored or not, shifted by a pixel or not",
 }
 
 

@@ -10,7 +10,7 @@ from resnet.registry.card import card
 from resnet.registry.gate import gate
 from resnet.registry.ledger import audit, ledger, queries
 from resnet.registry.promotion.request import Request, newest
-from resnet.registry.tracking.run_artifacts import Scores
+from resnet.registry.tracking.run_artifacts import StageReports
 from resnet.registry.versions import Version
 
 
@@ -28,19 +28,19 @@ class Status:
 
 def status(chosen: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
-    scores = Scores.read(chosen, root)
+    reports = StageReports.read(chosen, root)
     client, name = store.client(root), chosen.model_name
-    version = versions.find(client, name, scores.model_hash)
+    version = versions.find(client, name, reports.model_hash)
     if version is None:
         return Status(None, evaluated=False, decided=False)
-    key = gate.decision_key(chosen.gate, scores.evaluation.test_hash)
+    key = gate.decision_key(chosen.gate, reports.evaluation.test_hash)
     history = ledger.events(client, name)
     last = queries.last_move(history)
     serves = last is not None and last.version_to == version.number
     asked = newest(history, version.number, datetime.now(UTC))
     return Status(
         version,
-        evaluated=version.evaluation_hash == scores.evaluation.hash,
+        evaluated=version.evaluation_hash == reports.evaluation.hash,
         decided=serves or queries.has_decided(history, version.number, key),
         request=asked if asked and asked.key == key else None,
         problems=tuple(audit.problems(client, name)),

@@ -1,4 +1,4 @@
-"""Training curves: a row an epoch of the history → points of an MLflow run."""
+"""Training curves: the history, one row per epoch → points of an MLflow run."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ NOT_CURVES = ("epoch", "step")
 
 
 def points(row: Mapping[str, float]) -> list[Metric]:
-    """The points of one epoch, at its optimizer step. What was not measured (NaN) has none."""
+    """The points of one epoch, at its optimizer step; none where a value is NaN, not measured."""
     now = time.time_ns() // 1_000_000
     return [
         Metric(key=name, value=float(value), timestamp=now, step=int(row["step"]))
@@ -33,13 +33,13 @@ def read(history: Path) -> list[dict[str, float]]:
 
 
 def complete(client: Client, run_id: str, rows: list[dict[str, float]]) -> None:
-    """Log those points of `rows` that the run does not have yet."""
-    wanted = [point for row in rows for point in points(row)]
-    have = {
+    """Log the points of `rows` that the run does not have yet."""
+    all_points = [point for row in rows for point in points(row)]
+    logged = {
         (name, point.step)
-        for name in {point.key for point in wanted}
+        for name in {point.key for point in all_points}
         for point in client.get_metric_history(run_id, name)
     }
-    missing = [point for point in wanted if (point.key, point.step) not in have]
+    missing = [point for point in all_points if (point.key, point.step) not in logged]
     for start in range(0, len(missing), 1000):  # MLflow takes no more at once
         client.log_batch(run_id, metrics=missing[start : start + 1000])

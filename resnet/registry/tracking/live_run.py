@@ -1,7 +1,6 @@
-"""Show a training in MLflow while it runs. Implements the callback of resnet.training.
+"""Show a training in MLflow while it runs: implements the callback of resnet.training.
 
-Training never waits for MLflow and never ends because of it: what the server misses, `publish`
-adds later.
+Training never waits for MLflow and never ends because of it: `publish` adds what the server missed.
 """
 
 import sys
@@ -19,18 +18,18 @@ from resnet.system import files, processes
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-ENDINGS = {"stopped", "failure"}  # tags that say why a training ended before its time
+ENDINGS = {"stopped", "failure"}  # tags: why a training ended early
 
 
 class LiveRun:
     """One training as one MLflow run, opened at its first step."""
 
-    def __init__(self, root: Path, chosen: params.Params) -> None:
+    def __init__(self, root: Path, parameters: params.Params) -> None:
         self._client: Client  # from the first step on
-        self._root, self._chosen = root, chosen
+        self._root, self._parameters = root, parameters
         self._run_id = ""
-        self._logged = 0  # up to which step the run has its points already
-        self._lost = False
+        self._logged = 0  # the step up to which the run has its points already
+        self._lost = False  # MLflow does not answer
 
     def started(self, total_steps: int, folder: Path, key: str) -> None:
         self._attempt(lambda: self._open(total_steps, checkpoint_folders.run_id_file(folder), key))
@@ -49,12 +48,12 @@ class LiveRun:
         self._end("FAILED", "failure", reason)
 
     def _open(self, total_steps: int, note: Path, key: str) -> None:
-        """Go on in the run whose id an interrupted training has noted, or open and note one."""
+        """Resume the run whose id an interrupted training has noted, or open and note one."""
         self._client = store.client(self._root)
-        experiment = store.experiment(self._client, self._chosen.model_name)
+        experiment = store.experiment(self._client, self._parameters.model_name)
         run = _active(self._client, note.read_text()) if note.exists() else None
         if run:
-            self._take_up(run)
+            self._resume(run)
             return
         for abandoned in left_running(self._client, experiment, key):
             self._client.set_terminated(abandoned, "KILLED")
@@ -63,10 +62,10 @@ class LiveRun:
             "trainer": processes.identity(),
             "total_steps": str(total_steps),
         }
-        self._run_id = run_artifacts.open_run(self._client, experiment, self._chosen, tags)
+        self._run_id = run_artifacts.open_run(self._client, experiment, self._parameters, tags)
         files.write_text(note, self._run_id)
 
-    def _take_up(self, run: Run) -> None:
+    def _resume(self, run: Run) -> None:
         run_id = run.info.run_id
         self._client.update_run(run_id, "RUNNING")
         self._client.set_tag(run_id, "trainer", processes.identity())
@@ -85,14 +84,14 @@ class LiveRun:
             self._attempt(end)
 
     def _attempt(self, action: Callable[[], object]) -> None:
-        """Do `action`; where the store does not answer, say so once and let training go on."""
+        """Do `action`; where the store does not answer, warn once and let training continue."""
         try:
             action()
         except (PipelineError, *store.UNAVAILABLE) as error:
             if not self._lost:
                 reason = str(error).partition("\n")[0]
                 print(
-                    f"warning: MLflow does not follow this training any more ({reason}); "
+                    f"warning: MLflow no longer follows this training ({reason}); "
                     "'resnet publish' adds what is missing",
                     file=sys.stderr,
                 )
@@ -100,7 +99,7 @@ class LiveRun:
 
 
 def left_running(client: Client, experiment: str, key: str) -> list[str]:
-    """Ids of runs of this training, newest first, that say RUNNING though their process is gone."""
+    """Ids of runs of this training, newest first, that are RUNNING though their process ended."""
     running = client.search_runs(
         [experiment],
         f"tags.training_key = '{key}' and attributes.status = 'RUNNING'",
@@ -112,7 +111,7 @@ def left_running(client: Client, experiment: str, key: str) -> list[str]:
 
 
 def _active(client: Client, run_id: str) -> Run | None:
-    """The run; None where the store has none of this id, or somebody has deleted it."""
+    """The run; None where the store has none of this id, or it is deleted."""
     try:
         run = client.get_run(run_id)
     except MlflowException as error:

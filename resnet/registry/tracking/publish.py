@@ -1,12 +1,13 @@
-"""Register what the stages made: one run and one version for each model, completed when repeated.
+"""Register the outputs of the stages: one run and one version per model, completed when repeated.
 
-`publish` loads TensorFlow, so the flow calls it in a process of its own.
+`publish` loads TensorFlow, so the flow calls it in a child process.
 """
 
 from pathlib import Path
 
 from resnet import params
 from resnet.checkout import provenance
+from resnet.forms.image import description
 from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.ledger import ledger
@@ -20,32 +21,26 @@ from resnet.system import files, processes
 from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 
-VIEWS = {  # what the published model makes of an image, in its description
-    1: "",
-    2: "; the mean logits of two views, an image and its mirror image",
-    6: "; the mean logits of six views, an image mirrored or not, and shifted by a pixel or not",
-}
 
+def publish(parameters: params.Params, root: Path, cause: str | None = None) -> Version:
+    """Make or complete the run and the version of the model in the outputs of the stages.
 
-def publish(chosen: params.Params, root: Path, cause: str | None = None) -> Version:
-    """Make or complete the run and the version of the model in the stage outputs.
-
-    A version that is made says as its tag `cause` what caused the training, where that is given.
-    Safe to repeat, and to kill at any point: the next call completes. The same model hash never
-    makes a second version; another evaluation of it takes the place of the first.
+    `cause`, why the model was trained, becomes a tag of a new version. Safe to repeat, and to kill
+    at any point: the next call completes it. The same model hash never makes a second version;
+    another evaluation of it replaces the first.
     Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
     """
-    outputs = Outputs.read(chosen, root)
+    outputs = Outputs.read(parameters, root)
     client = store.client(root)
-    name, scores = chosen.model_name, outputs.scores
-    version = versions.find(client, name, scores.model_hash)
+    name, reports = parameters.model_name, outputs.reports
+    version = versions.find(client, name, reports.model_hash)
     run_id = version.run_id if version else _run(client, outputs)
-    # Outside the lock: it takes long, and may be done by two processes at once. Who promotes a new
-    # version at once does not ask it again, so it is asked now, also where a killed publish had.
+    # Outside the lock: it takes long, and two processes may do it at once. A promotion right after
+    # this does not probe a new version again, so it is probed now, even if a killed publish did.
     run_artifacts.complete(client, run_id, outputs, anew=() if version else ["probe"])
     if version is None:
         version = _register(client, run_id, outputs, cause)
-    if version.evaluation_hash != scores.evaluation.hash:
+    if version.evaluation_hash != reports.evaluation.hash:
         version = _renew_evaluation(client, version, outputs)
     if not card.is_current(client, version, ledger.events(client, name)):
         card.renew(client, version)
@@ -57,17 +52,17 @@ def _run(client: Client, outputs: Outputs) -> str:
 
     It is under way again until the version is there, so that nobody prunes it.
     """
-    model_hash, name = outputs.scores.model_hash, outputs.chosen.model_name
+    model_hash, name = outputs.reports.model_hash, outputs.parameters.model_name
     experiment = store.experiment(client, name)
     tags = {"model_hash": model_hash, "trainer": processes.identity()}
     with holding(client, name, processes.actor()):
         runs = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)
         ids = [str(run.info.run_id) for run in runs]
         if not ids:  # a training whose server went away has left a run without the model's hash
-            tags["training_key"] = provenance.training_key(outputs.chosen, outputs.root)
+            tags["training_key"] = provenance.training_key(outputs.parameters, outputs.root)
             ids = live_run.left_running(client, experiment, tags["training_key"])
         if not ids:
-            return run_artifacts.open_run(client, experiment, outputs.chosen, tags)
+            return run_artifacts.open_run(client, experiment, outputs.parameters, tags)
         client.update_run(ids[0], "RUNNING")
         client.log_batch(ids[0], tags=[RunTag(name, value) for name, value in tags.items()])
         return ids[0]
@@ -75,10 +70,10 @@ def _run(client: Client, outputs: Outputs) -> str:
 
 def _register(client: Client, run_id: str, outputs: Outputs, cause: str | None) -> Version:
     """The version made from the run, or the one that another process has made in the meantime."""
-    name = outputs.chosen.model_name
+    name = outputs.parameters.model_name
     model_id = _logged_model(client, run_id, outputs)
     with holding(client, name, processes.actor()) as held:
-        version = versions.find(client, name, outputs.scores.model_hash)
+        version = versions.find(client, name, outputs.reports.model_hash)
         if version is None:
             client.set_terminated(run_id)
             held.confirm()
@@ -89,11 +84,10 @@ def _register(client: Client, run_id: str, outputs: Outputs, cause: str | None) 
 def _create_version(
     client: Client, run_id: str, model_id: str, outputs: Outputs, cause: str | None
 ) -> Version:
-    name, scores = outputs.chosen.model_name, outputs.scores
+    name, reports = outputs.parameters.model_name, outputs.reports
+    about = f"Residual networks: {description.INPUT} → class probabilities"
     try:
-        client.create_registered_model(
-            name, description="Residual networks: uint8 images (N, 32, 32, 3) → probabilities"
-        )
+        client.create_registered_model(name, description=about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -106,10 +100,10 @@ def _create_version(
             description=_describe(outputs),
             tags={
                 **outputs.origin,
-                "model_hash": scores.model_hash,
-                "file_hash": files.digest(scores.paths.model),
-                "evaluation_hash": scores.evaluation.hash,
-                "test_hash": scores.evaluation.test_hash,
+                "model_hash": reports.model_hash,
+                "file_hash": files.digest(reports.paths.model),
+                "evaluation_hash": reports.evaluation.hash,
+                "test_hash": reports.evaluation.test_hash,
                 **({"cause": cause} if cause else {}),
             },
         )
@@ -117,17 +111,17 @@ def _create_version(
 
 
 def _logged_model(client: Client, run_id: str, outputs: Outputs) -> str:
-    """The model in MLflow's form, logged unless it is there."""
+    """The id of the model in MLflow's form, which is logged unless it is there."""
     from resnet.registry.tracking import mlflow_model
 
-    found = mlflow_model.find(client, run_id)
-    return found or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
+    model_id = mlflow_model.find(client, run_id)
+    return model_id or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
 def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> Version:
-    """The version with this evaluation in the place of its former one."""
+    """The version with this evaluation instead of its former one."""
     name, number = version.name, str(version.number)
-    evaluation = outputs.scores.evaluation
+    evaluation = outputs.reports.evaluation
     with holding(client, name, processes.actor()) as held:
         # Another process may have logged another evaluation since.
         run_artifacts.complete(client, version.run_id, outputs)
@@ -142,18 +136,18 @@ def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> Ver
 
 
 def _describe(outputs: Outputs) -> str:
-    """What the version is, for a reader of the registry (Markdown)."""
-    chosen, metrics = outputs.chosen, outputs.scores.evaluation.metrics
-    net, train = chosen.net, chosen.train
+    """The description of the version, in Markdown."""
+    parameters, metrics = outputs.parameters, outputs.reports.evaluation.metrics
+    net, train = parameters.net, parameters.train
     length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
     return (
         f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
         f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
-        "Raw uint8 images (N, 32, 32, 3) in, class probabilities (N, 10) out"
-        f"{VIEWS[net.views]}.\n\n"
+        f"Input: {description.INPUT}. Output: class probabilities, float32 "
+        f"(N, {len(outputs.profile['classes'])}){description.VIEWS[net.views]}.\n\n"
         f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
-        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} images.\n\n"
-        f"Data: {chosen.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
+        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} {description.NOUN}.\n\n"
+        f"Data: {parameters.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
         f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
         f"{train.batch}, seed {train.seed}; {outputs.code}.\n\n"
         f"The rest is on its model card, `{card.CARD_FILE}` in the artifacts of its run."

@@ -1,4 +1,4 @@
-"""What the stages made → the parts of one MLflow run, each logged once and marked with a tag."""
+"""Outputs of the stages → the parts of one MLflow run, each logged once and marked with a tag."""
 
 import json
 import platform
@@ -22,32 +22,32 @@ from resnet.system import files, mappings, processes
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
-TOLD = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
-MEASURED = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")
+TRAINING_TAGS = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
+TRAINING_METRICS = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The outputs that say which model there is and how good it is. Quick to read."""
+class StageReports:
+    """The reports of the stages train and evaluate on one model. Quick to read."""
 
     paths: params.Paths  # absolute
     training: Mapping[str, Any]
     evaluation: Evaluation
 
     @classmethod
-    def read(cls, chosen: params.Params, root: Path) -> Self:
-        """Raises PipelineError where one is missing, or belongs to another model."""
-        paths = chosen.paths.under(root)
+    def read(cls, parameters: params.Params, root: Path) -> Self:
+        """Raises PipelineError where one is missing, or they are about different models."""
+        paths = parameters.paths.under(root)
         try:
             training = files.read_json(paths.training)
         except FileNotFoundError:
             raise PipelineError(
-                f"{chosen.paths.training} is not there: run 'dvc repro' first"
+                f"{parameters.paths.training} is not there: run 'dvc repro' first"
             ) from None
         evaluation = Evaluation.read(paths.metrics)
         if evaluation.model_hash != training["model_hash"]:
             raise PipelineError(
-                f"{chosen.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "
+                f"{parameters.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "
                 f"{training['model_hash'][:12]}… was trained: run 'dvc repro' first"
             )
         return cls(paths, training, evaluation)
@@ -59,25 +59,26 @@ class Scores:
 
 @dataclass(frozen=True)
 class Outputs:
-    """All that `publish` records: the scores, and where they come from."""
+    """All that `publish` records: the stages' reports, and where they come from."""
 
-    chosen: params.Params
+    parameters: params.Params
     root: Path
-    scores: Scores
+    reports: StageReports
     code: provenance.Code
     data_hash: str
 
     @classmethod
-    def read(cls, chosen: params.Params, root: Path) -> Self:
+    def read(cls, parameters: params.Params, root: Path) -> Self:
         """Raises PipelineError where the outputs are not those that dvc.lock records."""
-        scores = Scores.read(chosen, root)
+        reports = StageReports.read(parameters, root)
         lock = DvcLock.read(root)
-        lock.check(root, chosen)
-        for path in (scores.paths.history, scores.paths.profile, *_reports(scores.paths)):
+        lock.check(root, parameters)
+        paths = reports.paths
+        for path in (paths.history, paths.profile, *_evaluation_files(paths)):
             if not path.exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
-        data_hash = lock.md5(chosen.paths.arrays)
-        return cls(chosen, root, scores, provenance.code(root), data_hash)
+        data_hash = lock.md5(parameters.paths.arrays)
+        return cls(parameters, root, reports, provenance.code(root), data_hash)
 
     @property
     def origin(self) -> dict[str, str]:
@@ -86,7 +87,7 @@ class Outputs:
             "git_commit": self.code.commit or "none",
             "git_dirty": str(self.code.dirty).lower(),
             "data_hash": self.data_hash,
-            "params_hash": provenance.params_hash(self.chosen),
+            "params_hash": provenance.params_hash(self.parameters),
         }
 
     @cached_property
@@ -97,43 +98,48 @@ class Outputs:
         """
         from resnet.model import model_file
 
-        model = model_file.load(self.scores.paths.model)
-        found, wanted = model_file.model_hash(model), self.scores.model_hash
-        if found != wanted:
+        model = model_file.load(self.reports.paths.model)
+        found, expected = model_file.model_hash(model), self.reports.model_hash
+        if found != expected:
             raise PipelineError(
-                f"{self.chosen.paths.model} holds model {found[:12]}…, but {wanted[:12]}… was "
-                "trained and evaluated: run 'dvc repro' first"
+                f"{self.parameters.paths.model} holds model {found[:12]}…, but {expected[:12]}… "
+                "was trained and evaluated: run 'dvc repro' first"
             )
         return model
 
     @cached_property
+    def profile(self) -> dict[str, Any]:
+        """The profile of the data, as `ingest` wrote it."""
+        return dict(files.read_json(self.reports.paths.profile))
+
+    @cached_property
     def images_nhwc(self) -> Any:
-        """A few test images, uint8 (n, 32, 32, 3): the first."""
+        """The first few test images, uint8."""
         from resnet.data import arrays
 
-        return arrays.load(self.scores.paths.arrays, "test").images_nhwc[:IMAGES]
+        return arrays.load(self.reports.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
 def open_run(
-    client: Client, experiment: str, chosen: params.Params, tags: Mapping[str, str]
+    client: Client, experiment: str, parameters: params.Params, tags: Mapping[str, str]
 ) -> str:
-    """A new run with the parameters already in it; its id."""
+    """Open a new run that has the parameters; its id."""
     user = {"mlflow.user": processes.user(), "mlflow.source.name": "resnet"}
-    name = f"resnet-{chosen.net.depth}-{chosen.net.block}"
+    name = f"resnet-{parameters.net.depth}-{parameters.net.block}"
     run = client.create_run(experiment, tags={**user, **tags}, run_name=name)
-    _log_parameters(client, run.info.run_id, chosen)
+    _log_parameters(client, run.info.run_id, parameters)
     return str(run.info.run_id)
 
 
 def complete(client: Client, run_id: str, outputs: Outputs, anew: Collection[str] = ()) -> None:
-    """Log the parts that the run lacks, and those named in `anew` in any case.
+    """Log the parts that the run lacks, and in any case those named in `anew`.
 
-    A part's tag is set when all of it is there, and a part can be logged twice without harm: so
+    A part's tag is set after all of it is logged, and a part can be logged twice without harm: so
     this can be killed anywhere and called again.
     """
     tags = client.get_run(run_id).data.tags
     for name, log in PARTS.items():
-        mark = outputs.scores.evaluation.hash if name == "evaluation" else "done"
+        mark = outputs.reports.evaluation.hash if name == "evaluation" else "done"
         done = tags.get(f"logged.{name}") == mark and not _is_lost(client, run_id, name)
         if name in anew or not done:
             log(client, run_id, outputs)
@@ -141,13 +147,13 @@ def complete(client: Client, run_id: str, outputs: Outputs, anew: Collection[str
 
 
 def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:
-    """Parameters, code, and the packages that were at work."""
-    _log_parameters(client, run_id, outputs.chosen)
-    versions_of = outputs.scores.training["versions"]
+    """Parameters, code, and the installed packages."""
+    _log_parameters(client, run_id, outputs.parameters)
+    package_versions = outputs.reports.training["versions"]
     tags = {
         **outputs.origin,
-        **{name: str(outputs.scores.training[name]) for name in TOLD},
-        **{f"version.{name}": str(version) for name, version in versions_of.items()},
+        **{name: str(outputs.reports.training[name]) for name in TRAINING_TAGS},
+        **{f"version.{name}": str(version) for name, version in package_versions.items()},
         "system": platform.platform(),
     }
     if outputs.code.commit:
@@ -161,58 +167,58 @@ def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:
 
 def _data(client: Client, run_id: str, outputs: Outputs) -> None:
     """The data set: its digest is DVC's own, so `dvc.lock` and the run name the same thing."""
-    profile = files.read_json(outputs.scores.paths.profile)
-    arrays = outputs.chosen.paths.arrays.as_posix()
-    shape = {"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 32, 32, 3]}}
+    arrays, images = outputs.parameters.paths.arrays.as_posix(), outputs.images_nhwc
+    array = {"dtype": str(images.dtype), "shape": [-1, *images.shape[1:]]}
+    features = [{"type": "tensor", "tensor-spec": array}]
     dataset = Dataset(
-        name=outputs.chosen.data.dataset,
+        name=outputs.parameters.data.dataset,
         digest=outputs.data_hash,
         source_type="local",
         source=json.dumps({"uri": arrays}),
-        schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps([shape])}}),
-        profile=json.dumps(profile.get("counts", {})),
+        schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features)}}),
+        profile=json.dumps(outputs.profile.get("counts", {})),
     )
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
-    client.log_artifact(run_id, str(outputs.scores.paths.profile), "data")
+    client.log_artifact(run_id, str(outputs.reports.paths.profile), "data")
 
 
 def _training(client: Client, run_id: str, outputs: Outputs) -> None:
-    """Curves, and what training said of itself."""
-    paths, training = outputs.scores.paths, outputs.scores.training
+    """Curves, and training's own report."""
+    paths, training = outputs.reports.paths, outputs.reports.training
     curves.complete(client, run_id, curves.read(paths.history))
-    store.log_metrics(client, run_id, {name: training[name] for name in MEASURED})
+    store.log_metrics(client, run_id, {name: training[name] for name in TRAINING_METRICS})
     for path in (paths.history, paths.training):
         client.log_artifact(run_id, str(path), "training")
 
 
 def _model(client: Client, run_id: str, outputs: Outputs) -> None:
     """The model's file, byte for byte as dvc.lock has it."""
-    path = outputs.scores.paths.model
+    path = outputs.reports.paths.model
     if path.name != versions.MODEL_FILE:
         raise PipelineError(f"paths.model is {path.name}: want a file {versions.MODEL_FILE}")
     client.log_artifact(run_id, str(path))
 
 
 def _probe(client: Client, run_id: str, outputs: Outputs) -> None:
-    """What the model answers to a few test images: whoever moves an alias asks it again."""
-    folder, _, name = versions.PROBE_FILE.rpartition("/")
-    with tempfile.TemporaryDirectory() as room:
-        path = Path(room) / name
+    """A few test images and the model's probabilities, checked again before an alias moves."""
+    artifact_folder, _, name = versions.PROBE_FILE.rpartition("/")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
         Probe.of(outputs.model, outputs.images_nhwc).write(path)
-        client.log_artifact(run_id, str(path), folder)
+        client.log_artifact(run_id, str(path), artifact_folder)
 
 
 def _evaluation(client: Client, run_id: str, outputs: Outputs) -> None:
-    """Metrics, predictions, tables and pictures; they take the place of an older evaluation's.
+    """Metrics, predictions, tables and pictures; they replace those of an older evaluation.
 
-    dvc.lock too: it says which files they are, and the recipe's is from before a later evaluation.
+    dvc.lock too: it names these files, and the recipe's is from before a later evaluation.
     """
-    paths = outputs.scores.paths
-    store.log_metrics(client, run_id, asdict(outputs.scores.evaluation.metrics))
+    paths = outputs.reports.paths
+    store.log_metrics(client, run_id, asdict(outputs.reports.evaluation.metrics))
     client.log_artifact(run_id, str(outputs.root / "dvc.lock"), "evaluation")
     client.log_artifact(run_id, str(paths.metrics), "evaluation")
-    for path in _reports(paths):
+    for path in _evaluation_files(paths):
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
         else:
@@ -231,21 +237,21 @@ NEEDED = {"model": versions.MODEL_FILE, "probe": versions.PROBE_FILE}  # before 
 
 
 def _is_lost(client: Client, run_id: str, part: str) -> bool:
-    """Whether an artifact that the check before a move needs is not there."""
+    """Whether an artifact that the check before a move needs is missing."""
     path = NEEDED.get(part)
     if path is None:
         return False
     folder = path.rpartition("/")[0] or None
-    return path not in {one.path for one in client.list_artifacts(run_id, folder)}
+    return path not in {file.path for file in client.list_artifacts(run_id, folder)}
 
 
-def _reports(paths: params.Paths) -> tuple[Path, ...]:
-    """What an evaluation leaves beside its metrics; the last is a folder."""
+def _evaluation_files(paths: params.Paths) -> tuple[Path, ...]:
+    """The outputs of an evaluation but for its metrics; the last is a folder."""
     tables = (paths.per_class, paths.confusion, paths.reliability, paths.subsets)
     return (paths.predictions, *tables, paths.pictures)
 
 
-def _log_parameters(client: Client, run_id: str, chosen: params.Params) -> None:
-    values = chosen.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
+def _log_parameters(client: Client, run_id: str, parameters: params.Params) -> None:
+    values = parameters.model_dump(mode="json", include=provenance.MODEL_SECTIONS)
     flat = [Param(key, str(value)) for key, value in mappings.flatten(values).items()]
     client.log_batch(run_id, params=flat)

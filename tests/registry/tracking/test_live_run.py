@@ -1,4 +1,4 @@
-"""A training that is followed while it runs."""
+"""A training that MLflow shows while it runs."""
 
 import subprocess
 import sys
@@ -45,16 +45,16 @@ def test_a_run_whose_training_was_killed_is_ended_by_the_next_one_that_knows_not
     assert run.data.params["net.depth"] == str(chosen.net.depth)
 
 
-def test_a_training_that_is_taken_up_goes_on_in_its_run(
+def test_a_training_that_is_resumed_resumes_its_run(
     made_store: Path, tmp_path: Path, chosen: params.Params
 ) -> None:
     first = LiveRun(made_store, chosen)
     first.started(20, tmp_path, "a key")
     first.epoch(ROW)
-    first.stopped("told to end")
+    first.stopped("interrupted")
     client, noted = store.client(made_store), (tmp_path / "mlflow-run").read_text()
     run = client.get_run(noted)
-    assert (run.info.status, run.data.tags["stopped"]) == ("KILLED", "told to end")
+    assert (run.info.status, run.data.tags["stopped"]) == ("KILLED", "interrupted")
 
     second = LiveRun(made_store, chosen)
     second.started(20, tmp_path, "a key")
@@ -105,5 +105,5 @@ def test_a_server_that_is_gone_is_said_once_and_training_goes_on(
     live.started(20, tmp_path, "a key")
     live.epoch(ROW)
     live.finished("0" * 64)
-    assert capsys.readouterr().err.count("MLflow does not follow this training any more") == 1
+    assert capsys.readouterr().err.count("MLflow no longer follows this training") == 1
     assert time.monotonic() - began < 30

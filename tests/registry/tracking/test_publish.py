@@ -1,5 +1,6 @@
 """Publishing, with a real Keras model, to SQLite and to a real server."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -133,6 +134,8 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
     assert "validation_loss" not in run.data.metrics
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("cifar10", f"{'d' * 32}.dir")
+    (features,) = json.loads(json.loads(dataset.dataset.schema)["mlflow_tensorspec"]["features"])
+    assert features["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 32, 32, 3]}
     for artifact in (
         "recipe/dvc.lock",
         "recipe/changes.patch",
@@ -148,6 +151,8 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
     assert registered.tags["data_hash"] == f"{'d' * 32}.dir"
     assert registered.tags["git_commit"] == "none"
     assert "80.00%" in registered.description
+    assert "uint8 (N, 32, 32, 3)" in registered.description
+    assert "float32 (N, 10)." in registered.description
     assert status(chosen, root) == Status(version, evaluated=True, decided=False)
 
 
@@ -210,6 +215,8 @@ def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
     expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
     with store.as_default(store.client(local)):
         served = mlflow.pyfunc.load_model(f"models:/{chosen.model_name}@production")
+    assert [spec.shape for spec in served.metadata.signature.inputs] == [(-1, 32, 32, 3)]
+    assert [spec.shape for spec in served.metadata.signature.outputs] == [(-1, 10)]
     answer_nk = served.predict(images_nhwc)
     assert answer_nk.dtype == np.float32
     np.testing.assert_allclose(answer_nk, expected_nk, atol=1e-6)
