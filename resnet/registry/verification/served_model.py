@@ -1,6 +1,6 @@
-"""Compare the two forms of a version, its model.keras and what MLflow serves, by their answers.
+"""Compare the two forms of a version, its model.keras and MLflow's, by their probabilities.
 
-Needs TensorFlow, so that `verify` calls it in a process of its own.
+Needs TensorFlow, so `verify` calls it in a child process.
 """
 
 from pathlib import Path
@@ -21,10 +21,10 @@ IMAGES = 8
 
 
 def report(root: Path, path: Path, name: str, number: int) -> None:
-    """Print `path`'s model hash, then how far its answers are from those of the version.
+    """Print `path`'s model hash, then the difference of its probabilities from the version's.
 
-    The first line is printed in any case where `path` can be loaded. Raises PipelineError where
-    MLflow cannot serve the version, which is downloaded beside `path`.
+    The first line is printed wherever `path` can be loaded. Raises PipelineError where MLflow
+    cannot serve the version, which is downloaded beside `path`.
     """
     model = model_file.load(path)
     print(f"model_hash {model_file.model_hash(model)}", flush=True)
@@ -39,7 +39,8 @@ def report(root: Path, path: Path, name: str, number: int) -> None:
 
 
 def _difference(model: keras.Model, served: PyFuncModel) -> float:
-    """The greatest one between two probabilities, over a few images of noise."""
-    images_nhwc = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), np.uint8)
+    """The greatest difference of a probability, over a few inputs of noise."""
+    shape = IMAGES, *model.input_shape[1:]
+    images_nhwc = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     expected_nk = np.asarray(model(images_nhwc, training=False))
     return float(np.abs(np.asarray(served.predict(images_nhwc)) - expected_nk).max())

@@ -1,4 +1,4 @@
-"""A version that was really made is verified; and each part of its record, damaged, is found."""
+"""A version is verified as it was made, and with each part of its record damaged."""
 
 import functools
 import json
@@ -28,9 +28,10 @@ from resnet.evaluation.values import Predictions
 from resnet.model import backend
 from resnet.registry import store
 from resnet.registry.tracking.publish import publish
-from resnet.registry.verification import claims
+from resnet.registry.verification import claims, model_claims, origin_claims
 from resnet.registry.verification.claims import Claim
-from resnet.registry.verification.verify import Report, Result, verify
+from resnet.registry.verification.verify import ClaimResult, Verification, verify
+from resnet.registry.verification.version_under_test import VersionUnderTest
 from resnet.system import files
 from tests.support import REPOSITORY
 
@@ -51,8 +52,8 @@ class Published:
     def client(self) -> Any:
         return store.client(self.root)
 
-    def verify(self, wanted: Sequence[Claim] = QUICK) -> dict[str, Result]:
-        report = verify(self.root, self.name, 1, lambda line: None, wanted)
+    def verify(self, of: Sequence[Claim] = QUICK) -> dict[str, ClaimResult]:
+        report = verify(self.root, self.name, 1, lambda line: None, of)
         return {result.name: result for result in report.results}
 
     def artifact(self, name: str) -> Path:
@@ -204,7 +205,7 @@ def test_every_claim_about_a_version_as_it_was_published_holds(
     assert {name: result.state for name, result in results.items()} == dict.fromkeys(
         [claim.name for claim in claims.CLAIMS], "PASS"
     ), "\n".join(map(str, results.values()))
-    assert results["score"].text.endswith("of 4 right, as recorded")
+    assert results["score"].text.endswith("of 4 correct, as recorded")
     assert list(tmp_path.iterdir()) == []
     assert _git(published.root, "status", "--porcelain") == ""
 
@@ -221,7 +222,7 @@ TAGS = {
 
 
 @pytest.mark.parametrize("case", TAGS)
-def test_a_tag_that_is_not_true_fails(published: Published, case: str) -> None:
+def test_a_wrong_tag_fails(published: Published, case: str) -> None:
     tags, name, text = TAGS[case]
     with published.tagged(tags):
         results = published.verify()
@@ -273,14 +274,14 @@ ARTIFACTS = {
         "path: resnet/nets",
         "path: resnet/nots",
         "code",
-        "resnet/nots, which stage train ran with, is not in the commit, and no stage before made",
+        "resnet/nots, which stage train ran with, is not in the commit, nor an output of",
     ),
     "another raw file": (
         "recipe/dvc.lock",
         "path: data/raw/cifar-10-batches-py/test_batch",
         "path: data/raw/cifar-10-batches-py/tests",
         "code",
-        "cifar-10-batches-py, which stage ingest ran with, is not what the stage before made",
+        "cifar-10-batches-py, which stage ingest ran with, is not an output of an earlier stage",
     ),
     "another profile": ("data/profile.json", "cat", "dog", "data", "profile.json is"),
     "edited metrics": (
@@ -334,30 +335,30 @@ def test_packages_are_those_that_the_nearest_lock_pins(
 ) -> None:
     installed = packages.listed()
 
-    def with_locks(**locks: str) -> Result:
-        def check(case: claims.Case) -> str:
+    def with_locks(**locks: str) -> ClaimResult:
+        def check(subject: VersionUnderTest) -> str:
             for name, text in locks.items():
-                (case.tree / f"{name}.lock").write_text(text)
-            return claims.locked(case)
+                (subject.tree / f"{name}.lock").write_text(text)
+            return origin_claims.locked(subject)
 
         return published.verify([claims.CLAIMS[0], Claim("packages", check)])["packages"]
 
     count = len(packages.pins(installed))
     elsewhere = "elsewhere==1.0 ; python_full_version < '3' or sys_platform == 'win32'\n"
-    told = with_locks(requirements=installed + elsewhere, packages="no lock of ours==1\n")
-    assert told.text == f"{count} packages were as requirements.lock of the commit pins them"
+    result = with_locks(requirements=installed + elsewhere, packages="no lock of ours==1\n")
+    assert result.text == f"{count} packages were as requirements.lock of the commit pins them"
     without_uv = "".join(line for line in installed.splitlines(True) if not line.startswith("uv="))
-    told = with_locks(requirements="other==1.0\n", **{"requirements-gpu": without_uv})
-    assert told.state == "PASS"
+    result = with_locks(requirements="other==1.0\n", **{"requirements-gpu": without_uv})
+    assert result.state == "PASS"
     text = f"{count - 1} packages were as requirements-gpu.lock of the commit pins them"
-    assert told.text == f"{text}; beside them uv"
-    told = with_locks(requirements=installed + "here==1.0\n")
-    assert told.state == "FAIL"
-    assert told.text.endswith("requirements.lock of the commit pins them: here none, not 1.0")
-    told = with_locks(requirements="".join(f"{name}==1 ; a == 'b'\n" for name in ("no", "none")))
-    assert told.state == "UNKNOWN"
+    assert result.text == f"{text}; beside them uv"
+    result = with_locks(requirements=installed + "here==1.0\n")
+    assert result.state == "FAIL"
+    assert result.text.endswith("requirements.lock of the commit pins them: here none, not 1.0")
+    result = with_locks(requirements="".join(f"{name}==1 ; a == 'b'\n" for name in ("no", "none")))
+    assert result.state == "UNKNOWN"
     assert (
-        told.text
+        result.text
         == "requirements.lock of the commit pins all of its packages for some platforms only"
     )
 
@@ -367,10 +368,10 @@ def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
     parquet.write_table(parquet.read_table(path).drop_columns("label"), tmp_path / "no-label")
     found = Predictions.read(path)
     other = Predictions(found.labels_n, found.probabilities_nk * np.float32(1.5))
-    other.write(tmp_path / "as-right")
+    other.write(tmp_path / "as-correct")
     Predictions(found.predicted_n, found.probabilities_nk).write(tmp_path / "wrong")
     for name, text in (
-        ("as-right", "predictions.parquet is"),
+        ("as-correct", "predictions.parquet is"),
         ("wrong", "images right"),
         ("no-label", "run 'resnet evaluate' again"),
     ):
@@ -379,7 +380,7 @@ def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
         assert (result.state, text in result.text) == ("FAIL", True), result
 
 
-def test_data_whose_bytes_are_wrong_fail_and_data_that_are_nowhere_are_unknown(
+def test_data_of_wrong_bytes_fail_and_data_that_are_not_available_are_unknown(
     published: Published,
 ) -> None:
     path = published.cached("test_images.npy")
@@ -388,25 +389,25 @@ def test_data_whose_bytes_are_wrong_fail_and_data_that_are_nowhere_are_unknown(
         assert (result.state, "DVC's cache is" in result.text) == ("FAIL", True), result
     with published.written(path, None):
         result = published.verify()["data"]
-        assert (result.state, "cannot be had" in result.text) == ("UNKNOWN", True), result
+        assert (result.state, "is not available" in result.text) == ("UNKNOWN", True), result
 
 
-def test_raw_files_are_read_where_they_are_at_hand_and_named_where_they_are_not(
+def test_raw_files_are_verified_where_they_are_available_and_named_where_they_are_not(
     published: Published,
 ) -> None:
     raw = "data/raw/cifar-10-batches-py"
     cached, here = published.cached("test_batch", raw), published.root / raw / "test_batch"
-    assert published.verify()["data"].text.endswith("…; so have 2 of 2 raw files")
+    assert published.verify()["data"].text.endswith("…; raw files: 2 of 2 verified")
     with published.written(cached, b"damaged"):
         result = published.verify()["data"]
         assert (result.state, "test_batch in DVC's cache is" in result.text) == ("FAIL", True)
     with published.written(cached, None):
-        assert published.verify()["data"].text.endswith("so have 2 of 2 raw files")
+        assert published.verify()["data"].text.endswith("raw files: 2 of 2 verified")
         for content in (b"of another data set", None):
             with published.written(here, content):
                 result = published.verify()["data"]
             assert result.state == "PASS"
-            assert result.text.endswith("1 of 2 raw files; not to be had here: test_batch")
+            assert result.text.endswith("1 of 2 verified; not available here: test_batch")
 
 
 def test_data_of_its_own_is_no_code(published: Published) -> None:
@@ -443,7 +444,7 @@ def test_a_commit_is_found_in_a_shallow_checkout_though_no_branch_has_it(
         rebuild.clone(root, "0" * 40, b"", tmp_path / "other")
 
 
-def test_an_environment_that_cannot_be_had_is_unknown(published: Published) -> None:
+def test_an_environment_that_is_not_here_is_unknown(published: Published) -> None:
     with published.tagged({"version.python": "3.9.1"}):
         result = published.verify()["environment"]
     assert (result.state, "Python" in result.text) == ("UNKNOWN", True)
@@ -451,9 +452,9 @@ def test_an_environment_that_cannot_be_had_is_unknown(published: Published) -> N
 
 
 def test_a_commit_without_a_lock_says_nothing_about_packages(published: Published) -> None:
-    def unlocked(case: claims.Case) -> str:
-        (case.tree / "requirements.lock").unlink()
-        return claims.locked(case)
+    def unlocked(subject: VersionUnderTest) -> str:
+        (subject.tree / "requirements.lock").unlink()
+        return origin_claims.locked(subject)
 
     result = published.verify([claims.CLAIMS[0], Claim("packages", unlocked)])["packages"]
     assert (result.state, result.text) == ("UNKNOWN", "the commit has no requirements.lock")
@@ -466,11 +467,11 @@ def test_a_damaged_model_file_fails_and_the_command_ends_with_1(
     model = published.artifact("model.keras")
     with published.written(model, model.read_bytes() + b"\0"):
         assert cli.main(["verify", "1", "--model", published.name]) == 1
-    told = capsys.readouterr()
-    assert "FAIL     model        " in told.out
-    assert "the registry's artifact is damaged" in told.out
-    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in told.out
-    assert "verify: evaluation" in told.err
+    printed = capsys.readouterr()
+    assert "FAIL     model        " in printed.out
+    assert "the registry's artifact is damaged" in printed.out
+    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in printed.out
+    assert "verify: evaluation" in printed.err
 
 
 def test_an_interrupted_verification_leaves_nothing_behind(
@@ -507,9 +508,9 @@ TWO = ("model", "served")
 
 
 def test_another_model_that_is_served_fails(published: Published) -> None:
-    def other(case: claims.Case) -> str:
-        case.answers = {"model_hash": case.version.model_hash, "difference": "0.0123"}
-        return claims.served(case)
+    def other(subject: VersionUnderTest) -> str:
+        subject.served_report = {"model_hash": subject.version.model_hash, "difference": "0.0123"}
+        return model_claims.served(subject)
 
     result = published.verify([Claim("served", other)])["served"]
     assert result.state == "FAIL"
@@ -519,7 +520,7 @@ def test_another_model_that_is_served_fails(published: Published) -> None:
 REBUILT = [claim for claim in claims.CLAIMS if claim.name in claims.REBUILT]
 
 
-def scored(published: Published, correct: int) -> Result:
+def scored(published: Published, correct: int) -> ClaimResult:
     """The score's result where the stage counts `correct` images more than it did."""
 
     def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
@@ -529,7 +530,7 @@ def scored(published: Published, correct: int) -> Result:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rebuild, "run", stage)
-        return published.verify([*REBUILT, Claim("score", claims.score)])["score"]
+        return published.verify([*REBUILT, Claim("score", model_claims.score)])["score"]
 
 
 def test_a_score_is_the_same_here(published: Published) -> None:
@@ -563,7 +564,7 @@ def test_a_score_elsewhere_is_within_two_images_and_beyond_says_nothing_without_
             assert reason in result.text
 
 
-def trained(published: Published, model_hash: str | None) -> Result:
+def trained(published: Published, model_hash: str | None) -> ClaimResult:
     """The result where training gives this model, or ends with an error."""
 
     def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
@@ -590,6 +591,6 @@ def test_other_bits_fail_here_and_are_unknown_elsewhere(published: Published) ->
 
 def test_an_unknown_claim_is_no_failure(published: Published) -> None:
     version = verify(published.root, published.name, 1, lambda line: None, ()).version
-    unknown = Result("data", "UNKNOWN", "nowhere")
-    assert not Report(version, [unknown]).failed
-    assert Report(version, [unknown, Result("model", "FAIL", "damaged")]).failed
+    unknown = ClaimResult("data", "UNKNOWN", "nowhere")
+    assert not Verification(version, [unknown]).failed
+    assert Verification(version, [unknown, ClaimResult("model", "FAIL", "damaged")]).failed

@@ -1,4 +1,4 @@
-"""One version under examination: what its run has recorded, each part fetched once."""
+"""The version that `verify` checks: what its run has recorded, each part fetched once."""
 
 import platform
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ from resnet.registry.versions import Version
 
 from mlflow.exceptions import MlflowException
 
-OWN_DATA = ("extra",)  # keys of `paths`: see `Case.own_data`
+OWN_DATA = ("extra",)  # keys of `paths`: see `VersionUnderTest.own_data`
 
 
 class Unknown(Exception):  # noqa: N818  (it is a result)
-    """Something cannot be found out here."""
+    """A claim cannot be checked here."""
 
 
-class Paths(BaseModel, frozen=True):
-    """The recorded paths that claims are about; code of another time may have had more."""
+class RecordedPaths(BaseModel, frozen=True):
+    """The recorded paths that claims are about; older or newer code may have more."""
 
     raw: Path
     arrays: Path
@@ -42,10 +42,10 @@ class Paths(BaseModel, frozen=True):
     predictions: Path
 
 
-class Case:
+class VersionUnderTest:
     """A version, what was recorded of it, and a folder to work in.
 
-    What it is asked for raises PipelineError where the registry does not have it.
+    Each part raises PipelineError where the registry does not have it.
     """
 
     def __init__(self, root: Path, client: Client, version: Version, home: Path, say: Say) -> None:
@@ -63,7 +63,7 @@ class Case:
             return self._tags[name]
         except KeyError:
             raise PipelineError(
-                f"it has no tag {name}: was it registered by something else than 'resnet publish'?"
+                f"it has no tag {name}: was it registered by something other than 'resnet publish'?"
             ) from None
 
     @cached_property
@@ -82,28 +82,28 @@ class Case:
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A section of the recorded params.yaml."""
-        found = self.values.get(name)
-        if not isinstance(found, Mapping):
+        section = self.values.get(name)
+        if not isinstance(section, Mapping):
             raise PipelineError(f"its recipe/params.yaml has no section {name}")
-        return found
+        return section
 
     @property
     def own_data(self) -> set[str]:
-        """Paths of data that stages read and none makes: a commit has DVC's pointers alone."""
+        """Paths of data that stages read and none makes: a commit has only pointers to them."""
         recorded = self.section("paths")
         return {str(recorded[name]) for name in OWN_DATA if name in recorded}
 
     @cached_property
-    def paths(self) -> Paths:
+    def paths(self) -> RecordedPaths:
         """The recorded paths, all of them inside a checkout."""
         try:
-            found = Paths.model_validate(self.section("paths"))
+            paths = RecordedPaths.model_validate(self.section("paths"))
         except ValidationError:
             raise Unknown("this checkout's code has other paths than the recorded ones") from None
-        for name, path in found:
+        for name, path in paths:
             if path.is_absolute() or ".." in path.parts:
-                raise Unknown(f"paths.{name} is {path}, which leads out of a checkout")
-        return found
+                raise Unknown(f"paths.{name} is {path}, which is outside of a checkout")
+        return paths
 
     @cached_property
     def lock(self) -> DvcLock:
@@ -112,30 +112,30 @@ class Case:
 
     @cached_property
     def installed(self) -> packages.Pins:
-        """The packages of the environment that published the version; there are some."""
-        found = packages.pins(self.fetch("recipe/packages.txt").read_text(errors="replace"))
-        if not found:
+        """The packages of the environment that published the version; at least one."""
+        pins = packages.pins(self.fetch("recipe/packages.txt").read_text(errors="replace"))
+        if not pins:
             raise PipelineError("its recipe/packages.txt lists no package")
-        return found
+        return pins
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The recorded evaluation, whose hash is right."""
+        """The recorded evaluation; its hash is that of the version's tag."""
         return versions.evaluation(self._client, self.version, self._artifacts)
 
     @cached_property
     def predictions(self) -> Predictions:
-        """The recorded predictions, which have as many images right as the evaluation says."""
+        """The recorded predictions; they have as many correct images as the evaluation."""
         return versions.predictions(self._client, self.version, self._artifacts)
 
     @cached_property
     def model(self) -> Path:
-        """The attached model.keras, whose SHA-256 is right."""
+        """The attached model.keras; its SHA-256 is that of the version's tag."""
         return versions.download(self._client, self.version, self._artifacts)
 
     @cached_property
-    def answers(self) -> dict[str, str]:
-        """What `resnet served` says in a process of its own; where it fails, `error` too."""
+    def served_report(self) -> dict[str, str]:
+        """The output of `resnet served` in a child process; where it fails, `error` too."""
         lines: list[str] = []
         words = ["served", str(self.model), self.version.name, str(self.version.number)]
         try:
@@ -147,23 +147,23 @@ class Case:
 
     @cached_property
     def other_packages(self) -> list[str]:
-        """How Python and the packages here are not those that were recorded, in words."""
+        """The differences of Python and the packages here from those recorded, in words."""
         here, there = platform.python_version(), self.tag("version.python")
         python = [f"Python {here}, not {there}"] if here != there else []
         return [*python, *packages.missing(self.installed, packages.pins(packages.listed()))]
 
     @cached_property
     def other_cpu(self) -> list[str]:
-        """That this machine's CPU is not the recorded one, in words."""
+        """The difference of this machine's CPU from the recorded one, in words."""
         here, there = backend.cpu_name(), self.tag("cpu")
         return [f"CPU {here}, not {there}"] if here != there else []
 
     @property
-    def unlike(self) -> list[str]:
-        """How this machine's CPU, Python and packages are not the recorded ones, in words."""
+    def differences(self) -> list[str]:
+        """The differences of this machine's CPU, Python and packages from those recorded."""
         return [*self.other_cpu, *self.other_packages]
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the stages ran on one."""
+        """Whether the stages ran on a GPU."""
         return self.tag("device") == "gpu"

@@ -1,0 +1,159 @@
+"""Checks of what a version was made from: code, parameters, packages, data.
+
+Each returns what it found. PipelineError: that is not what was recorded. Unknown: it cannot be
+checked here.
+"""
+
+import platform
+import shutil
+from pathlib import Path
+
+from resnet import params
+from resnet.checkout import dvc_cache, packages, provenance, rebuild
+from resnet.errors import PipelineError
+from resnet.registry.verification import checks
+from resnet.registry.verification.version_under_test import Unknown, VersionUnderTest
+
+
+def commit(subject: VersionUnderTest) -> str:
+    """The commit exists and was clean, or the recorded patch applies to it."""
+    recorded, dirty = subject.tag("git_commit"), subject.tag("git_dirty") == "true"
+    if recorded == "none":
+        raise PipelineError("it was made in a folder without a git commit")
+    patch = subject.fetch("recipe/changes.patch").read_bytes()
+    if dirty != bool(patch):
+        raise PipelineError(f"git_dirty is {dirty}, and the recorded patch has {len(patch)} bytes")
+    rebuild.clone(subject.root, recorded, patch, subject.tree)
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copyfile(subject.fetch(f"recipe/{name}"), subject.tree / name)
+    changes = f"the recorded patch ({len(patch):,} bytes) applies to it" if dirty else "clean"
+    return f"{recorded[:12]} is in the repository; {changes}"
+
+
+def code(subject: VersionUnderTest) -> str:
+    """The stages in dvc.lock ran with the commit's files, or with outputs of an earlier stage."""
+    outputs, count = subject.lock.outputs, 0
+    for name, stage in subject.lock.stages.items():
+        for dependency in stage.get("deps", ()):
+            path = dependency["path"]
+            if path in subject.own_data:
+                continue
+            files_in = {
+                output[len(path) + 1 :]: md5
+                for output, md5 in outputs.items()
+                if _is_in(path, output)
+            }
+            if path in outputs:
+                found, whose = outputs[path], "an output of an earlier stage"
+            elif files_in:  # a folder whose files are outputs one by one
+                found, whose = dvc_cache.digest_of(files_in), "an output of an earlier stage"
+            elif (subject.tree / path).exists():
+                found, whose = dvc_cache.digest(subject.tree / path), "the commit's"
+            else:
+                found, whose = None, "in the commit, nor an output of an earlier stage"
+            if found != dependency.get("md5") or found is None:
+                raise PipelineError(f"{path}, which stage {name} ran with, is not {whose}")
+            count += 1
+    return f"the {count} files and folders that its stages ran with are the commit's"
+
+
+def parameters(subject: VersionUnderTest) -> str:
+    """The stages ran with the recorded params.yaml, which has the recorded hash."""
+    for edited in subject.lock.edited(subject.values):
+        raise PipelineError(edited)
+    own = {name: subject.values.get(name) for name in provenance.MODEL_SECTIONS}
+    try:
+        here = params.read(subject.root)
+        here["evaluate"] = {**here["evaluate"], "annotations": []}  # of another data set, perhaps
+        recorded = params.check({**here, **own})
+    except PipelineError as error:
+        raise Unknown(f"this checkout's code has other parameters: {error}") from None
+    checks.same("their hash", provenance.params_hash(recorded), subject.tag("params_hash"))
+    return (
+        f"params.yaml is what its stages ran with; hash {checks.short(subject.tag('params_hash'))}"
+    )
+
+
+def locked(subject: VersionUnderTest) -> str:
+    """The installed packages were those that one of the commit's locks pins.
+
+    Names and versions count. A lock is for many Pythons and platforms, so that one of its packages
+    that is pinned with a marker may be absent. Of several locks the nearest counts.
+    """
+    locks = {
+        path.name: path.read_text() for path in sorted(subject.tree.glob("requirements*.lock"))
+    }
+    compared = {
+        name: packages.compare(text, subject.installed)
+        for name, text in locks.items()
+        if packages.pins(text)
+    }
+    if not compared:
+        raise Unknown("the commit has no requirements.lock")
+    nearest = min(compared, key=lambda name: compared[name].distance)
+    result = compared[nearest]
+    if result.wrong:
+        raise PipelineError(
+            f"not as {nearest} of the commit pins them: {checks.some(result.wrong)}"
+        )
+    if not result.matching:
+        raise Unknown(f"{nearest} of the commit pins all of its packages for some platforms only")
+    others = f"; beside them {checks.some(result.unpinned)}" if result.unpinned else ""
+    return f"{len(result.matching)} packages were as {nearest} of the commit pins them{others}"
+
+
+def environment(subject: VersionUnderTest) -> str:
+    """This Python and its packages are the recorded ones."""
+    if subject.other_packages:
+        raise Unknown(checks.here(subject.other_packages))
+    return f"Python {platform.python_version()} and its {len(subject.installed)} packages are here"
+
+
+def data(subject: VersionUnderTest) -> str:
+    """The arrays, the profile and annotations are available, and have the recorded hashes."""
+    arrays, profile = subject.paths.arrays, subject.paths.profile
+    md5 = subject.lock.md5(arrays)
+    checks.same("dvc.lock's md5", md5, subject.tag("data_hash"))
+    recorded = subject.fetch(f"data/{profile.name}")
+    checks.same(profile.name, dvc_cache.digest(recorded), subject.lock.md5(profile))
+    checks.put(recorded, subject.tree / profile)
+    where = _restore(subject, arrays)
+    if subject.section("evaluate").get("annotations"):
+        _restore(subject, subject.paths.annotations)
+    return f"{arrays} in {where} has its md5, {checks.short(md5)}; {_raw(subject)}"
+
+
+def _restore(subject: VersionUnderTest, path: Path) -> str:
+    """Put a recorded output of DVC into the clone; returns where it was found."""
+    md5 = subject.lock.md5(path)
+    try:
+        where = rebuild.data(subject.root, subject.tree, path, md5, subject.say)
+    except rebuild.MissingError as error:
+        raise Unknown(f"{checks.short(md5)} is not available: {error}") from None
+    checks.same(f"{path} in {where}", dvc_cache.digest(subject.tree / path), md5)
+    return where
+
+
+def _raw(subject: VersionUnderTest) -> str:
+    """Verify the raw files that are available here; how many, and which are not.
+
+    They are many times as large as all else, and no stage that runs here needs them, so they are
+    not pulled. A file of the checkout that has another md5 may belong to another data set.
+    """
+    home, raw, missing, count = dvc_cache.folder(subject.root), subject.paths.raw.as_posix(), [], 0
+    for path, md5 in subject.lock.outputs.items():
+        if not _is_in(raw, path):
+            continue
+        cached, here = dvc_cache.place(home, md5), subject.root / path
+        if cached.is_file():
+            checks.same(f"{path} in DVC's cache", dvc_cache.digest(cached), md5)
+        elif not (here.is_file() and dvc_cache.digest(here) == md5):
+            missing.append(Path(path).name)
+            continue
+        count += 1
+    unavailable = f"; not available here: {', '.join(missing)}" if missing else ""
+    return f"raw files: {count} of {count + len(missing)} verified{unavailable}"
+
+
+def _is_in(folder: str, path: str) -> bool:
+    return path.startswith(f"{folder}/")
