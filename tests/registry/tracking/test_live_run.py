@@ -69,7 +69,7 @@ def test_a_training_that_is_resumed_resumes_its_run(
     assert (tmp_path / "mlflow-run").read_text() == noted
 
 
-def test_a_run_that_is_not_in_the_store_any_more_is_not_taken_up(
+def test_a_run_that_is_no_longer_in_the_store_is_not_resumed(
     made_store: Path, tmp_path: Path, chosen: params.Params
 ) -> None:
     client, note = store.client(made_store), tmp_path / "mlflow-run"
@@ -93,7 +93,7 @@ def test_a_training_that_fails_before_its_first_step_makes_no_run(
     assert len(client.search_runs([experiment])) == before
 
 
-def test_a_server_that_is_gone_is_said_once_and_training_goes_on(
+def test_a_server_that_is_gone_is_reported_once_and_training_continues(
     tmp_path: Path,
     chosen: params.Params,
     monkeypatch: pytest.MonkeyPatch,

@@ -113,7 +113,7 @@ def runs_of(client: Any, chosen: params.Params) -> list[Any]:
     return list(client.search_runs([store.experiment(client, chosen.model_name)]))
 
 
-def test_publishing_twice_makes_one_run_and_one_version_with_all_that_was_made(
+def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     root: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
     model_hash = write_outputs(root, chosen)
@@ -222,7 +222,7 @@ def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
     np.testing.assert_allclose(answer_nk, expected_nk, atol=1e-6)
 
 
-def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
+def test_another_evaluation_of_the_same_model_replaces_the_first(
     local: Path,
     chosen: params.Params,
     write_outputs: WriteOutputs,
@@ -243,7 +243,7 @@ def test_another_evaluation_of_the_same_model_takes_the_place_of_the_first(
     assert lock.read_bytes() == (local / "dvc.lock").read_bytes()
 
 
-def test_a_version_says_what_caused_it_and_from_which_images_it_came(
+def test_a_version_has_the_cause_of_its_training_and_the_profile_of_its_data(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
     assert versions.newest_profile(local, chosen.model_name) == {}
@@ -255,7 +255,7 @@ def test_a_version_says_what_caused_it_and_from_which_images_it_came(
     assert versions.newest_profile(local, chosen.model_name) == profile
 
 
-def test_a_publish_that_broke_off_is_completed_by_the_next(
+def test_an_interrupted_publish_is_completed_by_the_next(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
     write_outputs(local, chosen)
@@ -273,7 +273,7 @@ def test_a_publish_that_broke_off_is_completed_by_the_next(
     assert len(client.get_metric_history(version.run_id, "train_loss")) == 2
 
 
-def test_a_version_is_asked_before_it_is_made_whoever_logged_its_parts(
+def test_a_model_is_probed_before_its_version_is_made_whoever_logged_its_parts(
     local: Path,
     chosen: params.Params,
     write_outputs: WriteOutputs,
