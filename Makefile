@@ -1,4 +1,4 @@
-# `make run` and `make test` are all that a new machine with Python 3.11 to 3.13, git and make needs.
+# A new machine with Python 3.11 to 3.13, git and make needs only `make run` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help run test soak check ui worker deploy bench lock clean
 
@@ -25,7 +25,7 @@ soak: .venv/installed  ## kill trainings at random, KILLS times, and each move o
 	@$(BIN)/pytest tests/end_to_end/soak.py tests/registry/promotion/test_kill.py \
 		--kills $(KILLS) --seed $(SEED) --every-write
 
-check: .venv/installed  ## formatting, lint, types, who may import whom
+check: .venv/installed  ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -37,32 +37,32 @@ ui: .venv/installed  ## Prefect's and MLflow's servers on loopback
 deploy: .venv/installed  ## the deployments of prefect.yaml onto the running server
 	@$(BIN)/resnet deploy
 
-worker: .venv/installed  ## executes the deployments' runs
+worker: .venv/installed  ## executes the runs of the deployments
 	@$(BIN)/prefect worker start --pool resnet
 
 bench: .venv/installed .state/torch/installed  ## the benchmarks, as JSON and a table
 	@$(BIN)/python -m benchmarks.run --peer .state/torch/bin/python
 
-lock: .venv/installed  ## write the hashed locks anew from pyproject.toml
+lock: .venv/installed  ## write new hashed locks from pyproject.toml
 	@for extra in test gpu jax-gpu bench; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-emit-index-url --no-annotate --extra $$extra pyproject.toml \
 			-o $$([ $$extra = test ] && echo requirements.lock || echo requirements-$$extra.lock); \
 	done
 
-clean:  ## caches and what failed runs left; never the registry, DVC's cache or its remote
+clean:  ## remove caches and what failed runs left; never the registry, DVC's cache or its remote
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
 	@find resnet flows tests -name __pycache__ -prune -exec rm -rf {} +
 	@! test -x $(BIN)/python || $(BIN)/python -c \
 		"from pathlib import Path; from resnet.checkout import worktree; worktree.remove_left_over(Path())"
 
-# What `bench` measures itself against. Without it the table has gaps, and `bench` ends with an error.
+# `bench` compares itself with it. Without it the table has gaps, and `bench` ends with an error.
 .state/torch/installed:
 	@$(PYTHON) -m venv --clear .state/torch
 	@.state/torch/bin/python -m pip install --quiet torch==2.13.0 numpy && touch $@ \
 		|| echo "PyTorch could not be installed: the rows about it will be missing"
 
-# The commands in .venv name its folder: in a checkout that was moved it is made anew.
+# The commands in .venv contain its path: in a checkout that was moved it is created again.
 ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
 .PHONY: .venv/installed
 endif
