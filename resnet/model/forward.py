@@ -14,7 +14,7 @@ import numpy as np
 from resnet.model.batchnorm_folding import folded
 
 Forward = Callable[[np.ndarray], np.ndarray]
-"""uint8 images (N, 32, 32, 3) → float32 probabilities (N, classes)."""
+"""uint8 images (N, H, W, C) → float32 probabilities (N, K)."""
 
 
 def compiled(model: Any) -> Forward:

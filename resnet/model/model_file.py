@@ -1,7 +1,7 @@
 """The published model as a file: equal models have equal bytes and the same hash.
 
-A published model consists of Keras's own layers: uint8 images (N, 32, 32, 3) → float32
-probabilities (N, 10). Loading it needs none of this project's code.
+A published model consists of Keras's own layers: uint8 images (N, H, W, C) → float32
+probabilities (N, K). Loading it needs none of this project's code.
 """
 
 import hashlib

@@ -18,7 +18,7 @@ TOLERANCE = 1e-3  # of a probability: other CPUs and libraries round differently
 
 @dataclass(frozen=True)
 class Probe:
-    """Images, uint8 (n, 32, 32, 3), and a model's probabilities for them, float32 (n, 10)."""
+    """Images, uint8 (n, H, W, C), and a model's probabilities for them, float32 (n, K)."""
 
     images_nhwc: np.ndarray
     probabilities_nk: np.ndarray

@@ -24,11 +24,12 @@ def predicted(labels: list[int], answers: list[int]) -> Predictions:
 def test_a_comparison_counts_the_images_that_only_one_model_classifies_correctly(
     predictions: Make,
 ) -> None:
-    found = compare(predictions(8100), predictions(8000, first=300), CLASSES, 0.95)
-    assert (found.images, found.gained, found.lost) == (10_000, 300, 200)
-    assert (found.challenger, found.production, found.difference) == (0.81, 0.8, 0.01)
-    assert found.low < found.bound < found.difference < found.high
-    assert found.p == stats.binomtest(300, 500).pvalue
+    comparison = compare(predictions(8100), predictions(8000, first=300), CLASSES, 0.95)
+    assert (comparison.images, comparison.gained, comparison.lost) == (10_000, 300, 200)
+    assert (comparison.challenger, comparison.production) == (0.81, 0.8)
+    assert comparison.difference == 0.01
+    assert comparison.low < comparison.bound < comparison.difference < comparison.high
+    assert comparison.p == stats.binomtest(300, 500).pvalue
 
 
 def test_each_class_has_its_recall_with_both_models() -> None:
@@ -50,8 +51,8 @@ def test_the_interval_is_scipys_bootstrap_of_the_images() -> None:
 
 
 def test_a_resample_of_two_images_is_as_often_each_of_its_kinds_as_it_must_be() -> None:
-    found = bootstrap(1, 1, 2)
-    shares = [float((found == value).mean()) for value in (-1, 0, 1)]
+    differences = bootstrap(1, 1, 2)
+    shares = [float((differences == value).mean()) for value in (-1, 0, 1)]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.015)
 
 
@@ -78,8 +79,8 @@ def test_models_that_gain_as_much_as_they_lose_have_p_1(each: int) -> None:
 
 
 def test_a_model_equals_itself(predictions: Make) -> None:
-    found = compare(predictions(8000), predictions(8000), CLASSES, 0.95)
-    assert (found.difference, found.low, found.bound, found.high, found.p) == (0, 0, 0, 0, 1)
+    same = compare(predictions(8000), predictions(8000), CLASSES, 0.95)
+    assert (same.difference, same.low, same.bound, same.high, same.p) == (0, 0, 0, 0, 1)
 
 
 def test_predictions_of_other_images_are_not_compared(predictions: Make) -> None:

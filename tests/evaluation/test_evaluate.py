@@ -24,7 +24,7 @@ from resnet.model.forward import compiled, in_batches
 from resnet.system import files
 
 CLASSES = [f"class {k}" for k in range(10)]
-CHOICES = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
+SETTINGS = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
 PICTURES = ("confusion", "curves", "mistakes", "reliability")
 
 
@@ -69,7 +69,7 @@ def paths(tmp_path: Path) -> params.Paths:
 
 
 def test_evaluation_writes_every_report(paths: params.Paths) -> None:
-    evaluate(CHOICES, paths)
+    evaluate(SETTINGS, paths)
 
     values = json.loads(paths.metrics.read_text())
     predictions = Predictions.read(paths.predictions)
@@ -104,7 +104,7 @@ def _hash_of_test_split(paths: params.Paths) -> str:
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
-def test_what_is_known_of_the_test_images_is_among_the_metrics(paths: params.Paths) -> None:
+def test_the_scores_by_annotations_are_among_the_metrics(paths: params.Paths) -> None:
     paths.annotations.mkdir()
     (paths.annotations / "near-duplicates").write_text("TestID\n3\n4\n")
     (paths.annotations / "label-errors").write_text(
@@ -112,32 +112,32 @@ def test_what_is_known_of_the_test_images_is_among_the_metrics(paths: params.Pat
     )
     with (paths.annotations / "human-labels").open("wb") as stream:
         np.save(stream, np.ones((20, 10), int))
-    asked = CHOICES.model_copy(
+    settings = SETTINGS.model_copy(
         update={"annotations": ("near-duplicates", "label-errors", "human-labels")}
     )
-    evaluate(asked, paths)
+    evaluate(settings, paths)
     values, subsets = json.loads(paths.metrics.read_text()), pd.read_csv(paths.subsets)
     assert subsets["images"].tolist() == [20, 18, 2, 19, 17]
-    wanted = dict(zip(subsets["subset"], subsets["accuracy"], strict=True))
-    assert values["accuracy_without_near_duplicates"] == wanted["without near-duplicates"]
-    assert values["accuracy_near_duplicates"] == wanted["near-duplicates"]
-    assert values["accuracy_without_label_errors"] == wanted["without label errors"]
-    assert values["accuracy_without_both"] == wanted["without both"]
+    accuracies = dict(zip(subsets["subset"], subsets["accuracy"], strict=True))
+    assert values["accuracy_without_near_duplicates"] == accuracies["without near-duplicates"]
+    assert values["accuracy_near_duplicates"] == accuracies["near-duplicates"]
+    assert values["accuracy_without_label_errors"] == accuracies["without label errors"]
+    assert values["accuracy_without_both"] == accuracies["without both"]
     assert values["human_entropy"] == pytest.approx(np.log(10))
     assert values["human_cross_entropy"] >= values["human_entropy"] - 1e-6
 
 
-def test_annotations_that_are_asked_for_must_be_there(paths: params.Paths) -> None:
-    asked = CHOICES.model_copy(update={"annotations": ("label-errors",)})
+def test_annotations_that_are_listed_must_be_there(paths: params.Paths) -> None:
+    settings = SETTINGS.model_copy(update={"annotations": ("label-errors",)})
     with pytest.raises(PipelineError, match="label-errors is not there: run 'resnet annotate'"):
-        evaluate(asked, paths)
+        evaluate(settings, paths)
     assert not paths.metrics.exists()
 
 
 def test_without_validation_images_there_is_no_temperature(paths: params.Paths) -> None:
     np.save(paths.arrays / "validation_images.npy", np.empty((0, 32, 32, 3), np.uint8))
     np.save(paths.arrays / "validation_labels.npy", np.empty(0, np.uint8))
-    evaluate(CHOICES, paths)
+    evaluate(SETTINGS, paths)
     values = json.loads(paths.metrics.read_text())
     assert values["temperature"] is None
     assert values["calibration_error_scaled"] is None
@@ -146,23 +146,23 @@ def test_without_validation_images_there_is_no_temperature(paths: params.Paths) 
 @pytest.mark.parametrize(
     ("missing", "stage"), [("profile", "ingest"), ("model", "train"), ("history", "train")]
 )
-def test_what_is_missing_is_named_with_the_stage_that_makes_it(
+def test_a_missing_input_is_named_with_the_stage_that_makes_it(
     paths: params.Paths, missing: str, stage: str
 ) -> None:
     getattr(paths, missing).unlink()
     with pytest.raises(PipelineError, match=rf"{missing}.*resnet {stage}"):
-        evaluate(CHOICES, paths)
+        evaluate(SETTINGS, paths)
     assert not paths.metrics.exists()
 
 
 def test_a_model_for_other_classes_is_refused(paths: params.Paths) -> None:
     files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES[:9]})
     with pytest.raises(PipelineError, match="made for other classes"):
-        evaluate(CHOICES, paths)
+        evaluate(SETTINGS, paths)
 
 
 @pytest.mark.parametrize("value", [2.0, np.nan])
-def test_a_model_that_answers_no_probabilities_is_refused(value: float) -> None:
+def test_a_model_whose_outputs_are_no_probabilities_is_refused(value: float) -> None:
     test = Split(np.zeros((3, 32, 32, 3), np.uint8), np.zeros(3, np.uint8))
     with pytest.raises(PipelineError, match="do not sum to 1"):
         predict(lambda images: np.full((len(images), 10), value), test, 2, CLASSES)
@@ -197,13 +197,13 @@ images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 expected = keras.ops.convert_to_numpy(model(images, training=False))
 print(keras.backend.backend(), abs(compiled(model)(images) - expected).max() < 1e-6)
 """
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout.split() == ["jax", "True"]
+    assert process.stdout.split() == ["jax", "True"]
 
 
 def test_parameters_are_the_trainable_ones() -> None:
@@ -219,7 +219,7 @@ def test_operations_in_a_nested_model_count() -> None:
     assert cost.flops(outer) == cost.flops(network())
 
 
-def test_operations_of_a_model_that_sees_two_views_count_twice() -> None:
+def test_operations_of_a_model_of_two_views_count_twice() -> None:
     images, inner = keras.Input((32, 32, 3), dtype="uint8"), network()
     views = [inner(images), inner(keras.ops.flip(images, axis=2))]
     assert cost.flops(keras.Model(images, keras.layers.Average()(views))) == 2 * cost.flops(inner)

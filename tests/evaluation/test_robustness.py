@@ -61,8 +61,8 @@ def test_the_cross_entropy_against_people_is_least_for_their_own_shares() -> Non
     own = Predictions(labels_n, people_nk.astype(np.float32))
     assert robustness.human_cross_entropy(own, people_nk) == pytest.approx(entropy)
     other = Predictions(labels_n, np.array([[0.75, 0.25], [0.5, 0.5]], np.float32))
-    wanted = (-(np.log(0.75) + np.log(0.25)) / 2 - np.log(0.5)) / 2
-    assert robustness.human_cross_entropy(other, people_nk) == pytest.approx(wanted)
+    expected = (-(np.log(0.75) + np.log(0.25)) / 2 - np.log(0.5)) / 2
+    assert robustness.human_cross_entropy(other, people_nk) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])

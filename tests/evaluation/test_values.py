@@ -128,5 +128,7 @@ def test_reading_values_loads_neither_keras_nor_pandas() -> None:
     code = (
         "import sys, resnet.evaluation.values; print({'keras', 'pandas'}.intersection(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "set()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "set()"

@@ -1,1 +1,1 @@
-"""The model card: what the registry says of a version, as one page."""
+"""The model card: what the registry holds of a version, as one page."""

@@ -1,1 +1,1 @@
-"""What the stages made → a run and a version in MLflow."""
+"""Outputs of the stages → a run and a version in MLflow."""
