@@ -65,3 +65,10 @@ def test_the_project_keeps_its_contracts(copied: Path) -> None:
 def test_a_module_outside_of_the_rooms_is_found(copied: Path) -> None:
     (copied / "resnet" / "helpers.py").write_text("")
     assert "The rooms import downward only BROKEN" in linted(copied)
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """import-linter passes over a folder without __init__.py, and says nothing."""
+    for package in ("resnet", "flows"):
+        folders = {path.parent for path in (REPOSITORY / package).rglob("*.py")}
+        assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []

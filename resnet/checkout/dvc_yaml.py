@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from resnet.checkout import dvc_cache
 from resnet.errors import PipelineError
 from resnet.system import files
 
@@ -18,14 +17,14 @@ def stages(root: Path) -> tuple[str, ...]:
     return tuple(_read(root))
 
 
-def code(stage: str, root: Path) -> dict[str, str]:
-    """DVC's md5 of each file or folder of code that a stage depends on, by its path.
+def code(stage: str, root: Path) -> list[str]:
+    """The files and folders of code that a stage depends on, as paths in a checkout.
 
     No other code can change the stage's result; a test compares the list with what the stage
     imports.
     """
     dependencies = [str(path) for path in _read(root)[stage].get("deps", ())]
-    return {path: dvc_cache.digest(root / path) for path in dependencies if path.startswith(CODE)}
+    return [path for path in dependencies if path.startswith(CODE)]
 
 
 def _read(root: Path) -> Mapping[str, Any]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet import params
-from resnet.checkout import dvc_yaml, git
+from resnet.checkout import dvc_cache, dvc_yaml, git
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 
+RUNNING_CODE = Path(__file__).parents[2]  # the folder that has the package at work
 MODEL_SECTIONS = {"data", "net", "train"}
 
 
@@ -61,15 +62,16 @@ def params_hash(parameters: params.Params) -> str:
 def training_key(parameters: params.Params, root: Path) -> str:
     """SHA-256, hex, of what training depends on: parameters, data, its code and its libraries.
 
-    The code is what dvc.yaml lists for the stage: if DVC trains again, no earlier checkpoint is
-    resumed.
+    The code is what dvc.yaml lists for the stage, as it runs here: if DVC trains again, no earlier
+    checkpoint is resumed.
     """
     try:
         data = data_hash(root, parameters.paths)
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
     libraries = {name: _version(name) for name in ("keras", "numpy", parameters.train.backend)}
-    return _hash([params_hash(parameters), data, dvc_yaml.code("train", root), libraries])
+    code = {path: dvc_cache.digest(RUNNING_CODE / path) for path in dvc_yaml.code("train", root)}
+    return _hash([params_hash(parameters), data, code, libraries])
 
 
 def _version(library: str) -> str | None:

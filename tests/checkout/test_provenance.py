@@ -113,3 +113,20 @@ def test_what_cannot_change_the_model_does_not_change_the_params_hash() -> None:
     other = chosen.model_copy(update={"data": chosen.data.model_copy(update={"seed": 7})})
     assert provenance.params_hash(same) == provenance.params_hash(chosen)
     assert provenance.params_hash(other) != provenance.params_hash(chosen)
+
+
+def test_the_key_of_a_training_follows_the_code_that_dvc_yaml_lists_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = params.load(REPOSITORY)
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {deps: [data, resnet/nets]}}")
+    nets = tmp_path / "resnet" / "nets"
+    nets.mkdir(parents=True)
+    (nets / "blocks.py").write_text("depth = 1")
+    (tmp_path / "resnet" / "download.py").write_text("# as it was")
+    monkeypatch.setattr(provenance, "RUNNING_CODE", tmp_path)
+    key = provenance.training_key(parameters, tmp_path)
+    (tmp_path / "resnet" / "download.py").write_text("# with a comment")
+    assert provenance.training_key(parameters, tmp_path) == key
+    (nets / "blocks.py").write_text("depth = 2")
+    assert provenance.training_key(parameters, tmp_path) != key
