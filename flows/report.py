@@ -36,7 +36,7 @@ def show(tree: Path, report: RunReport) -> None:
     create_markdown_artifact(
         key="result",
         description=str(report.version),
-        markdown=page(report, summary, store.pages(tree)),
+        markdown=page(report, summary, store.ui_url(tree)),
     )
 
 

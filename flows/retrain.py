@@ -34,7 +34,7 @@ from resnet.registry.promotion import approval, promotion, status
 from resnet.registry.promotion.alias_move import Check
 from resnet.registry.promotion.promotion import Decision
 from resnet.registry.promotion.request import Request
-from resnet.registry.promotion.smoke_test import must_be_whole, must_work
+from resnet.registry.promotion.smoke_test import require_intact, require_working
 from resnet.registry.promotion.status import Status
 from resnet.registry.versions import Version
 from resnet.system import files
@@ -149,7 +149,7 @@ def check_before_decision(
     """
     if promote == "never" or (after.decided and not went_back):
         return None
-    return must_work if before.version else must_be_whole
+    return require_working if before.version else require_intact
 
 
 def outcome(before: Status, after: Status, decision: Decision | None) -> tuple[str, str]:
@@ -170,7 +170,7 @@ def outcome(before: Status, after: Status, decision: Decision | None) -> tuple[s
 def open_request(after: Status, decision: Decision | None) -> Request | None:
     """The request for approval of the version that waits for its answer, if there is one."""
     request = decision.request if decision else after.request
-    return request if request and request.waits else None
+    return request if request and request.is_open else None
 
 
 def open_problems(after: Status, decision: Decision | None) -> tuple[str, ...]:

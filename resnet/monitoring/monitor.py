@@ -64,7 +64,7 @@ def monitor(
         _metrics(detected),
         html,
     )
-    return DriftReport(version, detected, html, saved, f"{store.pages(root)}/{saved.path}")
+    return DriftReport(version, detected, html, saved, f"{store.ui_url(root)}/{saved.path}")
 
 
 def mark_event_sent(root: Path, report: DriftReport, event: str) -> None:

@@ -10,9 +10,9 @@ from resnet.checkout import checkpoint_folders, dvc_gc, worktree
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import store, unreferenced
-from resnet.registry.ledger.lock import Lock, holding
+from resnet.registry.ledger.lock import ModelLock, holding
 from resnet.registry.store import Client
-from resnet.registry.unreferenced import Unheld
+from resnet.registry.unreferenced import Unreferenced
 from resnet.system import files, processes
 
 MAX_DAYS = 36_500.0
@@ -34,7 +34,7 @@ class Item:
 class _Plan:
     """What to remove, as found before anything is removed."""
 
-    registered: Unheld
+    registered: Unreferenced
     checkpoints: Sequence[Path]
     before: datetime  # what is newer stays
     needed: frozenset[str]  # md5s in DVC's cache, besides those of commits and of the checkout
@@ -79,7 +79,7 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     return _Plan(found, abandoned, before, frozenset(needed), items)
 
 
-def _remove(root: Path, lock: Lock, plan: _Plan) -> None:
+def _remove(root: Path, lock: ModelLock, plan: _Plan) -> None:
     """Remove what is planned: first what references something, then what it referenced."""
     unreferenced.delete_versions(lock, plan.registered.versions)
     unreferenced.delete_runs(lock.client, plan.registered.runs)
@@ -114,7 +114,7 @@ def as_text(items: Sequence[Item], deleted: bool) -> str:
     return "\n".join([*map(str, items), end])
 
 
-def _registered(client: Client, name: str, found: Unheld) -> Iterator[Item]:
+def _registered(client: Client, name: str, found: Unreferenced) -> Iterator[Item]:
     for number, registered in found.versions.items():
         yield Item("version", f"{name} version {number}, registered {registered:%Y-%m-%d}", 0)
     for run in found.runs:

@@ -1,7 +1,7 @@
-"""Which MLflow remembers: the server that the user names, or a SQLite file of the checkout.
+"""The MLflow store in use, and a client of it: the user's server, or a SQLite file of the checkout.
 
-Nothing here is opened before it is asked for. A SQLite store keeps its artifacts in a folder
-beside its file, whoever opens it and from wherever.
+Importing this opens nothing. A SQLite store keeps its artifacts in a folder beside its file, in
+whatever process and working directory it is opened.
 """
 
 import os
@@ -27,19 +27,22 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.entities import Run as Run  # for those who read runs, and import no mlflow
+from mlflow.entities import Run as Run  # for modules that read runs and do not import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-FINISHED = "FINISHED"  # a run's status: all of it is there
+FINISHED = "FINISHED"  # a run's status: it is complete
 SQLITE = "sqlite:///"
-UNANSWERED = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")  # MLflow's codes, of a store that fails
-UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # of a store that does not do its work
+UNANSWERED = (
+    "TEMPORARILY_UNAVAILABLE",
+    "INTERNAL_ERROR",
+)  # MLflow's error codes of a failing store
+UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
 
 
 class Client(MlflowClient):
-    """MLflow's client, whose methods raise UnreachableError where the store does not answer."""
+    """MLflow's client, whose methods raise UnreachableError if the store does not answer."""
 
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
@@ -47,21 +50,21 @@ class Client(MlflowClient):
             return attribute
 
         @wraps(attribute)
-        def answering(*words: Any, **more: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return attribute(*words, **more)
+                return attribute(*args, **kwargs)
             except MlflowException as error:
                 if error.error_code in UNANSWERED:
                     raise _unreachable(self.tracking_uri, error) from error
                 raise
 
-        return answering
+        return call
 
     def fetch_artifact(self, run_id: str, path: str, into: Path) -> Path:
-        """A copy of a run's artifact in the folder `into`.
+        """Download a run's artifact into the folder `into`. Returns the copy's path.
 
         `download_artifacts` would look for logged models at `path` too, which takes twice as long
-        with a SQLite file. Raises MlflowException where there is none.
+        with a SQLite file. Raises MlflowException if there is no such artifact.
         """
         location = self._locations.get(run_id)
         if location is None:
@@ -70,27 +73,27 @@ class Client(MlflowClient):
             repository = get_artifact_repository(location, self.tracking_uri)
             return Path(repository.download_artifacts(path, str(into)))
         except Exception as error:  # each kind of artifact store raises its own
-            self.get_run(run_id)  # a store that went away says so itself
+            self.get_run(run_id)  # raises UnreachableError if the whole store went away
             raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
 
     @cached_property
     def _locations(self) -> dict[str, str]:
-        """Where runs keep their artifacts: it never changes."""
+        """The artifact folder of each run, by its id; it never changes."""
         return {}
 
 
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI where it is set, else the SQLite store under `root`/.state/mlflow."""
+    """MLFLOW_TRACKING_URI if it is set, else the SQLite store under `root`/.state/mlflow."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
     database = _database(uri)
     return f"{SQLITE}{database}" if database else uri
 
 
 def client(root: Path) -> Client:
-    """A client of the store that `tracking_uri` names; its registry is there too.
+    """A client of the store that `tracking_uri` names, which is the model registry as well.
 
-    Raises UnreachableError, after some seconds, where a server does not answer, and PipelineError
-    where a file is no store.
+    Raises UnreachableError, after some seconds, if a server does not answer, and PipelineError if
+    a file is not a store.
     """
     return _open(tracking_uri(root))
 
@@ -100,21 +103,21 @@ def _open(uri: str) -> Client:
     if database:
         _prepare(database)
     try:
-        opened = Client(tracking_uri=uri, registry_uri=uri)
-        opened.search_experiments(max_results=1)
+        client = Client(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
     except (*UNAVAILABLE, UnreachableError) as error:
         if database:
             raise PipelineError(
                 f"{database} cannot be read as an MLflow store ({_first_line(error)}): restore it, "
-                "or move it away to start anew"
+                "or move it away to start with an empty one"
             ) from error
         raise _unreachable(uri, error) from error
-    return opened
+    return client
 
 
 def _unreachable(uri: str, error: Exception) -> UnreachableError:
     remedy = (
-        "look whether its disk is full or another program holds the file"
+        "check whether its disk is full or another program holds the file"
         if _database(uri)
         else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
     )
@@ -127,28 +130,28 @@ def _first_line(error: Exception) -> str:
     return f"{error}".partition("\n")[0][:200]
 
 
-def pages(root: Path) -> str:
-    """The address of MLflow's pages: the user's server, or where `make ui` puts the project's."""
+def ui_url(root: Path) -> str:
+    """The address of MLflow's UI: the user's server, or the one that `make ui` starts."""
     uri = tracking_uri(root)
     return uri if uri.startswith("http") else addresses.MLFLOW_UI
 
 
 def exists(root: Path) -> bool:
-    """Whether there may be something in the store; a SQLite file is not made to look."""
+    """Whether the store may hold something; the SQLite file is not created to find out."""
     database = _database(tracking_uri(root))
     return database is None or database.exists()
 
 
 def prepare_local(root: Path) -> str:
-    """The address of the checkout's own SQLite store, made where it is not there yet."""
+    """The address of the checkout's own SQLite store, which is created if it is missing."""
     _prepare(_local_database(root))
     return f"{SQLITE}{_local_database(root)}"
 
 
 def servable(root: Path) -> tuple[str, Path]:
-    """The address and the artifacts' folder of the SQLite store that `tracking_uri` names.
+    """The address and the artifact folder of the SQLite store that `tracking_uri` names.
 
-    The store is made where it is not there yet. Raises PipelineError where another kind is named.
+    The store is created if it is missing. Raises PipelineError if it is a store of another kind.
     """
     uri = tracking_uri(root)
     database = _database(uri)
@@ -162,67 +165,70 @@ def servable(root: Path) -> tuple[str, Path]:
 
 
 def local_artifacts(root: Path) -> Path:
-    """Where the checkout's own store keeps its artifacts."""
+    """The artifact folder of the checkout's own store."""
     return _artifacts(_local_database(root))
 
 
 def moved_experiments(root: Path) -> list[Path]:
-    """Folders that the checkout's own store names for artifacts and that are not in it.
+    """Artifact folders in the checkout's own store that lie outside of the checkout.
 
-    Raises PipelineError where its file is no store.
+    They are those of a checkout that was moved. Raises PipelineError if the file is not a store.
     """
     database = _local_database(root)
     if not database.exists():
         return []
-    opened = _open(f"{SQLITE}{database}")
+    client = _open(f"{SQLITE}{database}")
     folders = (
         Path(unquote(urlparse(experiment.artifact_location).path))
-        for experiment in opened.search_experiments()
+        for experiment in client.search_experiments()
         if urlparse(experiment.artifact_location).scheme in ("", "file")
     )
     home = local_artifacts(root)
     return [folder for folder in folders if not folder.is_relative_to(home)]
 
 
-def experiment(opened: Client, name: str) -> str:
-    """The id of the experiment `name`, made where there is none."""
-    found = opened.get_experiment_by_name(name)
-    if found is None:
-        database = _database(opened.tracking_uri)
-        place = (_artifacts(database) / name).as_uri() if database else None
+def experiment(client: Client, name: str) -> str:
+    """The id of the experiment `name`, which is created if there is none.
+
+    Raises PipelineError if it is deleted.
+    """
+    existing = client.get_experiment_by_name(name)
+    if existing is None:
+        database = _database(client.tracking_uri)
+        location = (_artifacts(database) / name).as_uri() if database else None
         try:
-            return str(opened.create_experiment(name, artifact_location=place))
+            return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
-            found = opened.get_experiment_by_name(name)  # another process was quicker
-            if found is None:
+            existing = client.get_experiment_by_name(name)  # another process has just created it
+            if existing is None:
                 raise error from None
-    if found.lifecycle_stage == "deleted":
+    if existing.lifecycle_stage == "deleted":
         raise PipelineError(
             f"the MLflow experiment {name} is deleted: restore it with "
-            f"'mlflow experiments restore --experiment-id {found.experiment_id}'"
+            f"'mlflow experiments restore --experiment-id {existing.experiment_id}'"
         )
-    return str(found.experiment_id)
+    return str(existing.experiment_id)
 
 
 def log_metrics(client: Client, run_id: str, values: Mapping[str, float | None]) -> None:
-    """At step 0: they belong to the whole run. What was not measured is left out."""
+    """Log metrics of the whole run, at step 0. Those that are None were not measured: left out."""
     now = time.time_ns() // 1_000_000
-    measured = [
+    metrics = [
         Metric(name, float(value), now, step=0)
         for name, value in values.items()
         if value is not None
     ]
-    client.log_batch(run_id, metrics=measured)
+    client.log_batch(run_id, metrics=metrics)
 
 
 @contextmanager
-def as_default(opened: Client) -> Iterator[None]:
-    """Let what in MLflow is not a client's method use the store of `opened`, for a while.
+def as_default(client: Client) -> Iterator[None]:
+    """Make the store of `client` MLflow's default in the block, for functions that take no client.
 
-    Some methods of a client look for a model in the default store too, not in their own.
+    Some methods of a client look for a model in the default store, too, not in their own.
     """
     before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(opened.tracking_uri)
+    mlflow.set_tracking_uri(client.tracking_uri)
     try:
         yield
     finally:
@@ -232,7 +238,7 @@ def as_default(opened: Client) -> Iterator[None]:
 
 
 def _prepare(database: Path) -> None:
-    """Make the SQLite file whole, then put it in place: two first users would race its tables."""
+    """Create the SQLite file beside its place, then rename it: two first users would race."""
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -242,8 +248,8 @@ def _prepare(database: Path) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         with files.replacing(database) as draft:
-            made = SqlAlchemyStore(f"{SQLITE}{draft}", _artifacts(database).as_uri())
-            made._dispose_engine()
+            store = SqlAlchemyStore(f"{SQLITE}{draft}", _artifacts(database).as_uri())
+            store._dispose_engine()
 
 
 def _local_database(root: Path) -> Path:

@@ -1,10 +1,12 @@
-"""Find registered versions, and bring back the files that were attached to them."""
+"""Find registered versions, and download the files of their runs."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from resnet.data.arrivals import DataVersion
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
 from resnet.registry import store
@@ -14,7 +16,7 @@ from resnet.system import files
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-PRODUCTION = "production"  # the alias that serves
+PRODUCTION = "production"  # the alias of the version that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate
 MODEL_FILE = "model.keras"  # artifacts of a version's run
 METRICS_FILE = "evaluation/metrics.json"
@@ -25,30 +27,30 @@ PROBE_FILE = "probe/probe.npz"  # see `resnet.model.probe`
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version, as the registry's records say."""
+    """A registered version, as the registry records it."""
 
     name: str
     number: int
-    run_id: str  # "" where somebody has made the version by hand, without a run
+    run_id: str  # "" if somebody registered the version by hand, without a run
     model_hash: str
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
-    test_hash: str  # of the images that it was scored on
+    test_hash: str  # of the test images that it was evaluated on
     aliases: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: ModelVersion) -> Self:
+    def of(cls, registered: ModelVersion) -> Self:
         """From MLflow's record of it."""
-        tags = found.tags
+        tags = registered.tags
         return cls(
-            name=found.name,
-            number=int(found.version),
-            run_id=found.run_id or "",
+            name=registered.name,
+            number=int(registered.version),
+            run_id=registered.run_id or "",
             model_hash=tags.get("model_hash", ""),
             file_hash=tags.get("file_hash", ""),
             evaluation_hash=tags.get("evaluation_hash", ""),
             test_hash=tags.get("test_hash", ""),
-            aliases=tuple(sorted(found.aliases)),
+            aliases=tuple(sorted(registered.aliases)),
         )
 
     def __str__(self) -> str:
@@ -57,7 +59,7 @@ class Version:
 
 
 def get(client: Client, name: str, number: int) -> Version | None:
-    """The version of `name` with that number."""
+    """The version of `name` with that number; None if there is none."""
     try:
         return Version.of(client.get_model_version(name, str(number)))
     except MlflowException as error:
@@ -67,22 +69,22 @@ def get(client: Client, name: str, number: int) -> Version | None:
 
 
 def find(client: Client, name: str, model_hash: str) -> Version | None:
-    """The version of `name` with this model hash; the oldest where there are several."""
-    found = client.search_model_versions(f"name = '{name}' and tags.model_hash = '{model_hash}'")
-    # A search does not bring the aliases.
-    return get(client, name, min(int(one.version) for one in found)) if found else None
+    """The version of `name` with this model hash; the oldest if there are several."""
+    matches = client.search_model_versions(f"name = '{name}' and tags.model_hash = '{model_hash}'")
+    # A search does not return the aliases.
+    return get(client, name, min(int(match.version) for match in matches)) if matches else None
 
 
 def latest(client: Client, name: str) -> Version | None:
     """The newest version of `name`."""
-    found = client.search_model_versions(
+    newest = client.search_model_versions(
         f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
     )
-    return get(client, name, int(found[0].version)) if found else None
+    return get(client, name, int(newest[0].version)) if newest else None
 
 
 def with_alias(client: Client, name: str, alias: str) -> Version | None:
-    """The version of `name` that `alias` names now."""
+    """The version of `name` that `alias` names; None if it names none."""
     try:
         return Version.of(client.get_model_version_by_alias(name, alias))
     except MlflowException as error:
@@ -94,7 +96,7 @@ def with_alias(client: Client, name: str, alias: str) -> Version | None:
 def resolve(client: Client, name: str, selector: str | int) -> Version:
     """The version that `selector` names: a number, an alias, or `latest`.
 
-    Raises PipelineError where there is none.
+    Raises PipelineError if there is none.
     """
     text = str(selector)
     version = (
@@ -114,58 +116,58 @@ def resolve(client: Client, name: str, selector: str | int) -> Version:
 
 
 def download(client: Client, version: Version, into: Path) -> Path:
-    """The attached model.keras in the folder `into`, byte for byte as it was published.
+    """Download the version's model.keras, byte for byte as published, into the folder `into`.
 
-    Raises PipelineError where it is not there, or is not what was published.
+    Raises PipelineError if it is missing, or is not the file that was published.
     """
     path = fetch(client, version, MODEL_FILE, into)
-    found = files.digest(path)
-    if found != version.file_hash:
+    digest = files.digest(path)
+    if digest != version.file_hash:
         raise PipelineError(
-            f"{version}: its {MODEL_FILE} has sha256 {found[:12]}…, {version.file_hash[:12]}… was "
-            "published: the registry's artifact is damaged; put the file back, which DVC's cache "
-            "may still have, or take another version"
+            f"{version}: its {MODEL_FILE} has sha256 {digest[:12]}…, but {version.file_hash[:12]}… "
+            "was published: the registry's artifact is damaged; restore the file, which may still "
+            "be in DVC's cache, or use another version"
         )
     return path
 
 
 def evaluation(client: Client, version: Version, into: Path) -> Evaluation:
-    """The evaluation that belongs to `version`. `into` is a folder for the download.
+    """The evaluation of `version`. `into` is a folder for the download.
 
-    Raises PipelineError where it is not there, or is not the one that the version's tags name.
+    Raises PipelineError if it is missing, or is not the one that the version's tags name.
     """
     path = fetch(client, version, METRICS_FILE, into)
     try:
-        found = Evaluation.from_dict(files.read_json(path))
+        recorded = Evaluation.from_dict(files.read_json(path))
     except (ValueError, KeyError, TypeError):
-        found = None
+        recorded = None
     named = version.evaluation_hash, version.test_hash
-    if found is None or (found.hash, found.test_hash) != named:
+    if recorded is None or (recorded.hash, recorded.test_hash) != named:
         raise PipelineError(
             f"{version}: its {METRICS_FILE} is not the evaluation that its tags name: "
             "run 'resnet publish' again"
         )
-    return found
+    return recorded
 
 
 def predictions(client: Client, version: Version, into: Path) -> Predictions:
-    """What `version` said of each test image in the evaluation that belongs to it.
+    """The predictions of `version` for each test image of its evaluation.
 
-    Raises PipelineError where they are not there, or do not give that evaluation's accuracy.
+    Raises PipelineError if they are missing, or do not give that evaluation's accuracy.
     """
     metrics = evaluation(client, version, into).metrics
-    found = Predictions.read(fetch(client, version, PREDICTIONS_FILE, into))
-    images, correct = len(found.labels_n), int(found.correct_n.sum())
+    predicted = Predictions.read(fetch(client, version, PREDICTIONS_FILE, into))
+    images, correct = len(predicted.labels_n), int(predicted.correct_n.sum())
     if (images, correct) != (metrics.images, metrics.correct):
         raise PipelineError(
-            f"{version}: its {PREDICTIONS_FILE} has {correct} of {images} images right, but its "
+            f"{version}: its {PREDICTIONS_FILE} has {correct} of {images} images correct, but its "
             f"evaluation says {metrics.correct} of {metrics.images}: run 'resnet publish' again"
         )
-    return found
+    return predicted
 
 
 def profile(client: Client, version: Version, into: Path) -> dict[str, Any]:
-    """What ingest said of the data that `version` was trained on. Raises PipelineError."""
+    """Ingest's profile of the data that `version` was trained on. Raises PipelineError."""
     path = fetch(client, version, PROFILE_FILE, into)
     try:
         return dict(files.read_json(path))
@@ -176,9 +178,9 @@ def profile(client: Client, version: Version, into: Path) -> dict[str, Any]:
 
 
 def newest_profile(root: Path, name: str) -> dict[str, Any]:
-    """What ingest said of the data of the newest version of `name`; nothing where there is none.
+    """Ingest's profile of the data of the newest version of `name`; empty if there is none.
 
-    Raises PipelineError where it cannot be read.
+    Raises PipelineError if it cannot be read.
     """
     client = store.client(root)
     version = latest(client, name)
@@ -198,14 +200,13 @@ def classes(client: Client, version: Version, into: Path) -> list[str]:
         ) from None
 
 
-def added(client: Client, version: Version, into: Path) -> dict[str, str]:
+def added_batches(client: Client, version: Version, into: Path) -> Mapping[str, str]:
     """DVC's md5 of each batch that was added to the images `version` was trained on, by its name.
 
-    Empty where its profile is from before there were any. Raises PipelineError.
+    Empty if its profile is older than added batches. Raises PipelineError.
     """
     try:
-        batches = profile(client, version, into).get("extra", {})
-        return {str(name): str(one["md5"]) for name, one in batches.items()}
+        return DataVersion.of(profile(client, version, into)).extra
     except (KeyError, TypeError, AttributeError) as error:
         raise PipelineError(
             f"{version}: its {PROFILE_FILE} does not name the batches that were added ({error!r}): "
@@ -214,12 +215,15 @@ def added(client: Client, version: Version, into: Path) -> dict[str, str]:
 
 
 def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
-    """One artifact of the version's run, in the folder `into`. Raises PipelineError without it."""
+    """Download an artifact of the version's run into the folder `into`; the copy's path.
+
+    Raises PipelineError if it cannot be read.
+    """
     into.mkdir(parents=True, exist_ok=True)
     try:
         return client.fetch_artifact(version.run_id, artifact, into)
     except (MlflowException, OSError) as error:
         raise PipelineError(
             f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "
-            "moved or emptied? 'resnet doctor' looks"
+            "moved or emptied? 'resnet doctor' checks"
         ) from error

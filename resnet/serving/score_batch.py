@@ -16,7 +16,7 @@ from resnet.monitoring import reference, scored_batches
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store, versions
-from resnet.registry.ledger.event import stamp
+from resnet.registry.ledger.event import utc_iso
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.serving.predict import score
@@ -98,7 +98,7 @@ def score_registered(
         version.number,
         scored.images_hash,
         scored.features,
-        stamp(now),
+        utc_iso(now),
         str(source),
         str(out),
         processes.actor(),

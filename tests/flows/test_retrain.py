@@ -9,7 +9,7 @@ from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger.event import Event
 from resnet.registry.promotion.promotion import Decision
 from resnet.registry.promotion.request import Request
-from resnet.registry.promotion.smoke_test import must_be_whole, must_work
+from resnet.registry.promotion.smoke_test import require_intact, require_working
 from resnet.registry.promotion.status import Status
 from resnet.registry.versions import Version
 
@@ -23,13 +23,13 @@ PROBLEM = "production names version 1, the ledger names 2"
 @pytest.mark.parametrize(
     ("before", "after", "promote", "went_back", "check"),
     [
-        (NOTHING, UNDECIDED, "if-better", False, must_be_whole),
-        (UNDECIDED, UNDECIDED, "if-better", False, must_work),
-        (UNDECIDED, UNDECIDED, "ask", False, must_work),
+        (NOTHING, UNDECIDED, "if-better", False, require_intact),
+        (UNDECIDED, UNDECIDED, "if-better", False, require_working),
+        (UNDECIDED, UNDECIDED, "ask", False, require_working),
         (NOTHING, UNDECIDED, "never", False, None),
         (UNDECIDED, UNDECIDED, "never", False, None),
         (DECIDED, DECIDED, "if-better", False, None),
-        (DECIDED, DECIDED, "if-better", True, must_work),
+        (DECIDED, DECIDED, "if-better", True, require_working),
         (DECIDED, DECIDED, "never", True, None),
     ],
 )

@@ -19,7 +19,7 @@ from resnet.monitoring import scored_batches
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store
-from resnet.registry.ledger.event import stamp
+from resnet.registry.ledger.event import utc_iso
 from resnet.registry.versions import Version
 
 START = datetime(2031, 1, 2, tzinfo=UTC)
@@ -33,7 +33,7 @@ TRAINING = {"brightness": Histogram(100.0, 8, (1,) * 32), "contrast": Histogram(
 
 
 def batch(name: str, version: int = 1, number: int = 0) -> ScoredBatch:
-    time = stamp(START + timedelta(minutes=number))
+    time = utc_iso(START + timedelta(minutes=number))
     return ScoredBatch(
         name, version, f"{number}", FEATURES, time, "/in|π", "/out", "ann@host", "f" * 36
     )
@@ -62,7 +62,7 @@ def test_the_same_images_scored_again_by_the_same_version_are_the_same_batch(
 ) -> None:
     client, name = store.client(made_store), "again"
     first, _ = scored_batches.record(client, batch(name), TRAINING)
-    later = replace(batch(name), time=stamp(START + timedelta(days=1)), out="/elsewhere")
+    later = replace(batch(name), time=utc_iso(START + timedelta(days=1)), out="/elsewhere")
     assert scored_batches.record(client, later, TRAINING) == (first, False)
     _, new = scored_batches.record(client, batch(name, version=2), TRAINING)
     assert new

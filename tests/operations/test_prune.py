@@ -257,7 +257,7 @@ def test_nothing_is_listed_or_goes_where_the_ledger_is_broken(
     happened(client, 1)
     client.delete_run(ledger.events(client, NAME)[0].id)
     for delete in (False, True):
-        with pytest.raises(PipelineError, match="is not whole: event 0 is missing"):
+        with pytest.raises(PipelineError, match="is not intact: event 0 is missing"):
             prune(checkout, NAME, 0, delete=delete)
     assert int(client.get_model_version(NAME, "1").version) == 1
 
@@ -298,7 +298,7 @@ def test_a_version_that_is_referenced_while_prune_runs_stays(
     before = in_cache(checkout)
     meddled = Meddled(client, REFERENCES[by])
     monkeypatch.setattr(store, "client", lambda root: meddled)
-    with pytest.raises(PipelineError, match="version 3 is held by now"):
+    with pytest.raises(PipelineError, match="version 3 is referenced now"):
         prune(checkout, NAME, 0, delete=True)
     left = client.search_model_versions(f"name = '{NAME}'")
     assert {int(one.version) for one in left} == {1, 2, 3}  # the newest goes first
@@ -315,7 +315,7 @@ def test_a_run_that_is_published_while_prune_is_at_work_stays(
     client.set_terminated(run)
     meddled = Meddled(client, lambda client: client.update_run(run, "RUNNING"))
     monkeypatch.setattr(store, "client", lambda root: meddled)
-    with pytest.raises(PipelineError, match=f"run {run} is held by now"):
+    with pytest.raises(PipelineError, match=f"run {run} is referenced now"):
         prune(checkout, NAME, 0, delete=True)
     assert client.get_run(run).info.lifecycle_stage == "active"
 
@@ -330,13 +330,15 @@ def test_no_data_go_where_a_version_was_registered_while_prune_was_at_work(
     models: list[str] = []
 
     def register(client: Any) -> None:
-        if not models:  # `version` registers one too
+        if not models:  # `version` registers a model, too
             models.append("generated-resnet")
             version("generated-resnet", data=f"{NAME} 1")
 
     meddled = Meddled(client, register)
     monkeypatch.setattr(store, "client", lambda root: meddled)
-    with pytest.raises(PipelineError, match="generated-resnet version 1 was registered while this"):
+    with pytest.raises(
+        PipelineError, match="generated-resnet version 1 was registered while this ran"
+    ):
         prune(checkout, NAME, 0, delete=True)
     assert in_cache(checkout) >= before
     assert lock.Holder.read(client, NAME) is None

@@ -26,4 +26,4 @@ from tests.support.registry import (  # noqa: F401
 @pytest.fixture(autouse=True)
 def no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cards are renewed after a move, and can be at any time: it would take a third of the time."""
-    monkeypatch.setattr(card, "renew_cards", lambda client, event: None)
+    monkeypatch.setattr(card, "renew_cards", lambda client, event, history: None)

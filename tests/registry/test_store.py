@@ -1,4 +1,4 @@
-"""Where MLflow's records are kept."""
+"""Where MLflow's records are stored."""
 
 import shutil
 import sqlite3

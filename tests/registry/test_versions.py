@@ -40,7 +40,7 @@ def test_the_batches_that_were_added_are_those_of_the_profile(
     found = {}
     for form, profile in {"older": {"classes": []}, "newer": {"extra": batches}}.items():
         version = describe(made_store, "extended", number, profile)
-        found[form] = versions.added(client, version, tmp_path / form)
+        found[form] = versions.added_batches(client, version, tmp_path / form)
     assert found == {"older": {}, "newer": {"day.npz": "a", "night": "b.dir"}}
 
 
@@ -51,7 +51,7 @@ def test_a_profile_that_does_not_name_its_batches_is_told_of(
     number = register("unreadable")
     version = describe(made_store, "unreadable", number, {"extra": extra})
     with pytest.raises(PipelineError, match=r"does not name the batches .* publish the model"):
-        versions.added(store.client(made_store), version, tmp_path / "got")
+        versions.added_batches(store.client(made_store), version, tmp_path / "got")
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,3 @@ def accuracy(metrics: MetricValues) -> tuple[str, str]:
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "–" if low is None or high is None else f"{low:.{digits}%} to {high:.{digits}%}"
-
-
-def minute(time: str) -> str:
-    """2026-01-31T12:00:00+00:00 → 2026-01-31 12:00"""
-    return time[:16].replace("T", " ")

@@ -56,16 +56,18 @@ class Card:
 def make(root: Path, name: str, selector: str | int) -> Card:
     """Render the card of a version again. Raises PipelineError where there is no such version."""
     client = store.client(root)
-    return renew(client, versions.resolve(client, name, selector))
+    version = versions.resolve(client, name, selector)
+    return renew(client, version, ledger.events(client, name))
 
 
-def renew(client: Client, version: Version) -> Card:
+def renew(client: Client, version: Version, history: Sequence[Event]) -> Card:
     """Render the card of `version` again, and store it in the version's run.
 
-    Safe to repeat, and to kill: the mark is set after the card is stored. The same registry gives
-    the same card. Raises PipelineError where the registry cannot be read.
+    `history` is the ledger's. Safe to repeat, and to kill: the mark is set after the card is
+    stored. The same registry gives the same card. Raises PipelineError where the registry cannot be
+    read.
     """
-    content = read(client, version)
+    content = read(client, version, history)
     html = html_page.html(content.title, page(content), content.pictures)
     client.log_text(version.run_id, html, CARD_FILE)
     client.set_tag(version.run_id, MARK, _mark(version, content.outcome))
@@ -83,16 +85,16 @@ def is_current(client: Client, version: Version, history: Sequence[Event]) -> bo
     return bool(mark == _mark(version, outcome))
 
 
-def renew_cards(client: Client, event: Event) -> None:
+def renew_cards(client: Client, event: Event, history: Sequence[Event]) -> None:
     """Render the cards of the versions that `event` concerns again; deleted ones have none.
 
-    The event has happened, so an error here is a warning: the next `publish` of the version renders
-    the card, or fails with the error.
+    `history` is the ledger's. The event has happened, so an error here is a warning: the next
+    `publish` of the version renders the card, or fails with the error.
     """
     for number in sorted(queries.concerned(event)):
         try:
             if version := versions.get(client, event.model, number):
-                renew(client, version)
+                renew(client, version, history)
         except Exception as error:  # noqa: BLE001
             log.warning(
                 "the model card of %s version %s was not renewed (%s): 'resnet card %s --model %s' "
@@ -101,11 +103,10 @@ def renew_cards(client: Client, event: Event) -> None:
             )
 
 
-def read(client: Client, version: Version) -> CardContent:
-    """What the registry holds of `version`."""
+def read(client: Client, version: Version, history: Sequence[Event]) -> CardContent:
+    """What the registry holds of `version`; `history` is the ledger's."""
     registered = client.get_model_version(version.name, str(version.number))
     run = client.get_run(version.run_id).data
-    history = ledger.events(client, version.name)
     with tempfile.TemporaryDirectory() as folder:
         artifacts = _artifacts(client, version, Path(folder))
         return CardContent(

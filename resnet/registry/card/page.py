@@ -10,6 +10,7 @@ from resnet.pages import markdown
 from resnet.registry.card import blocks, results
 from resnet.registry.card.content import CardContent
 from resnet.registry.gate.verdict import Verdict
+from resnet.registry.ledger.event import minute
 
 TRAINING = {  # metrics of the run: how they are called, and their formats
     "epochs": ("epochs", "{:g}"),
@@ -158,12 +159,11 @@ def _gate(content: CardContent) -> Iterator[str]:
     if event is None:
         return
     yield (
-        f"The last event that concerns it, {blocks.minute(event.time)} UTC: "
-        f"{markdown.text(str(event))}."
+        f"The last event that concerns it, {minute(event.time)} UTC: {markdown.text(str(event))}."
     )
     if event.expires:  # the clock is not on the page: the same registry gives the same one
         yield (
-            f"The request is open until {blocks.minute(event.expires)} UTC; without an answer by "
+            f"The request is open until {minute(event.expires)} UTC; without an answer by "
             "then it counts as rejected."
         )
 

@@ -1,1 +1,1 @@
-"""Who put which version into production, when and why: a chain of events, and its lock."""
+"""Who put which version into production, when and why: a chain of events, and a lock."""

@@ -1,4 +1,4 @@
-"""Whether a registered model's ledger is whole, and its aliases are where it says."""
+"""Whether a registered model's ledger is intact, and matches the aliases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,60 +11,59 @@ from resnet.registry.versions import CANDIDATE, PRODUCTION
 
 
 @dataclass(frozen=True)
-class Stray:
-    """Aliases that are not where the ledger's last events put them."""
+class AliasMismatch:
+    """Aliases that do not name the versions of the ledger's last events."""
 
     name: str
-    moves: Mapping[str, tuple[int | None, int | None]]
-    """Alias → the version that the ledger names, and that the alias does; None for nothing."""
+    aliases: Mapping[str, tuple[int | None, int | None]]
+    """Alias → the version by the ledger, and the one that it names; None if unset."""
 
     def __str__(self) -> str:
-        told = "; ".join(_sentence(alias, *move) for alias, move in self.moves.items())
-        return f"{told}: moved behind the ledger's back"
+        sentences = (_sentence(alias, *numbers) for alias, numbers in self.aliases.items())
+        return f"{'; '.join(sentences)}: changed outside the ledger"
 
 
-def stray(client: Client, name: str) -> Stray | None:
-    """Which aliases of `name` were moved behind the ledger's back. For a holder of its lock."""
-    return _stray(client, name, ledger.events(client, name))
+def alias_mismatch(client: Client, name: str, history: Sequence[Event]) -> AliasMismatch | None:
+    """The aliases of `name` that were changed outside the ledger, whose events are `history`.
+
+    Without the lock they may be in the middle of a move.
+    """
+    aliases = {}
+    for alias in (PRODUCTION, CANDIDATE):
+        last = queries.last_move(history, alias)
+        expected = last.moves[alias][1] if last else None
+        version = versions.with_alias(client, name, alias)
+        actual = version.number if version else None
+        if actual != expected:
+            aliases[alias] = expected, actual
+    return AliasMismatch(name, aliases) if aliases else None
 
 
 def problems(client: Client, name: str) -> list[str]:
     """What is wrong with the ledger of `name` and its aliases, in words."""
     while True:
-        read = ledger.read(client, name)
-        found = _stray(client, name, read.events)
-        if ledger.read(client, name) == read:
-            break  # else a mover was at work while the aliases were read
-    lines = [f"the ledger is not whole: {read.broken}"] if read.broken else []
+        current = ledger.read(client, name)
+        mismatch = alias_mismatch(client, name, current.events)
+        if ledger.read(client, name) == current:
+            break  # else another process changed it while the aliases were read
+    lines = [f"the ledger is not intact: {current.broken}"] if current.broken else []
     holder = lock.Holder.read(client, name)
     if holder and not holder.is_over:
-        lines.append(f"a move is under way, by {holder}")
+        lines.append(f"a change is in progress, by {holder}")
     else:
-        lines += [
-            f"begun and not finished: {one}; run 'resnet reconcile'" for one in read.unfinished
-        ]
-    moving = {alias for event in read.unfinished for alias in event.moves}
-    moves = {
-        alias: move for alias, move in (found.moves if found else {}).items() if alias not in moving
+        lines += [f"unfinished: {event}; run 'resnet reconcile'" for event in current.unfinished]
+    in_motion = {alias for event in current.unfinished for alias in event.moves}
+    changed = {
+        alias: numbers
+        for alias, numbers in (mismatch.aliases if mismatch else {}).items()
+        if alias not in in_motion
     }
-    if moves:
-        lines.append(f"{Stray(name, moves)}; 'resnet reconcile' puts it back, or accepts it")
+    if changed:
+        lines.append(f"{AliasMismatch(name, changed)}; 'resnet reconcile' restores or accepts it")
     return lines
 
 
-def _stray(client: Client, name: str, events: Sequence[Event]) -> Stray | None:
-    moves = {}
-    for alias in (PRODUCTION, CANDIDATE):
-        last = queries.last_move(events, alias)
-        told = last.moves[alias][1] if last else None
-        version = versions.with_alias(client, name, alias)
-        found = version.number if version else None
-        if found != told:
-            moves[alias] = told, found
-    return Stray(name, moves) if moves else None
-
-
-def _sentence(alias: str, told: int | None, found: int | None) -> str:
-    names = f"{alias} names version {found}" if found else f"{alias} is gone"
-    says = f"event says {told}" if told else "word is that it names nothing"
-    return f"{names}, the ledger's last {says}"
+def _sentence(alias: str, expected: int | None, actual: int | None) -> str:
+    names = f"names version {actual}" if actual else "is unset"
+    should = f"name version {expected}" if expected else "be unset"
+    return f"{alias} {names}, but according to the ledger it should {should}"

@@ -1,4 +1,4 @@
-"""One event of the ledger as a value, and as the tags of the MLflow run that keeps it."""
+"""An event of the ledger as a value, and as the tags of the MLflow run that stores it."""
 
 import hashlib
 import json
@@ -15,14 +15,19 @@ Action = Literal[
     "promote", "rollback", "refuse", "restore", "found", "request", "approve", "reject"
 ]
 Moves = Mapping[str, tuple[int | None, int | None]]
-"""Alias → the version that it names before and after; None where it names nothing."""
+"""Alias → the version that it names before and after; None if it names none."""
 
-TAG_LENGTH = 5000  # MLflow cuts what is longer than 8000 characters, older servers than 5000
+TAG_LENGTH = 5000  # MLflow cuts a tag after 8000 characters, older servers after 5000
 
 
-def stamp(moment: datetime) -> str:
-    """As the ledger writes times, ISO 8601 in UTC: their order is that of their texts."""
+def utc_iso(moment: datetime) -> str:
+    """A time as the ledger writes it, ISO 8601 in UTC: such texts sort by time."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def minute(time: str) -> str:
+    """A time of the ledger for a reader, to the minute, in UTC: `2031-01-02 03:04`."""
+    return time[:16].replace("T", " ")
 
 
 @dataclass(frozen=True)
@@ -31,50 +36,50 @@ class Event:
 
     action: Action
     model: str
-    version: int | None  # that it is about; None where production was found to name nothing
+    version: int | None  # which it is about; None if production was found to name none
     moves: Moves
     who: str  # user@host
     reason: str
     flow_run: str | None = None  # Prefect's id
     forced: bool = False  # against the gate
-    evidence: Mapping[str, Any] = field(default_factory=dict)  # of the gate, as JSON
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # the gate's verdict, as JSON
     request: str | None = None  # the id of the event that this one answers
-    expires: str | None = None  # until when a request waits: ISO 8601, UTC
+    expires: str | None = None  # when an open request expires: ISO 8601, UTC
     id: str = ""  # of the MLflow run
-    time: str = ""  # at which it was begun: ISO 8601, UTC
+    time: str = ""  # when it was begun: ISO 8601, UTC
     # Its place in the chain, once it is finished.
     index: int | None = None  # 0, 1, …
-    previous: str | None = None  # hash of the event before
+    previous: str | None = None  # hash of the previous event
     hash: str | None = None  # see `digest`
 
     @property
     def version_from(self) -> int | None:
-        """In production before, where this moved production."""
+        """The version in production before, if this moved production."""
         return self.moves.get(PRODUCTION, (None, None))[0]
 
     @property
     def version_to(self) -> int | None:
-        """In production after, where this moved production."""
+        """The version in production after, if this moved production."""
         return self.moves.get(PRODUCTION, (None, None))[1]
 
     @property
     def versions(self) -> frozenset[int]:
         """Every version that it names."""
-        named = {self.version, *(number for move in self.moves.values() for number in move)}
-        return frozenset(number for number in named if number is not None)
+        numbers = {self.version, *(number for move in self.moves.values() for number in move)}
+        return frozenset(number for number in numbers if number is not None)
 
     def digest(self) -> str:
-        """SHA-256, hex, of the canonical JSON of all but the hash itself."""
+        """SHA-256, hex, of the canonical JSON of everything but the hash itself."""
         content = asdict(self)
         del content["hash"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def as_json(self, **derived: Any) -> str:
-        """One line, with what follows from `moves` about production, and what else is `derived`."""
+        """One line, with the versions in production before and after and other `derived` values."""
         first = {"index": self.index, "time": self.time}
-        moved = {"version_from": self.version_from, "version_to": self.version_to}
-        return json.dumps(first | asdict(self) | moved | derived)
+        production = {"version_from": self.version_from, "version_to": self.version_to}
+        return json.dumps(first | asdict(self) | production | derived)
 
     def __str__(self) -> str:
         """A sentence about it, such as `promote 5, production 3 → 5, by ann@host: better`."""
@@ -87,7 +92,7 @@ class Event:
         return f"{about}{forced}{moves}, by {self.who}: {self.reason}"
 
     def tags(self) -> dict[str, str]:
-        """As tags of its run: text as it is, the rest as JSON, what is long in several."""
+        """As tags of its run: text as it is, the rest as JSON, a long value in several tags."""
         content = asdict(self)
         del content["id"]
         texts = {
@@ -103,7 +108,7 @@ class Event:
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """From the MLflow run that keeps it. Raises ValueError where its tags are no event's."""
+        """From the MLflow run that stores it. Raises ValueError if its tags are not an event's."""
         tags = run.data.tags
         values: dict[str, Any] = {"id": run.info.run_id, "version": None}
         try:
@@ -115,8 +120,7 @@ class Event:
             return cls(**{**values, "moves": {alias: (old, new) for alias, (old, new) in moves}})
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"run {run.info.run_id} holds no event that can be read ({error!r}): its tags were "
-                "edited"
+                f"run {run.info.run_id} holds no readable event ({error!r}): its tags were edited"
             ) from error
 
 

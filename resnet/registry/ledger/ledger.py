@@ -1,18 +1,19 @@
-"""Who put which version into production, when and why: a chain of events in the registry's store.
+"""Who put which version into production, when and why: a chain of events in the MLflow store.
 
-An event is an MLflow run in an experiment of its own, so that any store carries the history and
-MLflow's page shows it. Its states are written as
+An event is an MLflow run in an experiment of its own, so that any store can hold the history and
+MLflow's UI shows it. Its states are written as
 
-    begun      a running run            nothing has been written but this
-    checked    the tag `checked`        what it moves is known to work, and aliases may be written
+    begun      a running run            nothing else has been written
+    checked    the tag `checked`        its versions passed their checks; aliases may be written
     in chain   the experiment's `head`  it has happened
-    finished   the run's status         for readers of MLflow's page
+    finished   the run's status         for readers of MLflow's UI
     abandoned  a failed run             it has not happened, or was undone
 
 One write decides: that of `head`, which names the last event by index, hash and run. An event gets
-its index and the hash of the event before it just before that, so the order does not depend on
-clocks, and an edited tag or a deleted run shows, the last one too. Whoever writes here holds the
-model's lock, and whoever takes the lock does what a killed process left undone: see `move.settle`.
+its index and the hash of the previous event just before that, so the order does not depend on
+clocks, and an edited tag or a deleted run is noticed, also the last one. Who writes here holds the
+model's lock, and who takes the lock completes or undoes what a killed process has left: see
+`alias_move.recover`.
 """
 
 import json
@@ -22,38 +23,38 @@ from datetime import UTC, datetime
 
 from resnet.errors import PipelineError
 from resnet.registry import store
-from resnet.registry.ledger.event import TAG_LENGTH, Event, stamp
+from resnet.registry.ledger.event import TAG_LENGTH, Event, utc_iso
 from resnet.registry.store import Client
 
 from mlflow.entities import Experiment, Run, RunTag
 
 SUFFIX = "-ledger"
-HEAD = "head"  # tag of the experiment: the last event, see `_place`
-NOTE = "mlflow.note.content"  # a run's description in MLflow's page
-CHECKED = "checked"  # tag of a run; like the run's status it says how far the event is, not what
+HEAD = "head"  # tag of the experiment: the last event, see `_head`
+NOTE = "mlflow.note.content"  # a run's description in MLflow's UI
+CHECKED = "checked"  # tag of a run; like the run's status it is the event's state, not its content
 
-UNDER_WAY = "RUNNING"  # a run's status
+OPEN = "RUNNING"  # the status of the run of an event that is neither finished nor abandoned
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A registered model's ledger as it was at one moment."""
+    """A registered model's ledger at one moment."""
 
     events: list[Event]  # in the chain, in order
-    unfinished: list[Event]  # begun: what is being done, or was when its process was killed
-    head: str | None  # None where there never was an event
+    unfinished: list[Event]  # begun: in progress, or their process was killed
+    head: str | None  # None if there never was an event
 
     @property
     def broken(self) -> str | None:
-        """The first place at which the chain does not hold, in words; None where all of it does."""
-        return _first_break(self.events) or _cut_off(self.events, self.head)
+        """The first place where the chain is broken, in words; None if it is intact."""
+        return _first_break(self.events) or _wrong_head(self.events, self.head)
 
 
 def begin(client: Client, event: Event) -> Event:
-    """Write down what is about to happen; the event with its id and time."""
-    # As it will be read again; what is no number is null there, for JSON has no NaN.
+    """Write down what is about to happen. Returns the event with its id and time."""
+    # As it will be read again: JSON has no NaN, so it becomes null.
     evidence = json.loads(json.dumps(event.evidence), parse_constant=lambda _: None)
-    event = replace(event, time=stamp(datetime.now(UTC)), evidence=evidence)
+    event = replace(event, time=utc_iso(datetime.now(UTC)), evidence=evidence)
     run = client.create_run(
         store.experiment(client, event.model + SUFFIX),
         tags={**event.tags(), NOTE: _note(event), "mlflow.user": event.who},
@@ -62,55 +63,57 @@ def begin(client: Client, event: Event) -> Event:
     return replace(event, id=str(run.info.run_id))
 
 
-def check_off(client: Client, event: Event) -> None:
-    """Write down that what `event` moves was found to work, and aliases where it expects them."""
+def mark_checked(client: Client, event: Event) -> None:
+    """Write down that the event's versions passed their checks, and its aliases are as expected."""
     client.set_tag(event.id, CHECKED, "true")
 
 
 def is_checked(client: Client, event: Event) -> bool:
-    """Whether `check_off` was called: before it no alias is written."""
+    """Whether `mark_checked` was called: before that no alias is written."""
     return CHECKED in client.get_run(event.id).data.tags
 
 
 def finish(client: Client, event: Event) -> Event:
-    """What was begun has happened: the event becomes the last of the chain.
+    """Write down that a begun event has happened: it becomes the last of the chain.
 
-    Raises PipelineError where somebody has closed it already.
+    Its place follows from `head`, so the chain is not read. Raises PipelineError if another process
+    has closed the event.
     """
-    _must_be_open(client, event)
-    before = events(client, event.model)
-    placed = replace(event, index=len(before), previous=before[-1].hash if before else None)
+    _require_open(client, event)
+    experiment = client.get_experiment(store.experiment(client, event.model + SUFFIX))
+    head = experiment.tags.get(HEAD)
+    index, previous, _ = head.split(" ") if head else ("-1", None, "")
+    placed = replace(event, index=int(index) + 1, previous=previous)
     placed = replace(placed, hash=placed.digest())
     tags = placed.tags()
     place = [RunTag(name, tags[name]) for name in ("index", "previous", "hash") if name in tags]
     client.log_batch(event.id, tags=place)
-    experiment = store.experiment(client, event.model + SUFFIX)
-    client.set_experiment_tag(experiment, HEAD, _place(placed))
+    client.set_experiment_tag(experiment.experiment_id, HEAD, _head(placed))
     client.set_terminated(event.id, store.FINISHED)
     return placed
 
 
-def close_last(client: Client, found: Ledger) -> None:
-    """Close the run of the last event, where its process was killed before it could."""
-    last = found.events[-1:]
+def close_last(client: Client, ledger: Ledger) -> None:
+    """Close the run of the last event if its process was killed before it could."""
+    last = ledger.events[-1:]
     if last and client.get_run(last[0].id).info.status != store.FINISHED:
         client.set_terminated(last[0].id, store.FINISHED)
 
 
 def abandon(client: Client, event: Event, why: str) -> None:
-    """What was begun has not happened, or was undone.
+    """Write down that a begun event has not happened, or was undone.
 
-    Raises PipelineError where somebody has closed it already.
+    Raises PipelineError if another process has closed the event.
     """
-    _must_be_open(client, event)
+    _require_open(client, event)
     client.set_tag(event.id, NOTE, _note(event, f"Not done: {why}\n\n"))
     client.set_terminated(event.id, "FAILED")
 
 
 def read(client: Client, name: str) -> Ledger:
-    """The ledger of the registered model `name`.
+    """The ledger of the registered model `name`: reads all its runs, about 1 ms CPU per event.
 
-    Raises PipelineError where a run holds something else; `Ledger.broken` looks at the chain.
+    Raises PipelineError if a run is not an event; `Ledger.broken` checks the chain.
     """
     experiment = _experiment(client, name)
     if experiment is None:
@@ -118,18 +121,18 @@ def read(client: Client, name: str) -> Ledger:
     while True:
         head, runs = experiment.tags.get(HEAD), _runs(client, experiment)
         experiment = client.get_experiment(experiment.experiment_id)
-        if experiment.tags.get(HEAD) == head:  # else one was finished while they were read
+        if experiment.tags.get(HEAD) == head:  # else an event was finished meanwhile
             break
     last = (head or "").rpartition(" ")[2]
-    done = [one for one in runs if one.info.status == store.FINISHED or one.info.run_id == last]
-    under_way = [one for one in runs if one.info.status == UNDER_WAY and one.info.run_id != last]
+    in_chain = [run for run in runs if run.info.status == store.FINISHED or run.info.run_id == last]
+    begun = [run for run in runs if run.info.status == OPEN and run.info.run_id != last]
     try:
-        found = [Event.of(run) for run in done]
-        unfinished = [Event.of(run) for run in under_way]
+        events = [Event.of(run) for run in in_chain]
+        unfinished = [Event.of(run) for run in begun]
     except ValueError as error:
-        raise _not_whole(name, str(error)) from error
-    found.sort(key=lambda event: -1 if event.index is None else event.index)
-    return Ledger(found, unfinished, head)
+        raise _not_intact(name, str(error)) from error
+    events.sort(key=lambda event: -1 if event.index is None else event.index)
+    return Ledger(events, unfinished, head)
 
 
 def unfinished(client: Client, name: str) -> list[Event]:
@@ -142,12 +145,12 @@ def events(client: Client, name: str) -> list[Event]:
     return read(client, name).events
 
 
-def whole(client: Client, name: str) -> Ledger:
-    """The ledger of `name`. Raises PipelineError where its chain is broken."""
-    found = read(client, name)
-    if found.broken:
-        raise _not_whole(name, found.broken)
-    return found
+def read_intact(client: Client, name: str) -> Ledger:
+    """The ledger of `name`. Raises PipelineError if its chain is broken."""
+    ledger = read(client, name)
+    if ledger.broken:
+        raise _not_intact(name, ledger.broken)
+    return ledger
 
 
 def _first_break(history: Sequence[Event]) -> str | None:
@@ -160,66 +163,66 @@ def _first_break(history: Sequence[Event]) -> str | None:
         if event.digest() != event.hash:
             return f"event {index} (run {event.id}) is not what was written: its tags were edited"
         if event.previous != previous:
-            return f"event {index} (run {event.id}) follows another event than the one before it"
+            return f"event {index} (run {event.id}) does not follow the event before it"
         previous = event.hash
     return None
 
 
-def _cut_off(history: Sequence[Event], head: str | None) -> str | None:
-    """Whether `head` is the last event's place."""
-    wanted = _place(history[-1]) if history else None
-    if head == wanted:
+def _wrong_head(history: Sequence[Event], head: str | None) -> str | None:
+    """What is wrong with `head` if it does not name the last event."""
+    expected = _head(history[-1]) if history else None
+    if head == expected:
         return None
     if head and head.rpartition(" ")[2] not in {event.id for event in history}:
         return f"event {head.partition(' ')[0]}, once the last, is missing: its run was deleted"
     return (
-        f"the experiment's tag {HEAD} is {head!r} and not {wanted!r}: it was edited, or a run was "
-        "finished by hand"
+        f"the experiment's tag {HEAD} is {head!r} and not {expected!r}: it was edited, or a run "
+        "was finished by hand"
     )
 
 
 def models(client: Client) -> list[str]:
     """Names of the registered models that have a ledger."""
-    found = client.search_experiments(filter_string=f"name LIKE '%{SUFFIX}'")
-    return sorted(experiment.name.removesuffix(SUFFIX) for experiment in found)
+    experiments = client.search_experiments(filter_string=f"name LIKE '%{SUFFIX}'")
+    return sorted(experiment.name.removesuffix(SUFFIX) for experiment in experiments)
 
 
 def _experiment(client: Client, name: str) -> Experiment | None:
-    """The experiment, None where nothing was ever written. Raises PipelineError if deleted."""
-    found = client.get_experiment_by_name(name + SUFFIX)
-    if found and found.lifecycle_stage == "deleted":
-        store.experiment(client, name + SUFFIX)  # it says what to do
-    return found
+    """The experiment; None if nothing was ever written. Raises PipelineError if it is deleted."""
+    experiment = client.get_experiment_by_name(name + SUFFIX)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        store.experiment(client, name + SUFFIX)  # raises with the remedy
+    return experiment
 
 
-def _not_whole(name: str, found: str) -> PipelineError:
+def _not_intact(name: str, why: str) -> PipelineError:
     return PipelineError(
-        f"the ledger {name}{SUFFIX} is not whole: {found}. Restore the run in MLflow, or the store "
-        f"from a backup; to go on without this history, rename the experiment {name}{SUFFIX} in "
+        f"the ledger {name}{SUFFIX} is not intact: {why}. Restore the run in MLflow, or the store "
+        f"from a backup; to continue without this history, rename the experiment {name}{SUFFIX} in "
         "MLflow and then run 'resnet reconcile --accept --reason …'"
     )
 
 
-def _must_be_open(client: Client, event: Event) -> None:
-    if client.get_run(event.id).info.status != UNDER_WAY:
+def _require_open(client: Client, event: Event) -> None:
+    if client.get_run(event.id).info.status != OPEN:
         raise PipelineError(
-            f"the event '{event}' was closed by another process while this one was at work: "
-            "look at 'resnet history'"
+            f"the event '{event}' was closed by another process in the meantime: see "
+            "'resnet history'"
         )
 
 
 def _note(event: Event, outcome: str = "") -> str:
-    """An event for a reader, cut to what every store takes: the event's own tags have it all."""
+    """An event for a reader, cut to what every store accepts: the event's own tags are complete."""
     return f"{outcome}{event}"[:TAG_LENGTH]
 
 
-def _place(event: Event) -> str:
-    """Where in the chain an event is, and in which run."""
+def _head(event: Event) -> str:
+    """The tag `head` while `event` is the last of the chain: its index, its hash and its run."""
     return f"{event.index} {event.hash} {event.id}"
 
 
 def _runs(client: Client, experiment: Experiment) -> list[Run]:
-    """All runs of the ledger, the oldest first by the clocks; one search, so of one moment."""
+    """All runs of the ledger, oldest first by the clocks; one search, so they are of one moment."""
     runs: list[Run] = []
     page = None
     while page is None or page.token:

@@ -1,27 +1,27 @@
-"""One mover at a time for each registered model, between processes and hosts, in any MLflow store.
+"""One process at a time changes a registered model: a lock between hosts, in any MLflow store.
 
 The lock of NAME is a registered model `NAME.lock`: only one process can create it. Its tags, which
-are written with it, say who holds it since when and until when; a holder that died is recognised
-at once on its own host, and when its time is over elsewhere.
+are written with it, name its holder, when it was taken and when it expires. On its own host a
+holder that died is recognised at once, elsewhere when its lock expires.
 
-A lock that is over is taken away by renaming it to `NAME.lock.TOKEN`, its tombstone, before a new
-one is created. MLflow renames by name, not by content, so the tombstone's name is what makes this
-safe. Let A be over, and two takers T and U have read it:
+An expired lock is removed by renaming it to `NAME.lock.TOKEN`, its tombstone, before a new one is
+created. MLflow renames by name, not by content, so the tombstone's name is what makes this safe.
+Let A be expired, and two takers T and U have read it:
 
 - T renames A, and U's rename finds no lock, or no row to change: U looks again.
 - T renames A and creates B, and U's rename, meant for A, finds B: the name `NAME.lock.A` is taken,
   and the rename fails. B stays.
-- T renames A and is killed: there is no lock, whoever is next creates one.
+- T renames A and is killed: there is no lock, the next taker creates one.
 
-A holder releases in the same way: it renames its lock to its own tombstone, which fails where the
-lock was taken away and is another's by now. The tombstone is deleted at once where the lock was not
-over, for then nobody can be about to take it away; else it stays for a day, until another holder
-removes it.
+A holder releases in the same way: it renames its lock to its own tombstone, which fails if the lock
+was removed and is another's by now. The tombstone is deleted at once if the lock was not expired,
+for then no taker can be about to remove it; else it stays for a day, until another holder deletes
+it.
 
-Before each write a holder confirms that the lock is still its own for MARGIN_SECONDS: a request
-with all its repetitions ends in them, and hosts' clocks may differ by what is left. What no lock of
-this kind can prevent: a holder that is suspended between `confirm` and its write for longer than
-that. The ledger shows such a write as one behind its back.
+Before each write a holder confirms that it still has the lock for MARGIN_SECONDS: a request with
+all its retries ends within them, and hosts' clocks may differ by the rest. No lock of this kind can
+stop a holder that is suspended between `confirm` and its write for longer than that. The ledger
+shows such a write as a change outside of it.
 """
 
 import time
@@ -40,8 +40,8 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 SUFFIX = ".lock"
-TERM_SECONDS = 300.0  # that a lock is held at most: a model is downloaded, loaded and asked in it
-MARGIN_SECONDS = 120.0  # that must be left before a write: MLflow gives a request 3 × 30 s
+TERM_SECONDS = 300.0  # until a lock expires: enough to download, load and probe a model
+MARGIN_SECONDS = 120.0  # that must be left before a write: MLflow allows a request 3 × 30 s
 WAIT_SECONDS = 120.0
 POLL_SECONDS = 0.25
 TOMBSTONE_SECONDS = 24 * 3600.0
@@ -49,7 +49,7 @@ TOMBSTONE_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as its tags say."""
+    """Who holds a lock, from its tags."""
 
     token: str
     who: str
@@ -59,7 +59,7 @@ class Holder:
 
     @classmethod
     def read(cls, client: Client, name: str) -> Self | None:
-        """The holder of the lock of `name`; None where nobody holds it."""
+        """The holder of the lock of `name`; None if nobody holds it."""
         torn = None
         while model := _find(client, name + SUFFIX):
             tags = model.tags
@@ -67,22 +67,23 @@ class Holder:
                 since, until = (datetime.fromisoformat(tags[key]) for key in ("since", "until"))
                 return cls(tags["token"], tags["who"], tags["process"], since, until)
             except (KeyError, ValueError):
-                # MLflow reads a model first and then its tags: a lock that is taken away between
-                # the two seems to have none. It does not come back, so the second look differs.
+                # MLflow reads a model first and then its tags: a lock that is removed between the
+                # two seems to have none. It does not come back, so the second read differs.
                 if torn == model.creation_timestamp:
                     raise PipelineError(
-                        f"the registered model {name}{SUFFIX} stands where the lock of {name} "
-                        "belongs, without a holder in its tags: delete or rename it in MLflow"
+                        f"the registered model {name}{SUFFIX} has the name of the lock of {name}, "
+                        "but no holder in its tags: delete or rename it in MLflow"
                     ) from None
                 torn = model.creation_timestamp
         return None
 
     @property
     def is_over(self) -> bool:
+        """Whether the lock expired, or its process ended."""
         return self.until <= datetime.now(UTC) or processes.has_ended(self.process)
 
     def __str__(self) -> str:
-        since, until = (f"{one:%Y-%m-%d %H:%M:%S}" for one in (self.since, self.until))
+        since, until = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (self.since, self.until))
         host, pid, *_ = self.process.split(" ")
         return (
             f"{self.who} (process {pid} on {host}) since {since}, until {until} UTC at the latest"
@@ -90,7 +91,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Lock:
+class ModelLock:
     """The lock of the registered model `name`, held by this process."""
 
     client: Client
@@ -98,62 +99,63 @@ class Lock:
     token: str
 
     def confirm(self) -> None:
-        """Raise PipelineError unless this lock is held, and for long enough to write an alias."""
+        """Raise PipelineError unless this lock is held, and for long enough to write safely."""
         holder = Holder.read(self.client, self.name)
         if holder and holder.token == self.token:
             left = (holder.until - datetime.now(UTC)).total_seconds()
             if left >= MARGIN_SECONDS:
                 return
-            found = f"has {left:.0f} s left, {MARGIN_SECONDS:.0f} s are wanted"
+            state = f"expires in {left:.0f} s" if left > 0 else "has expired"
+            problem = f"{state}, too soon to write safely ({MARGIN_SECONDS:.0f} s needed)"
         else:
-            found = f"is held by {holder}" if holder else "is not there any more"
+            problem = f"is held by {holder} by now" if holder else "no longer exists"
         raise PipelineError(
-            f"the lock {self.name}{SUFFIX}, taken for {TERM_SECONDS:.0f} s, {found}: this took too "
-            "long; look at 'resnet history', and try again"
+            f"the lock {self.name}{SUFFIX}, taken for {TERM_SECONDS:.0f} s, {problem}: see "
+            "'resnet history', and try again"
         )
 
     def release(self) -> None:
-        """Give the lock back, if it is still this one."""
+        """Release the lock, if it is still this one."""
         holder = Holder.read(self.client, self.name)
-        mine = holder if holder and holder.token == self.token else None
-        if mine and _bury(self.client, self.name, self.token) and not mine.is_over:
+        own = holder if holder and holder.token == self.token else None
+        if own and _bury(self.client, self.name, self.token) and not own.is_over:
             self.client.delete_registered_model(_tombstone(self.name, self.token))
 
 
 @contextmanager
-def holding(client: Client, name: str, who: str) -> Iterator[Lock]:
-    """Hold the lock of the registered model `name` in the block. `who` is told to those who wait.
+def holding(client: Client, name: str, who: str) -> Iterator[ModelLock]:
+    """Hold the lock of the registered model `name` in the block. Processes that wait see `who`.
 
-    Raises PipelineError where another holds it for too long.
+    Raises PipelineError if another process holds it for too long.
     """
-    lock = Lock(client, name, uuid.uuid4().hex)
+    lock = ModelLock(client, name, uuid.uuid4().hex)
     try:
         _take(lock, who)
         _sweep(client, name)
         yield lock
     finally:
-        with suppress(UnreachableError):  # then its time ends it, and the first error is told
+        with suppress(UnreachableError):  # then it expires, and the first error is raised
             lock.release()
 
 
-def _take(lock: Lock, who: str) -> None:
+def _take(lock: ModelLock, who: str) -> None:
     client, name = lock.client, lock.name
     deadline = time.monotonic() + WAIT_SECONDS
     while not _create(lock, who):
         holder = Holder.read(client, name)
         if holder and holder.token == lock.token:
-            break  # the answer to our request was lost, and MLflow has repeated it
+            break  # the response to our request was lost, and MLflow has retried it
         if time.monotonic() > deadline:
             raise PipelineError(
-                f"{name} is being moved by {holder or 'others in turn'}: waited "
-                f"{WAIT_SECONDS:.0f} s for the lock {name}{SUFFIX}; try again later"
+                f"the lock {name}{SUFFIX} is held by {holder or 'several processes in turn'}: "
+                f"waited {WAIT_SECONDS:.0f} s for it; try again later"
             )
         if not (holder and holder.is_over and _bury(client, name, holder.token)):
             time.sleep(POLL_SECONDS)
 
 
-def _create(lock: Lock, who: str) -> bool:
-    """Whether the lock could be made. It has its tags from the start."""
+def _create(lock: ModelLock, who: str) -> bool:
+    """Try to create the lock, with its tags. Returns whether that was possible."""
     now = datetime.now(UTC)
     tags = {
         "token": lock.token,
@@ -175,7 +177,7 @@ def _create(lock: Lock, who: str) -> bool:
 
 
 def _find(client: Client, name: str) -> RegisteredModel | None:
-    """The registered model of that name; None where there is none."""
+    """The registered model of that name; None if there is none."""
     try:
         return client.get_registered_model(name)
     except MlflowException as error:
@@ -185,24 +187,24 @@ def _find(client: Client, name: str) -> RegisteredModel | None:
 
 
 def _bury(client: Client, name: str, token: str) -> bool:
-    """Rename the lock to the tombstone of `token`; whether this call did it."""
+    """Rename the lock to the tombstone of `token`. Returns whether this call did it."""
     try:
         client.rename_registered_model(name + SUFFIX, _tombstone(name, token))
     except MlflowException as error:
         # The last: another's rename came between MLflow's reading and its writing.
-        quicker = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")
-        if error.error_code in quicker:
+        renamed_already = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")
+        if error.error_code in renamed_already:
             return False
         raise
     return True
 
 
 def _sweep(client: Client, name: str) -> None:
-    """Remove tombstones that nobody can still be about to meet."""
+    """Delete the tombstones that no taker can still be about to rename a lock to."""
     before = (time.time() - TOMBSTONE_SECONDS) * 1000
-    for found in client.search_registered_models(f"name LIKE '{name}{SUFFIX}.%'"):
-        if found.last_updated_timestamp < before:
-            client.delete_registered_model(found.name)
+    for tombstone in client.search_registered_models(f"name LIKE '{name}{SUFFIX}.%'"):
+        if tombstone.last_updated_timestamp < before:
+            client.delete_registered_model(tombstone.name)
 
 
 def _tombstone(name: str, token: str) -> str:

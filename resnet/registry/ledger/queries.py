@@ -1,4 +1,4 @@
-"""What a ledger's events tell of versions, of which some may be deleted by now."""
+"""What a ledger's events say about versions, some of which may be deleted by now."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from resnet.registry.versions import PRODUCTION
 
 
 def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
-    """The event that moved production, or another alias, last."""
+    """The last event that moved `alias`."""
     return next((event for event in reversed(history) if alias in event.moves), None)
 
 
 def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
-    """Whether there is a decision about a version, after which no retraining asks again.
+    """Whether there is a decision about a version, so that no retraining asks the gate again.
 
-    That is one of the gate by these rules on these images (see `gate.decision_key`), and a request
-    is one; or, whatever the rules, one of a person who took the version out of production.
+    It is the gate's by these rules on these images (see `gate.decision_key`), which includes a
+    request; or, whatever the rules, that of a person who took the version out of production.
     """
     return any(
         (event.version == version and event.evidence.get("key") == key)
@@ -26,27 +26,27 @@ def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
 
 
 def last_decision(history: Sequence[Event], version: int) -> Event | None:
-    """The last event about a version that has evidence: what the gate said."""
-    about = [event for event in history if event.version == version and event.evidence]
-    return about[-1] if about else None
+    """The last event about a version that has evidence: the gate's verdict."""
+    decisions = [event for event in history if event.version == version and event.evidence]
+    return decisions[-1] if decisions else None
 
 
 def last_outcome(history: Sequence[Event], version: int) -> Event | None:
-    """The last event that concerns a version (see `concerned`): what became of it."""
+    """The last event that concerns a version (see `concerned`)."""
     return next((event for event in reversed(history) if version in concerned(event)), None)
 
 
 def concerned(event: Event) -> set[int]:
-    """The version that an event is about, and those that it took out of production and put there.
+    """The version that an event is about, and those that were in production before and after it.
 
-    Not one that `candidate` named before: it is as good as it was.
+    Not the former candidate: the event says nothing about it.
     """
-    named = {event.version, event.version_from, event.version_to}
-    return {number for number in named if number is not None}
+    numbers = {event.version, event.version_from, event.version_to}
+    return {number for number in numbers if number is not None}
 
 
 def succession(history: Sequence[Event]) -> list[int]:
-    """Versions as they came into production, those that were rolled back taken off again."""
+    """The versions in the order of their promotion, without those that were rolled back since."""
     stack: list[int] = []
     for event in history:
         number = event.version_to
@@ -61,33 +61,35 @@ def succession(history: Sequence[Event]) -> list[int]:
 
 
 def ever_in_production(history: Sequence[Event], now: int | None) -> set[int]:
-    """The versions that ever were in production, those that were rolled back among them."""
-    moved = {event.version_to for event in history}
-    return {number for number in {*moved, now} if number is not None}
+    """The versions that ever were in production, including those that were rolled back."""
+    promoted = {event.version_to for event in history}
+    return {number for number in {*promoted, now} if number is not None}
 
 
 def accuracies(history: Sequence[Event]) -> dict[int, dict[str, float]]:
-    """The accuracy of each version that the gate decided about, or compared one with.
+    """The accuracy of each version that the gate judged or compared with.
 
-    By version, then by the hash of the test images. What was no number is left out.
+    By version, then by the hash of the test images. An accuracy that was NaN is left out.
     """
-    found: dict[int, dict[str, float]] = {}
-    for evidence in _evidence(history):
-        told = {evidence["version"]: evidence["metrics"]["accuracy"]}
-        if evidence["comparison"]:
-            told[evidence["against"]] = evidence["comparison"]["production"]
-        for version, accuracy in told.items():
+    known: dict[int, dict[str, float]] = {}
+    for verdict in _verdicts(history):
+        judged = {verdict["version"]: verdict["metrics"]["accuracy"]}
+        if verdict["comparison"]:
+            judged[verdict["against"]] = verdict["comparison"]["production"]
+        for version, accuracy in judged.items():
             if accuracy is not None:
-                found.setdefault(version, {})[evidence["test_hash"]] = accuracy
-    return found
+                known.setdefault(version, {})[verdict["test_hash"]] = accuracy
+    return known
 
 
 def uses(history: Sequence[Event], test_hash: str) -> int:
-    """How many decisions the ledger has that were made with these test images."""
-    found = (one["uses"] for one in _evidence(history) if one["test_hash"] == test_hash)
-    return max(found, default=0)
+    """How many decisions in the ledger were made with these test images."""
+    counts = (
+        verdict["uses"] for verdict in _verdicts(history) if verdict["test_hash"] == test_hash
+    )
+    return max(counts, default=0)
 
 
-def _evidence(history: Sequence[Event]) -> list[Mapping[str, Any]]:
-    """The gate's verdicts, as `Verdict.as_dict` gave them."""
+def _verdicts(history: Sequence[Event]) -> list[Mapping[str, Any]]:
+    """The gate's verdicts, as `Verdict.as_dict` returned them."""
     return [event.evidence for event in history if "test_hash" in event.evidence]

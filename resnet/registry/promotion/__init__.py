@@ -1,1 +1,1 @@
-"""Which version is in production: promote, roll back, ask, recover; each move is in the ledger."""
+"""Which version is in production: promote, ask, roll back, recover; each move is in the ledger."""

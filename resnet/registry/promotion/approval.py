@@ -1,6 +1,6 @@
-"""Ask a person before a version goes into production, and take the answer.
+"""Ask a person before a version goes into production, and record the answer.
 
-A request is an event of the ledger, and so is its answer; nothing runs while somebody thinks.
+A request is an event of the ledger, and so is its answer; no process runs in between.
 """
 
 from datetime import UTC, datetime
@@ -11,10 +11,10 @@ from resnet.registry import store, versions
 from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger, queries
-from resnet.registry.ledger.event import Event, stamp
+from resnet.registry.ledger.event import Event, utc_iso
 from resnet.registry.promotion import alias_move, promotion, request
 from resnet.registry.promotion.promotion import Decision
-from resnet.registry.promotion.smoke_test import must_work
+from resnet.registry.promotion.smoke_test import require_working
 from resnet.system import processes
 
 
@@ -26,15 +26,15 @@ def ask(
     reason: str,
     who: str | None = None,
     flow_run: str | None = None,
-    check: alias_move.Check = must_work,
+    check: alias_move.Check = require_working,
 ) -> Decision:
-    """Request that the version which the gate was asked about be approved; refuse it if it failed.
+    """Request approval of the version that the gate judged; refuse it if the gate failed it.
 
-    `candidate` moves to the version, if that works; production stays. A version is asked for once
-    for each decision key: repeated, this makes nothing and tells what became of the request. Raises
-    what `promotion.promote` raises.
+    `candidate` moves to the version if it passes its check; production stays. There is one request
+    per version and decision key: repeated, this changes nothing and returns that request as it is
+    now. Raises what `promotion.promote` raises.
     """
-    wanted = Event(
+    proposal = Event(
         "request",
         verdict.name,
         verdict.version,
@@ -42,9 +42,9 @@ def ask(
         who=who or processes.actor(),
         reason=reason,
         flow_run=flow_run,
-        expires=stamp(until),
+        expires=utc_iso(until),
     )
-    return promotion.apply(root, verdict, wanted, check)
+    return promotion.decide(root, verdict, proposal, check)
 
 
 def approve(
@@ -56,21 +56,21 @@ def approve(
     reason: str,
     who: str | None = None,
     flow_run: str | None = None,
-    check: alias_move.Check = must_work,
+    check: alias_move.Check = require_working,
 ) -> Decision:
-    """Answer the open request about a version: put it into production.
+    """Approve the open request for a version: put it into production.
 
     The gate's verdict is the request's, unless production has moved or the version was evaluated
-    again since: then the gate is asked again, by `rules`, and may refuse. Raises what
-    `promotion.promote` raises, and PipelineError where no request is open.
+    again since: then the gate judges again, by `rules`, and may refuse. Raises what
+    `promotion.promote` raises, and PipelineError if no request is open.
     """
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     history = ledger.events(client, name)
-    found = request.waiting(history, version, datetime.now(UTC))
+    asked = request.require_open(history, version, datetime.now(UTC))
     last = queries.last_move(history)
-    moved = last is not None and history.index(last) > history.index(found.event)
-    wanted = Event(
+    moved = last is not None and history.index(last) > history.index(asked.event)
+    proposal = Event(
         "approve",
         name,
         version.number,
@@ -78,12 +78,12 @@ def approve(
         who=who or processes.actor(),
         reason=reason,
         flow_run=flow_run,
-        request=found.event.id,
+        request=asked.event.id,
     )
-    verdict = found.verdict
+    verdict = asked.verdict
     if moved or not verdict.is_about(version):
         verdict = gate.judge(root, name, version.number, rules)
-    return promotion.apply(root, verdict, wanted, check)
+    return promotion.decide(root, verdict, proposal, check)
 
 
 def reject(
@@ -95,15 +95,14 @@ def reject(
     who: str | None = None,
     flow_run: str | None = None,
 ) -> Event:
-    """Answer the open request about a version: it does not go into production. Nothing moves.
+    """Reject the open request for a version: it does not go into production. Nothing moves.
 
-    Raises PipelineError without a reason, and where no request is open.
+    Raises PipelineError if the reason is empty or no request is open.
     """
     who = who or processes.actor()
-    with alias_move.moving(root, name, who, reason) as held:
-        client = held.client
-        version = versions.resolve(client, name, selector)
-        found = request.waiting(ledger.events(client, name), version, datetime.now(UTC))
+    with alias_move.exclusive_move(root, name, who, reason) as held:
+        version = versions.resolve(held.client, name, selector)
+        asked = request.require_open(held.history, version, datetime.now(UTC))
         event = Event(
             "reject",
             name,
@@ -112,6 +111,6 @@ def reject(
             who=who,
             reason=reason,
             flow_run=flow_run,
-            request=found.event.id,
+            request=asked.event.id,
         )
-        return alias_move.carry_out(root, held, event, must_work)
+        return alias_move.apply_alias_move(root, held, event, require_working)

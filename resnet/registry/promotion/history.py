@@ -1,4 +1,4 @@
-"""The ledger for a reader: a table, JSON lines, and what is wrong with it."""
+"""The ledger for a reader: a table, JSON lines, and its problems."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,42 +14,42 @@ HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
 
 
 def read(root: Path, name: str) -> tuple[list[Event], list[str]]:
-    """Every event of the registered model `name` in order, and what is wrong, in words."""
+    """Every event of the registered model `name` in order, and the problems, in words."""
     client = store.client(root)
     return ledger.events(client, name), audit.problems(client, name)
 
 
 def problems(root: Path, name: str) -> list[str]:
-    """What is wrong with the ledgers in the store, and with that of the registered model `name`."""
+    """The problems of all ledgers in the store, and of that of the registered model `name`."""
     client = store.client(root)
-    names = sorted({name, *ledger.models(client)})
-    return [f"{one}: {problem}" for one in names for problem in audit.problems(client, one)]
+    models = sorted({name, *ledger.models(client)})
+    return [f"{model}: {problem}" for model in models for problem in audit.problems(client, model)]
 
 
 def as_json_lines(history: Sequence[Event], now: datetime) -> str:
-    """A line an event; that of a request says as `state` how it stands at `now`."""
-    derived = {one.event.id: {"state": one.state} for one in requests(history, now)}
+    """One line per event; that of a request has its `state` at the time `now`."""
+    derived = {request.event.id: {"state": request.state} for request in requests(history, now)}
     return "\n".join(event.as_json(**derived.get(event.id, {})) for event in history)
 
 
 def as_table(history: Sequence[Event], now: datetime) -> str:
-    """A line an event, under a heading; then what waits at `now`, and the commands to answer it."""
+    """One row per event, then the requests that are open at `now`, with the commands to answer."""
     if not history:
-        return "nothing was ever promoted"
-    asked = {one.event.id: one for one in requests(history, now)}
-    lines = aligned([HEADING, *(_row(event, asked) for event in history)])
-    for request in asked.values():
-        if request.waits:
+        return "no promotions yet"
+    by_event = {request.event.id: request for request in requests(history, now)}
+    lines = aligned([HEADING, *(_row(event, by_event) for event in history)])
+    for request in by_event.values():
+        if request.is_open:
             lines += ["", str(request), *(f"  {command}" for command in request.commands())]
     return "\n".join(lines)
 
 
-def _row(event: Event, asked: Mapping[str, Request]) -> tuple[str, ...]:
+def _row(event: Event, by_event: Mapping[str, Request]) -> tuple[str, ...]:
     before, after = event.version_from or "–", event.version_to or "–"
-    mark = asked[event.id].state if event.id in asked else "forced" if event.forced else ""
+    mark = by_event[event.id].state if event.id in by_event else "forced" if event.forced else ""
     why = [event.reason]
-    if event.request and event.request in asked:
-        why.append(f"(to request {asked[event.request].event.index})")
+    if event.request and event.request in by_event:
+        why.append(f"(to request {by_event[event.request].event.index})")
     if event.flow_run:
         why.append(f"(flow run {event.flow_run})")
     return (

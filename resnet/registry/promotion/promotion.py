@@ -8,11 +8,11 @@ from pathlib import Path
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import versions
 from resnet.registry.gate.verdict import Verdict
-from resnet.registry.ledger import ledger, queries
+from resnet.registry.ledger import queries
 from resnet.registry.ledger.event import Event
 from resnet.registry.promotion import alias_move
-from resnet.registry.promotion.request import Request, newest, waiting
-from resnet.registry.promotion.smoke_test import must_work
+from resnet.registry.promotion.request import Request, latest, require_open
+from resnet.registry.promotion.smoke_test import require_working
 from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
 from resnet.system import processes
@@ -20,7 +20,7 @@ from resnet.system import processes
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a version that the gate was asked about.
+    """What was decided about a version that the gate judged.
 
     Without an event nothing had to be done.
     """
@@ -29,16 +29,16 @@ class Decision:
     promoted: bool  # it is in production now
     verdict: Verdict
     event: Event | None
-    request: Request | None = None  # a person is to decide, or did
+    request: Request | None = None  # if a person is to decide, or did
 
     def __str__(self) -> str:
-        where = f"{self.version.name} version {self.version.number}"
+        about = f"{self.version.name} version {self.version.number}"
         if self.request:
             return f"{self.request}\n{self.verdict}"
         if self.event is None:
-            return f"{where} is in production already"
-        head = f"{where} is {'now in production' if self.promoted else 'refused by the gate'}"
-        return f"{head}{' (forced)' if self.event.forced else ''}\n{self.verdict}"
+            return f"{about} is in production already"
+        outcome = "now in production" if self.promoted else "refused by the gate"
+        return f"{about} is {outcome}{' (forced)' if self.event.forced else ''}\n{self.verdict}"
 
 
 def promote(
@@ -49,16 +49,16 @@ def promote(
     who: str | None = None,
     flow_run: str | None = None,
     force: bool = False,
-    check: alias_move.Check = must_work,
+    check: alias_move.Check = require_working,
 ) -> Decision:
-    """Put the version that the gate was asked about into production if it passed.
+    """Put the version that the gate judged into production if it passed.
 
-    With `force` against the gate. An open request for approval of the version is answered by it.
-    Raises PipelineError without a reason, for a version that is not there, or where it does not
-    work (not even by force), and MovedError where production is not the version any more that the
-    gate compared with.
+    With `force` also if it failed. This answers an open request for the version. Raises
+    PipelineError if the reason is empty, there is no such version, or it fails its check (with
+    `force`, too), and MovedError if the version in production is not the one any more that the gate
+    compared with.
     """
-    wanted = Event(
+    proposal = Event(
         "promote",
         verdict.name,
         verdict.version,
@@ -68,39 +68,46 @@ def promote(
         flow_run=flow_run,
         forced=force,
     )
-    return apply(root, verdict, wanted, check)
+    return decide(root, verdict, proposal, check)
 
 
-def apply(root: Path, verdict: Verdict, wanted: Event, check: alias_move.Check) -> Decision:
-    """Do what is `wanted` (promote, approve or request) if the verdict lets it, else refuse.
+def decide(root: Path, verdict: Verdict, proposal: Event, check: alias_move.Check) -> Decision:
+    """Do what is proposed (promote, approve or request) if the verdict allows it, else refuse.
 
-    What is wanted lacks its moves and its evidence. Where it names a request, that must be open.
-    How often the test images were used is counted anew, for others may have decided since the gate
-    was asked; an approval by the request's own verdict uses them no more. Raises as `promote` does.
+    The proposal lacks its moves and its evidence. If it names a request, that must be open. The
+    uses of the test images are counted again, for there may be other decisions since the gate
+    judged; an approval by the request's own verdict is no further use. Raises as `promote` does.
     """
     name = verdict.name
-    with alias_move.moving(root, name, wanted.who, wanted.reason) as held:
-        client = held.client
+    with alias_move.exclusive_move(root, name, proposal.who, proposal.reason) as held:
+        client, history, now = held.client, held.history, datetime.now(UTC)
         version = versions.resolve(client, name, verdict.version)
         verdict.require_about(version)
-        history, now = ledger.events(client, name), datetime.now(UTC)
-        uses = queries.uses(history, verdict.test_hash) + 1
-        if wanted.request and waiting(history, version, now, wanted.request).verdict == verdict:
-            uses = verdict.uses
-        verdict = replace(verdict, uses=uses)
+        verdict = _with_uses(verdict, proposal, history, version, now)
         production = versions.with_alias(client, name, PRODUCTION)
         if production and production.number == version.number:
             return Decision(version, True, verdict, None)
-        asked = newest(history, version.number, now)
-        if wanted.action == "request" and asked and asked.key == verdict.key:
+        asked = latest(history, version.number, now)
+        if proposal.action == "request" and asked and asked.key == verdict.key:
             return Decision(version, False, verdict, None, asked)
         if (production.number if production else None) != verdict.against:
             raise _moved(version, verdict, production, history)
-        event = _event(client, version, verdict, wanted, asked)
-        finished = alias_move.carry_out(root, held, event, check)
-        version = versions.resolve(client, name, version.number)  # with today's aliases
-        made = Request(finished, "open", None) if finished.action == "request" else None
-        return Decision(version, finished.version_to is not None, verdict, finished, made)
+        event = _event(client, version, verdict, proposal, asked)
+        event = alias_move.apply_alias_move(root, held, event, check)
+        version = versions.resolve(client, name, version.number)  # with its present aliases
+        request = Request(event, "open", None) if event.action == "request" else None
+        return Decision(version, event.version_to is not None, verdict, event, request)
+
+
+def _with_uses(
+    verdict: Verdict, proposal: Event, history: Sequence[Event], version: Version, now: datetime
+) -> Verdict:
+    uses = queries.uses(history, verdict.test_hash) + 1
+    if proposal.request:
+        request = require_open(history, version, now, proposal.request)
+        if request.verdict == verdict:
+            return verdict
+    return replace(verdict, uses=uses)
 
 
 def rollback(
@@ -111,34 +118,34 @@ def rollback(
     to: str | int | None = None,
     who: str | None = None,
     flow_run: str | None = None,
-    check: alias_move.Check = must_work,
+    check: alias_move.Check = require_working,
 ) -> Event:
-    """Put the version that was in production before, or the one named `to`, back.
+    """Put the previous version, or the one named `to`, into production again.
 
-    So too where nothing is in production any more. Raises PipelineError without a reason, where
-    nothing ever was, and where there is no such version, it never was in production or does not
-    work.
+    Also if nothing is in production any more. Raises PipelineError if the reason is empty, nothing
+    ever was in production, or the version does not exist, never was in production or fails its
+    check.
     """
     if to is not None and not str(to).strip():
         raise PipelineError(
-            "the version to go back to is empty: give its number or an alias, or leave it out for "
-            "the one before"
+            "the version to roll back to is empty: give its number or an alias, or omit it for the "
+            "previous one"
         )
     who = who or processes.actor()
-    with alias_move.moving(root, name, who, reason) as held:
-        client = held.client
-        told = ledger.events(client, name)
-        if not (ever := queries.ever_in_production(told, None)):
+    with alias_move.exclusive_move(root, name, who, reason) as held:
+        client, history = held.client, held.history
+        former = queries.ever_in_production(history, None)
+        if not former:
             raise PipelineError(f"{name} never had a version in production: promote one first")
         production = versions.with_alias(client, name, PRODUCTION)
         now = production.number if production else None
-        wanted = _before(client, name, told, now) if to is None else to
-        version = versions.resolve(client, name, wanted)
+        target = _previous(client, name, history, now) if to is None else to
+        version = versions.resolve(client, name, target)
         if version.number == now:
             raise PipelineError(f"{version} is in production already: name another version")
-        if version.number not in ever:
+        if version.number not in former:
             raise PipelineError(
-                f"{version} was never in production, so there is no way back to it: ask the gate, "
+                f"{version} was never in production, so it is not a rollback target: ask the gate "
                 f"with 'resnet promote {version.number}'"
             )
         event = Event(
@@ -150,24 +157,24 @@ def rollback(
             reason=reason,
             flow_run=flow_run,
         )
-        return alias_move.carry_out(root, held, event, check)
+        return alias_move.apply_alias_move(root, held, event, check)
 
 
-def _before(client: Client, name: str, history: Sequence[Event], now: int | None) -> int:
-    """The last version before the one in production `now` that is still there."""
-    others = [number for number in reversed(queries.succession(history)) if number != now]
-    for number in others:
+def _previous(client: Client, name: str, history: Sequence[Event], now: int | None) -> int:
+    """The last version before the one in production `now` that still exists."""
+    earlier = [number for number in reversed(queries.succession(history)) if number != now]
+    for number in earlier:
         if versions.get(client, name, number):
             return number
-    found = (
-        f"what was in production of {name} before is deleted ({_listed(others)})"
-        if others
+    problem = (
+        f"the versions that were in production of {name} before are deleted ({_listed(earlier)})"
+        if earlier
         else f"nothing was in production of {name} before version {now}"
     )
-    ever = sorted(queries.ever_in_production(history, None) - {now})
-    if left := [number for number in ever if versions.get(client, name, number)]:
-        raise PipelineError(f"{found}: name another that was there as 'to' ({_listed(left)})")
-    raise PipelineError(f"{found}: promote another version")
+    former = sorted(queries.ever_in_production(history, None) - {now})
+    if existing := [number for number in former if versions.get(client, name, number)]:
+        raise PipelineError(f"{problem}: name another former one as 'to' ({_listed(existing)})")
+    raise PipelineError(f"{problem}: promote another version")
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -177,26 +184,26 @@ def _listed(numbers: Sequence[int]) -> str:
 def _moved(
     version: Version, verdict: Verdict, production: Version | None, history: Sequence[Event]
 ) -> MovedError:
-    """Another was quicker: say who."""
+    """The error if another process has moved production in the meantime, with who did."""
     last = queries.last_move(history)
     return MovedError(
-        f"the gate compared {version} with version {verdict.against or 'none'}, and "
+        f"the gate compared {version} with version {verdict.against or 'none'}, but "
         f"{production or 'nothing'} is in production now: ask the gate again"
         + (f". Since {last.time}: {last}" if last else "")
     )
 
 
 def _event(
-    client: Client, version: Version, verdict: Verdict, wanted: Event, asked: Request | None
+    client: Client, version: Version, verdict: Verdict, proposal: Event, asked: Request | None
 ) -> Event:
-    """What is wanted or the refusal of it, whole; it answers the version's request if that waits.
+    """The proposal or its refusal, complete; it answers the version's request if that is open.
 
-    So no more than one request about a version is ever open. A refusal answers it where somebody
-    wanted to approve: that the gate says no to others, such as a retraining at night, takes nothing
-    out of the hands of the person who was asked.
+    So at most one request for a version is open. A refusal answers it only if the proposal was to
+    approve: when the gate refuses another proposal, such as a retraining's at night, the decision
+    stays with the person who was asked.
     """
-    action = wanted.action if verdict.passed or wanted.forced else "refuse"
-    answers = action != "refuse" or wanted.action == "approve"
+    action = proposal.action if verdict.passed or proposal.forced else "refuse"
+    answers = action != "refuse" or proposal.action == "approve"
     moves: dict[str, tuple[int | None, int | None]] = {}
     candidate = versions.with_alias(client, version.name, CANDIDATE)
     if verdict.passed and (candidate is None or candidate.number < version.number):
@@ -204,11 +211,11 @@ def _event(
     if action in ("promote", "approve"):
         moves[PRODUCTION] = (verdict.against, version.number)
     return replace(
-        wanted,
+        proposal,
         action=action,
         moves=moves,
-        forced=wanted.forced and not verdict.passed,
+        forced=proposal.forced and not verdict.passed,
         evidence=verdict.as_dict(),
-        request=asked.event.id if asked and asked.waits and answers else None,
-        expires=wanted.expires if action == "request" else None,
+        request=asked.event.id if asked and asked.is_open and answers else None,
+        expires=proposal.expires if action == "request" else None,
     )

@@ -1,14 +1,15 @@
-"""Bring the ledger and the aliases back to one word, after a crash or a hand in MLflow's page."""
+"""Make the ledger and the aliases agree again, after a crash or a change in MLflow's UI."""
 
 from pathlib import Path
 
 from resnet.errors import PipelineError
 from resnet.registry import store
-from resnet.registry.ledger import audit, lock
-from resnet.registry.ledger.audit import Stray
+from resnet.registry.ledger import audit
+from resnet.registry.ledger.audit import AliasMismatch
 from resnet.registry.ledger.event import Event
+from resnet.registry.ledger.lock import holding
 from resnet.registry.promotion import alias_move
-from resnet.registry.promotion.smoke_test import must_work
+from resnet.registry.promotion.smoke_test import require_working
 from resnet.registry.versions import CANDIDATE, PRODUCTION
 from resnet.system import processes
 
@@ -20,60 +21,62 @@ def reconcile(
     accept: bool = False,
     reason: str = "",
     flow_run: str | None = None,
-    check: alias_move.Check = must_work,
+    check: alias_move.Check = require_working,
 ) -> list[str]:
-    """Settle what killed movers left, and a move behind the ledger's back; a line on each.
+    """Recover what killed processes have left, then undo a change outside the ledger.
 
-    Such a move is undone, or with `accept` recorded, which needs a reason. Raises PipelineError
-    where the ledger is broken, or a version that an alias is to name does not work.
+    With `accept` such a change is recorded instead, which needs a reason. Returns one line about
+    each. Raises PipelineError if the ledger is broken, or a version that an alias will name fails
+    its check.
     """
-    if accept and not reason.strip():
-        raise PipelineError("the reason is empty: say with --reason why the move is accepted")
+    if accept:
+        alias_move.require_reason(reason)
     client, who = store.client(root), processes.actor()
-    with lock.holding(client, name, who) as held:
-        lines = alias_move.settle(held)
-        found = audit.stray(client, name)
-        if found:
-            make = _accepting if accept else _restoring
+    with holding(client, name, who) as lock:
+        held, lines = alias_move.recover(lock)
+        mismatch = audit.alias_mismatch(client, name, held.history)
+        if mismatch:
+            make = _found_event if accept else _restore_event
             try:
-                event = alias_move.carry_out(root, held, make(found, who, reason, flow_run), check)
-            except PipelineError as error:  # what was settled before is told all the same
+                event = make(mismatch, who, reason, flow_run)
+                event = alias_move.apply_alias_move(root, held, event, check)
+            except PipelineError as error:  # with what was recovered before
                 raise type(error)("\n".join([*lines, str(error)])) from error
             lines.append(f"{'recorded' if accept else 'restored'}: {event}")
     return lines
 
 
-def _accepting(found: Stray, who: str, reason: str, flow_run: str | None) -> Event:
-    """The move that somebody made, as if it had been told."""
+def _found_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None) -> Event:
+    """The change that somebody made, as an event."""
     return Event(
         "found",
-        found.name,
-        _version({alias: now for alias, (_, now) in found.moves.items()}),
-        found.moves,
+        mismatch.name,
+        _about({alias: actual for alias, (_, actual) in mismatch.aliases.items()}),
+        mismatch.aliases,
         who=f"unknown (found by {who})",
         reason=reason,
         flow_run=flow_run,
     )
 
 
-def _restoring(found: Stray, who: str, reason: str, flow_run: str | None) -> Event:
+def _restore_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None) -> Event:
     """The move back to what the ledger says."""
-    if found.moves.get(PRODUCTION, (0, 0))[0] is None:
+    if mismatch.aliases.get(PRODUCTION, (0, 0))[0] is None:
         raise PipelineError(
-            f"{found.name}: {found}. The ledger has no version to put back: record what was found "
+            f"{mismatch.name}: {mismatch}. The ledger has no version to restore: record the change "
             "with 'resnet reconcile --accept --reason …'"
         )
     return Event(
         "restore",
-        found.name,
-        _version({alias: told for alias, (told, _) in found.moves.items()}),
-        {alias: (now, told) for alias, (told, now) in found.moves.items()},
+        mismatch.name,
+        _about({alias: expected for alias, (expected, _) in mismatch.aliases.items()}),
+        {alias: (actual, expected) for alias, (expected, actual) in mismatch.aliases.items()},
         who=who,
-        reason=reason.strip() or "it was moved behind the ledger's back",
+        reason=reason.strip() or "it was changed outside the ledger",
         flow_run=flow_run,
     )
 
 
-def _version(named: dict[str, int | None]) -> int | None:
+def _about(numbers: dict[str, int | None]) -> int | None:
     """Which version a move of these aliases is about: production's, if it is among them."""
-    return named[PRODUCTION if PRODUCTION in named else CANDIDATE]
+    return numbers[PRODUCTION if PRODUCTION in numbers else CANDIDATE]

@@ -1,6 +1,6 @@
-"""Requests for approval: what the ledger's events and the clock say of them.
+"""Requests for approval, whose state follows from the ledger's events and the clock.
 
-No process has to run for a request to expire: past its time every reader counts it as rejected.
+No process has to run for a request to expire: after its time every reader counts it as rejected.
 """
 
 from collections.abc import Sequence
@@ -10,103 +10,101 @@ from typing import Literal
 
 from resnet.errors import PipelineError
 from resnet.registry.gate.verdict import Verdict
-from resnet.registry.ledger.event import Event, stamp
+from resnet.registry.ledger.event import Event, minute, utc_iso
 from resnet.registry.versions import Version
 
-State = Literal["open", "approved", "rejected", "expired", "replaced"]
+RequestState = Literal["open", "approved", "rejected", "expired", "replaced"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """That a version may go into production, asked of a person; and what became of it so far."""
+    """A request that a person approve a version for production, and its state."""
 
-    event: Event  # that made it; its evidence is the gate's verdict
-    state: State
-    answer: Event | None  # None where it is open or expired
+    event: Event  # of the request; its evidence is the gate's verdict
+    state: RequestState
+    answer: Event | None  # None if it is open or expired
 
     @property
-    def waits(self) -> bool:
+    def is_open(self) -> bool:
         return self.state == "open"
 
     @property
     def verdict(self) -> Verdict:
-        """What the gate said when it was made. Raises PipelineError where it cannot be read."""
+        """The gate's verdict at its time. Raises PipelineError if it cannot be read."""
         return Verdict.from_dict(self.event.evidence)
 
     @property
     def key(self) -> str:
-        """What that was made from: see `gate.decision_key`."""
+        """The verdict's: see `gate.decision_key`."""
         return str(self.event.evidence.get("key", ""))
 
     def commands(self) -> list[str]:
-        """What answers it, typed in a shell."""
-        about = f"{self.event.version} --model {self.event.model}"
-        return [f'resnet {answer} {about} --reason "…"' for answer in ("approve", "reject")]
+        """The shell commands that answer it."""
+        arguments = f'{self.event.version} --model {self.event.model} --reason "…"'
+        return [f"resnet {answer} {arguments}" for answer in ("approve", "reject")]
 
     def __str__(self) -> str:
         about = f"{self.event.model} version {self.event.version}"
-        expires = _minute(self.event.expires or "")
-        if self.waits:
-            since = _minute(self.event.time)
+        expires = minute(self.event.expires or "")
+        if self.is_open:
+            since = minute(self.event.time)
             return f"{about} is awaiting approval since {since}, until {expires} UTC"
         if self.answer is None:
             return (
                 f"the request to approve {about} expired on {expires} UTC without an answer, and "
                 "counts as rejected"
             )
-        answered = _minute(self.answer.time)
+        answered = minute(self.answer.time)
         return f"the request to approve {about} was {self.state} on {answered} UTC: {self.answer}"
 
 
 def requests(history: Sequence[Event], now: datetime) -> list[Request]:
-    """Every request of a ledger's events, in order, as it stands at `now`."""
+    """Every request among a ledger's events, in order, with its state at `now`."""
     return [
-        _request(event, history[place + 1 :], now)
-        for place, event in enumerate(history)
+        _request(event, history[index + 1 :], now)
+        for index, event in enumerate(history)
         if event.action == "request"
     ]
 
 
-def newest(history: Sequence[Event], version: int, now: datetime) -> Request | None:
-    """The last request about a version: the only one that can be open, for it replaced others."""
-    found = [one for one in requests(history, now) if one.event.version == version]
-    return found[-1] if found else None
+def latest(history: Sequence[Event], version: int, now: datetime) -> Request | None:
+    """The last request for a version: only this one can be open, as it replaced the others."""
+    matches = [request for request in requests(history, now) if request.event.version == version]
+    return matches[-1] if matches else None
 
 
-def waiting(
-    history: Sequence[Event], version: Version, now: datetime, wanted: str | None = None
+def require_open(
+    history: Sequence[Event], version: Version, now: datetime, id: str | None = None
 ) -> Request:
-    """The open request about a version; where it is `wanted`, the one of that id.
+    """The open request for a version; with `id` only the one whose event has that id.
 
-    Raises PipelineError where it does not wait, with who answered it and when.
+    Raises PipelineError if it is not open, with who answered it and when.
     """
-    about = [one for one in requests(history, now) if one.event.version == version.number]
-    found = [one for one in about if wanted in (None, one.event.id)]
-    if found and found[-1].waits:
-        return found[-1]
-    why = f"{found[-1]}" if found else f"nobody has asked for {version} to be approved"
+    matches = [
+        request
+        for request in requests(history, now)
+        if request.event.version == version.number and id in (None, request.event.id)
+    ]
+    if matches and matches[-1].is_open:
+        return matches[-1]
     raise PipelineError(
-        f"{why}: there is nothing to answer. 'resnet history' shows what waits; "
+        f"no open approval request for {version}{f': {matches[-1]}' if matches else ''}. "
+        "'resnet history' lists the open requests; "
         f"'resnet promote {version.number} --reason …' promotes without a request"
     )
 
 
 def _request(event: Event, later: Sequence[Event], now: datetime) -> Request:
     """`later` are the events after it, of which the first that answers it counts."""
-    answer = next((one for one in later if _answers(one, event)), None)
+    answer = next((candidate for candidate in later if _answers(candidate, event)), None)
     if answer is None:
-        return Request(event, "open" if stamp(now) < (event.expires or "") else "expired", None)
+        return Request(event, "open" if utc_iso(now) < (event.expires or "") else "expired", None)
     if answer.version_to == event.version:
         return Request(event, "approved", answer)
     return Request(event, "replaced" if answer.action == "request" else "rejected", answer)
 
 
 def _answers(event: Event, request: Event) -> bool:
-    """By its word, or since it brought the version into production on another way, in time."""
-    moved = event.version_to is not None and event.version_to == request.version
-    return event.request == request.id or (moved and event.time < (request.expires or ""))
-
-
-def _minute(time: str) -> str:
-    """A time of the ledger for a reader, to the minute."""
-    return time[:16].replace("T", " ")
+    """By naming it, or by bringing its version into production in another way before it expired."""
+    promoted = event.version_to is not None and event.version_to == request.version
+    return event.request == request.id or (promoted and event.time < (request.expires or ""))

@@ -1,4 +1,4 @@
-"""Whether a registered version works: its file is whole, loads, and answers as when published."""
+"""Check a registered version: its file is intact, loads, and predicts as when it was published."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from resnet.registry.store import Client
 from resnet.registry.versions import Version
 
 
-def must_work(root: Path, client: Client, version: Version) -> None:
-    """Raise PipelineError unless `version` can be downloaded and loaded, and gives its answers.
+def require_working(root: Path, client: Client, version: Version) -> None:
+    """Raise PipelineError unless `version` can be downloaded and loaded, and predicts as before.
 
     TensorFlow runs in a child process of the checkout at `root`, and sees no GPU.
     """
@@ -23,16 +23,16 @@ def must_work(root: Path, client: Client, version: Version) -> None:
             command.run(words, root, say=lambda line: None)
         except PipelineError as error:
             raise PipelineError(
-                f"{version} does not work: {error}. It does not come into production; take another "
+                f"{version} failed its load test: {error}; it was not promoted. Use another "
                 "version, or publish the model again"
             ) from error
 
 
-def must_be_whole(root: Path, client: Client, version: Version) -> None:
-    """Raise PipelineError unless the files of `version` are there, the model's byte for byte.
+def require_intact(root: Path, client: Client, version: Version) -> None:
+    """Raise PipelineError unless the files of `version` exist, the model's byte for byte.
 
-    That is enough where these bytes were loaded and asked a moment ago, as `publish` does when it
-    makes a version.
+    That is enough if these bytes were loaded and probed a moment ago, as `publish` does when it
+    creates a version.
     """
     with _files(client, version):
         pass
@@ -40,14 +40,14 @@ def must_be_whole(root: Path, client: Client, version: Version) -> None:
 
 @contextmanager
 def _files(client: Client, version: Version) -> Iterator[tuple[Path, Path]]:
-    """The version's model.keras and its probe, for the time of the block."""
+    """The version's model.keras and its probe, as temporary files in the block."""
     with tempfile.TemporaryDirectory() as folder:
         model = versions.download(client, version, Path(folder))
         try:
             probe = versions.fetch(client, version, versions.PROBE_FILE, Path(folder))
         except PipelineError as error:
             raise PipelineError(
-                f"{error}. Without it the version cannot be checked, and does not come into "
-                "production; 'resnet publish' adds it while the model is in the stage outputs"
+                f"{error}. Without it the version cannot be checked, so it was not promoted; "
+                "'resnet publish' adds it as long as the model is in the stage outputs"
             ) from error
         yield model, probe

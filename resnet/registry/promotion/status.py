@@ -9,7 +9,7 @@ from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.gate import gate
 from resnet.registry.ledger import audit, ledger, queries
-from resnet.registry.promotion.request import Request, newest
+from resnet.registry.promotion.request import Request, latest
 from resnet.registry.tracking.run_artifacts import StageReports
 from resnet.registry.versions import Version
 
@@ -20,7 +20,7 @@ class Status:
 
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
-    decided: bool  # by the ledger it is in production, or decided: see `past.has_decided`
+    decided: bool  # by the ledger it is in production, or decided: see `queries.has_decided`
     request: Request | None = None  # where the decision was to ask a person
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
     card_is_current: bool = True  # its model card is from that evaluation and the last decision
@@ -37,7 +37,7 @@ def status(chosen: params.Params, root: Path) -> Status:
     history = ledger.events(client, name)
     last = queries.last_move(history)
     serves = last is not None and last.version_to == version.number
-    asked = newest(history, version.number, datetime.now(UTC))
+    asked = latest(history, version.number, datetime.now(UTC))
     return Status(
         version,
         evaluated=version.evaluation_hash == reports.evaluation.hash,

@@ -42,8 +42,9 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
         version = _register(client, run_id, outputs, cause)
     if version.evaluation_hash != reports.evaluation.hash:
         version = _renew_evaluation(client, version, outputs)
-    if not card.is_current(client, version, ledger.events(client, name)):
-        card.renew(client, version)
+    history = ledger.events(client, name)
+    if not card.is_current(client, version, history):
+        card.renew(client, version, history)
     return version
 
 

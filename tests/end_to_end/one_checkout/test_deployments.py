@@ -146,7 +146,7 @@ def test_a_request_is_rejected(checkout, call, registry, asked):
     verdict = gate.judge(checkout.root, NAME, about, rules)
     until = datetime.now(UTC) + timedelta(hours=1)
     decision = approval.ask(checkout.root, verdict, until=until, reason="a test")
-    assert decision.request.waits
+    assert decision.request.is_open
 
     answer = {"version": about, "action": "reject", "reason": "no", "author": "bob"}
     state = call("promote", **answer)["state"]

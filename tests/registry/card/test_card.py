@@ -56,7 +56,8 @@ def published(
 @pytest.fixture
 def content(published: tuple[Path, Version]) -> CardContent:
     root, version = published
-    return card.read(store.client(root), version)
+    client = store.client(root)
+    return card.read(client, version, ledger.events(client, version.name))
 
 
 def stored(root: Path, version: Version, into: Path) -> Path:
@@ -337,9 +338,9 @@ def test_a_version_that_is_deleted_by_now_has_no_card_to_renew(
     register("forgotten")
     client = store.client(made_store)
     event = Event("rollback", "forgotten", 1, {"production": (2, 1)}, "ann", "2 is deleted")
-    card.renew_cards(client, event)
+    card.renew_cards(client, event, [event])
     assert caplog.text == ""
-    assert card.is_current(client, versions.resolve(client, "forgotten", 1), [])
+    assert card.is_current(client, versions.resolve(client, "forgotten", 1), [event])
 
 
 def test_a_browser_shows_the_gates_page_without_an_error(
@@ -380,7 +381,7 @@ def test_a_card_that_cannot_be_rendered_does_not_stop_a_promotion_and_is_rendere
     version = publish(chosen, root)
     verdict = gate.judge(root, version.name, version.number, chosen.gate)
 
-    def fails(client: Any, version: Version) -> CardContent:
+    def fails(client: Any, version: Version, history: Any) -> CardContent:
         raise OSError("the disk is full")
 
     with monkeypatch.context() as broken:

@@ -393,7 +393,7 @@ def test_predictions_that_do_not_fit_the_metrics_are_refused(
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
     predictions(9000).write(folder / "predictions.parquet")
     found = failed(judge(made_store, name, version.number, GATE))
-    assert "has 9000 of 10000 images right, but its evaluation says 8000" in found["class floor"]
+    assert "has 9000 of 10000 images correct, but its evaluation says 8000" in found["class floor"]
 
 
 def test_every_decision_on_the_same_test_images_is_counted(

@@ -119,9 +119,9 @@ def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
     client.set_tag(events[1].id, tag, value)
     assert (broken(client, name) or "").startswith(f"event 1 (run {events[1].id}) is not")
     with pytest.raises(
-        PipelineError, match="is not whole: event 1 .*backup.*rename the experiment"
+        PipelineError, match="is not intact: event 1 .*backup.*rename the experiment"
     ):
-        ledger.whole(client, name)
+        ledger.read_intact(client, name)
 
 
 def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path) -> None:
@@ -131,7 +131,7 @@ def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path)
     client.set_tag(second.id, "reason", "worse")
     client.set_tag(second.id, "hash", forged.digest())
     assert broken(client, "forged") == (
-        f"event 2 (run {third.id}) follows another event than the one before it"
+        f"event 2 (run {third.id}) does not follow the event before it"
     )
 
 
@@ -200,7 +200,7 @@ def test_a_run_that_is_no_event_is_named(made_store: Path, tag: str, value: str)
     client = store.client(made_store)
     (written,) = write(client, name, range(1, 2))
     client.set_tag(written.id, tag, value)
-    with pytest.raises(PipelineError, match=f"run {written.id} holds no event .*backup"):
+    with pytest.raises(PipelineError, match=f"run {written.id} holds no readable event .*backup"):
         ledger.events(client, name)
 
 
@@ -227,4 +227,4 @@ def test_the_table_says_what_moved_and_who_moved_it() -> None:
         "2  2031-01-02 03:04:05  promote (forced)  2        1 → 2       ann@host  so",
         "3  2031-01-02 03:04:05  found             –        2 → –       unknown   gone",
     ]
-    assert history.as_table([], NOW) == "nothing was ever promoted"
+    assert history.as_table([], NOW) == "no promotions yet"

@@ -76,7 +76,7 @@ class Mover:
         moves = {"candidate": (2, 3), "production": (2, 3)}
         evidence = self.judge(root, 3).as_dict()
         event = Event("promote", self.name, 3, moves, "ann", "doomed", evidence=evidence)
-        ledger.check_off(client, ledger.begin(client, event))
+        ledger.mark_checked(client, ledger.begin(client, event))
         self.point(root, **aliases)
 
     def aliases(self, root: Path) -> Aliases:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -14,17 +14,20 @@ import pytest
 from resnet import params
 from resnet.errors import MovedError, PipelineError, UnreachableError
 from resnet.registry import store, versions
+from resnet.registry.card import card
 from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
-from resnet.registry.ledger import ledger
+from resnet.registry.ledger import ledger, lock
 from resnet.registry.promotion import alias_move, history, promotion
 from resnet.registry.promotion.promotion import Decision
 from resnet.registry.promotion.reconcile import reconcile
 from tests.support import REPOSITORY
 
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 GATE = params.load(REPOSITORY).gate
+RENEW_CARDS = card.renew_cards  # a fixture replaces it in these tests
 Register = Callable[..., int]
 Promote = Callable[..., Decision]
 Rollback = Callable[..., Any]
@@ -102,6 +105,36 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
     )
 
 
+def test_a_move_reads_the_ledger_once_while_it_holds_the_lock(
+    made_store: Path,
+    register: Register,
+    promote: Promote,
+    rollback: Rollback,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each read takes all runs of the ledger. The model cards are rendered here, too."""
+    name = "read-once"
+    client = store.client(made_store)
+    first, second = register(name), register(name)
+    promote(made_store, name, first, reason="the first")
+    experiment = store.experiment(client, f"{name}-ledger")
+    reads: list[bool] = []  # whether the lock was held
+
+    class CountingClient(store.Client):
+        def search_runs(self, experiment_ids: list[str], *args: Any, **kwargs: Any) -> Any:
+            if experiment_ids == [experiment]:
+                reads.append(lock.Holder.read(client, name) is not None)
+            return super().search_runs(experiment_ids, *args, **kwargs)
+
+    monkeypatch.setattr(store, "Client", CountingClient)
+    monkeypatch.setattr(card, "renew_cards", RENEW_CARDS)
+    promote(made_store, name, second, reason="better")
+    assert reads == [False, True]  # the gate's, then the promotion's
+    reads.clear()
+    rollback(made_store, name, reason="a mistake")
+    assert reads == [True]
+
+
 def test_a_verdict_holds_until_production_moves(
     made_store: Path, register: Register, promote: Promote
 ) -> None:
@@ -137,7 +170,7 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
 ) -> None:
     name = "wrong"
     number = register(name)
-    with pytest.raises(PipelineError, match="reason is empty"):
+    with pytest.raises(PipelineError, match="reason must not be empty"):
         promote(made_store, name, number, reason="  ")
     with pytest.raises(PipelineError, match="no version '9'; its newest is 1"):
         promote(made_store, name, 9, reason="a try")
@@ -176,7 +209,7 @@ def test_a_rollback_to_nothing_that_is_a_version_is_none_to_the_one_before(
     with pytest.raises(PipelineError, match="no version '0'"):
         rollback(made_store, name, reason="a try", to=0)
     for to in ("", " "):
-        with pytest.raises(PipelineError, match="is empty: give its number or an alias, or leave"):
+        with pytest.raises(PipelineError, match="is empty: give its number or an alias, or omit"):
             rollback(made_store, name, reason="a try", to=to)
     assert production(made_store, name) == 2
 
@@ -204,7 +237,7 @@ def test_a_rollback_goes_on_where_the_version_in_production_was_deleted(
     assert history.read(made_store, name)[1] == []
     client.delete_model_version(name, "1")
     reconcile(made_store, name, accept=True, reason="deleted as well", check=check)
-    with pytest.raises(PipelineError, match=r"before is deleted \(1\): promote another version"):
+    with pytest.raises(PipelineError, match=r"before are deleted \(1\): promote another version"):
         rollback(made_store, name, reason="too far")
 
 
@@ -241,7 +274,9 @@ def test_an_alias_that_is_moved_during_the_check_is_left_where_it_is(
     with pytest.raises(MovedError, match="production names version 3 and not 1"):
         promotion.promote(made_store, verdict, reason="a try", check=moves)
     assert production(made_store, name) == stray
-    with pytest.raises(PipelineError, match="production names version 3, .* event says 1: moved"):
+    with pytest.raises(
+        PipelineError, match="production names version 3, .* name version 1: changed"
+    ):
         promote(made_store, name, second, reason="a try")
 
 
@@ -252,7 +287,7 @@ def test_a_store_that_fails_between_two_aliases_leaves_the_rest_to_the_next_move
     client = store.client(made_store)
     first, second = register(name), register(name)
     promote(made_store, name, first, reason="the first")
-    point = alias_move.point
+    point = alias_move.set_alias
 
     def fails(client: Any, name: str, alias: str, number: int | None) -> None:
         if alias == "production":
@@ -260,11 +295,11 @@ def test_a_store_that_fails_between_two_aliases_leaves_the_rest_to_the_next_move
         point(client, name, alias, number)
 
     with monkeypatch.context() as patched, pytest.raises(MlflowException, match="disk is full"):
-        patched.setattr(alias_move, "point", fails)
+        patched.setattr(alias_move, "set_alias", fails)
         promote(made_store, name, second, reason="a try")
     assert versions.resolve(client, name, "candidate").number == second
     assert production(made_store, name) == first
-    assert "begun and not finished: promote 2" in history.read(made_store, name)[1][0]
+    assert "unfinished: promote 2" in history.read(made_store, name)[1][0]
     assert promote(made_store, name, second, reason="again").promoted
     assert [event.reason for event in ledger.events(client, name)] == ["the first", "again"]
 
@@ -284,11 +319,13 @@ def test_a_store_that_goes_away_during_a_move_is_named_and_the_move_can_be_repea
     verdict = gate.judge(made_store, name, number, GATE)
     told = tmp_path / "told"
 
-    def fails(*words: Any, **more: Any) -> Any:
+    def fails(client: Any, *args: Any, **kwargs: Any) -> Any:
         raise MlflowException("API request failed: connection refused\nand so on")
 
     def goes_away(root: Path, client: Any, version: versions.Version) -> None:
-        client._opened = SimpleNamespace(**dict.fromkeys(dir(client._opened), fails))
+        for method, function in vars(MlflowClient).items():
+            if callable(function) and not method.startswith("_"):
+                setattr(client, method, MethodType(fails, client))
 
     def act() -> None:
         with pytest.raises(UnreachableError) as caught:

@@ -53,7 +53,7 @@ def intent(client: Any, name: str, checked: bool = True) -> Event:
     moves = {"candidate": (2, 3), "production": (2, 3)}
     begun = ledger.begin(client, Event("promote", name, 3, moves, "ann@host", "doomed"))
     if checked:
-        ledger.check_off(client, begun)
+        ledger.mark_checked(client, begun)
     return begun
 
 
@@ -65,9 +65,11 @@ def test_a_move_that_only_lacks_its_end_is_finished(
     for alias in ("candidate", "production"):
         client.set_registered_model_alias(name, alias, "3")
     (problem,) = history.read(made_store, name)[1]
-    assert problem.startswith("begun and not finished: promote 3, candidate 2 → 3, production 2 →")
+    assert problem.startswith(
+        "unfinished: promote 3, candidate 2 → 3, production 2 → 3, by ann@host"
+    )
     assert reconcile(made_store, name, check=check) == [
-        "finished: promote 3, candidate 2 → 3, production 2 → 3, by ann@host: doomed"
+        "completed: promote 3, candidate 2 → 3, production 2 → 3, by ann@host: doomed"
     ]
     assert ledger.events(client, name)[-1].version_to == 3
     assert reconcile(made_store, name, check=check) == []
@@ -112,7 +114,7 @@ def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
         assert reconcile(made_store, name, check=check)[0].startswith("undone: promote 3")
 
     verdict = gate.judge(made_store, name, 3, GATE)
-    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* is not there any more"):
+    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* no longer exists"):
         promotion.promote(made_store, verdict, reason="slow", check=sleeps)
     assert history.read(made_store, name)[1] == []
     assert names(client, name) == 2
@@ -125,19 +127,19 @@ def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = store.client(made_store)
-    check_off = ledger.check_off
+    mark_checked = ledger.mark_checked
 
     def sleeps(client: Any, event: Event) -> None:
-        check_off(client, event)
+        mark_checked(client, event)
         holder = lock.Holder.read(client, name)
         assert holder is not None
         assert lock._bury(client, name, holder.token)
-        assert reconcile(made_store, name, check=check)[0].startswith("finished: refuse 3")
+        assert reconcile(made_store, name, check=check)[0].startswith("completed: refuse 3")
 
     strict = GATE.model_copy(update={"floor": 1.0})
     verdict = gate.judge(made_store, name, 3, strict)
-    monkeypatch.setattr(ledger, "check_off", sleeps)
-    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* is not there any more"):
+    monkeypatch.setattr(ledger, "mark_checked", sleeps)
+    with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* no longer exists"):
         promotion.promote(made_store, verdict, reason="slow", check=check)
     events, problems = history.read(made_store, name)
     assert ([event.action for event in events[2:]], problems) == (["refuse"], [])
@@ -156,7 +158,7 @@ def test_the_next_mover_settles_what_was_left_and_tells_it(
     assert promotion.rollback(made_store, name, reason="on", check=check).version_to == 1
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.message.startswith(f"{name}: what a killed process left is undone: promote 3")
+    assert record.message.startswith(f"{name}: recovered after a crash: undone: promote 3")
 
 
 @pytest.mark.parametrize("candidate_was_moved", [False, True])
@@ -183,7 +185,7 @@ def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
 ) -> None:
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
-    told = "production names version 3, the ledger's last event says 2: moved behind the ledger's"
+    told = "production names version 3, but according to the ledger it should name version 2: cha"
     (problem,) = history.read(made_store, name)[1]
     assert problem.startswith(told)
     verdict = gate.judge(made_store, name, 1, GATE)
@@ -191,7 +193,9 @@ def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
         lambda: promotion.promote(made_store, verdict, reason="x", check=check),
         lambda: promotion.rollback(made_store, name, reason="x", check=check),
     ):
-        with pytest.raises(PipelineError, match=f"{told} back.*reconcile'.*--accept --reason"):
+        with pytest.raises(
+            PipelineError, match=f"{told}nged outside.*reconcile'.*--accept --reason"
+        ):
             act()
     assert names(client, name) == 3
 
@@ -201,8 +205,8 @@ def test_what_the_ledger_says_is_put_back(
     made_store: Path, name: str, check: Check, stray: int | None
 ) -> None:
     client = store.client(made_store)
-    alias_move.point(client, name, "production", stray)
-    told = f"names version {stray}" if stray else "is gone"
+    alias_move.set_alias(client, name, "production", stray)
+    told = f"names version {stray}" if stray else "is unset"
     assert f"production {told}" in history.read(made_store, name)[1][0]
     (line,) = reconcile(made_store, name, check=check)
     assert line.startswith(f"restored: restore 2, production {stray or 'none'} → 2, by ")
@@ -216,8 +220,8 @@ def test_what_was_found_is_accepted_with_a_reason(
     made_store: Path, name: str, check: Check, stray: int | None
 ) -> None:
     client = store.client(made_store)
-    alias_move.point(client, name, "production", stray)
-    with pytest.raises(PipelineError, match="reason is empty"):
+    alias_move.set_alias(client, name, "production", stray)
+    with pytest.raises(PipelineError, match="reason must not be empty"):
         reconcile(made_store, name, accept=True, reason=" ", check=check)
     (line,) = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
     assert line.startswith("recorded: found")
@@ -243,11 +247,11 @@ def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
     accept: bool,
 ) -> None:
     client = store.client(made_store)
-    alias_move.point(client, name, "candidate", stray)
+    alias_move.set_alias(client, name, "candidate", stray)
     (problem,) = history.read(made_store, name)[1]
     assert problem.startswith("candidate ")
-    assert ", the ledger's last event says 2: moved behind the ledger's back" in problem
-    with pytest.raises(PipelineError, match="event says 2: moved behind"):
+    assert " it should name version 2: changed outside the ledger" in problem
+    with pytest.raises(PipelineError, match="name version 2: changed outside"):
         promotion.rollback(made_store, name, reason="x", check=check)
     (line,) = reconcile(made_store, name, accept=accept, reason="so be it", check=check)
     assert line.startswith("recorded: found" if accept else "restored: restore 2, candidate 3 → 2")
@@ -265,9 +269,9 @@ def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
     intent(client, name, checked=False)
 
     def fails(root: Path, client: Any, version: versions.Version) -> None:
-        raise PipelineError(f"{version} does not work")
+        raise PipelineError(f"{version} fails here")
 
-    told = f"^undone: promote 3.*\n{name} version {3 if accept else 2} .*does not work"
+    told = f"^undone: promote 3.*\n{name} version {3 if accept else 2} .*fails here"
     with pytest.raises(PipelineError, match=told):
         reconcile(made_store, name, accept=accept, reason="a try", check=fails)
     assert names(client, name) == 3
@@ -279,7 +283,7 @@ def test_a_version_that_came_into_production_without_any_ledger_can_only_be_acce
 ) -> None:
     client = store.client(made_store)
     client.set_registered_model_alias("bare", "production", str(register("bare")))
-    with pytest.raises(PipelineError, match="no version to put back.*--accept"):
+    with pytest.raises(PipelineError, match="no version to restore.*--accept"):
         reconcile(made_store, "bare", check=check)
     assert names(client, "bare") == 1
     (line,) = reconcile(made_store, "bare", accept=True, reason="from before", check=check)
@@ -295,7 +299,7 @@ def test_a_broken_ledger_stops_every_move(made_store: Path, name: str, check: Ch
         lambda: promotion.rollback(made_store, name, reason="x", check=check),
         lambda: reconcile(made_store, name, check=check),
     ):
-        with pytest.raises(PipelineError, match="not whole: event 0 .* its tags were edited"):
+        with pytest.raises(PipelineError, match="not intact: event 0 .* its tags were edited"):
             act()
     assert "event 0" in history.read(made_store, name)[1][0]
     # The way out that the message names.
@@ -314,8 +318,8 @@ def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
         ledger.begin(client, Event("rollback", name, 3, moves, "bob@host", "why"))
         client.set_registered_model_alias(name, "production", "3")
         problems = history.read(made_store, name)[1]
-    assert problems[0].startswith("a move is under way, by bob@host (process ")
-    assert problems[1].startswith("candidate names version 1, the ledger's last event says 2: mov")
+    assert problems[0].startswith("a change is in progress, by bob@host (process ")
+    assert problems[1].startswith("candidate names version 1, but according to the ledger it")
     assert len(problems) == 2
 
 
@@ -328,7 +332,7 @@ def test_the_commands_say_what_is_wrong_and_what_they_did(
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
     enter(tmp_path)
-    assert doctor.ledgers(tmp_path)[0].text == "nothing was registered yet"
+    assert doctor.ledgers(tmp_path)[0].text == "nothing is registered yet"
     shutil.copytree(empty_store / ".state", tmp_path / ".state")
     client = store.client(tmp_path)
     client.create_registered_model("mine")
@@ -342,7 +346,7 @@ def test_the_commands_say_what_is_wrong_and_what_they_did(
     assert cli.main(["history", "--model", "mine"]) == 0
     printed = capsys.readouterr()
     assert "– → 1" in printed.out
-    assert "warning: production is gone, the ledger's last event says 1: moved" in printed.err
+    assert "warning: production is unset, but according to the ledger it should" in printed.err
     assert cli.main(["reconcile", "--model", "mine"]) == 1
     assert "error: mine version 1: its artifact model.keras cannot be" in capsys.readouterr().err
     assert cli.main(["reconcile", "--model", "mine", "--accept", "--reason", "so be it"]) == 0

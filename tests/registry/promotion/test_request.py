@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from resnet.registry.ledger.event import Action, Event, stamp
+from resnet.registry.ledger.event import Action, Event, utc_iso
 from resnet.registry.promotion import history
-from resnet.registry.promotion.request import State, newest, requests
+from resnet.registry.promotion.request import RequestState, latest, requests
 
 ASKED = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXPIRES = ASKED + timedelta(hours=72)
@@ -18,13 +18,13 @@ HOUR = timedelta(hours=1)
 def event(action: Action, version: int = 2, *, after: timedelta = HOUR, **words: Any) -> Event:
     """Something that happened some time after the request."""
     moves = words.pop("moves", {})
-    when = stamp(ASKED + after)
+    when = utc_iso(ASKED + after)
     return Event(action, "m", version, moves, "ann@host", "why", time=when, **words)
 
 
 def asking(id: str = "asked", version: int = 2, **words: Any) -> Event:
     after = words.pop("after", timedelta())
-    return event("request", version, id=id, after=after, expires=stamp(EXPIRES), **words)
+    return event("request", version, id=id, after=after, expires=utc_iso(EXPIRES), **words)
 
 
 INTO = {"production": (1, 2)}
@@ -35,8 +35,8 @@ def test_a_request_waits_until_its_hour_and_counts_as_rejected_from_then_on() ->
     ledger = [asking()]
     (before,) = requests(ledger, EXPIRES - timedelta(seconds=1))
     (after,) = requests(ledger, EXPIRES)
-    assert (before.state, before.waits, before.answer) == ("open", True, None)
-    assert (after.state, after.waits, after.answer) == ("expired", False, None)
+    assert (before.state, before.is_open, before.answer) == ("open", True, None)
+    assert (after.state, after.is_open, after.answer) == ("expired", False, None)
     assert str(before) == (
         "m version 2 is awaiting approval since 2031-01-02 03:04, until 2031-01-05 03:04 UTC"
     )
@@ -61,7 +61,7 @@ def test_a_request_waits_until_its_hour_and_counts_as_rejected_from_then_on() ->
     ],
 )
 def test_an_event_answers_a_request_by_its_word_or_by_what_it_moves_in_time(
-    later: Event, state: State
+    later: Event, state: RequestState
 ) -> None:
     found = requests([event("promote", 1), asking(), later], EXPIRES)[0]
     assert found.state == state
@@ -80,15 +80,15 @@ def test_the_first_answer_counts() -> None:
 
 def test_what_came_before_a_request_is_no_answer_to_it() -> None:
     ledger = [event("promote", moves=INTO, after=-HOUR), event("rollback", 1), asking()]
-    assert requests(ledger, ASKED + HOUR)[0].waits
+    assert requests(ledger, ASKED + HOUR)[0].is_open
 
 
 def test_of_the_requests_about_a_version_the_newest_is_told() -> None:
     ledger = [asking("one"), asking("other", 3), asking("two", request="one", after=HOUR)]
-    found = newest(ledger, 2, ASKED + HOUR)
+    found = latest(ledger, 2, ASKED + HOUR)
     assert found is not None
     assert (found.event.id, found.state) == ("two", "open")
-    assert newest(ledger, 4, ASKED + HOUR) is None
+    assert latest(ledger, 4, ASKED + HOUR) is None
 
 
 def test_an_event_is_one_line_of_the_history_whatever_was_given_as_its_reason() -> None:

@@ -31,26 +31,27 @@ def test_a_published_version_works_until_its_answers_are_others(
     write_outputs(local, chosen)
     version = publish(chosen, local)
     client = store.client(local)
-    smoke_test.must_work(local, client, version)
-    smoke_test.must_be_whole(local, client, version)
+    smoke_test.require_working(local, client, version)
+    smoke_test.require_intact(local, client, version)
 
     path = versions.fetch(client, version, versions.PROBE_FILE, local / "got")
     asked = Probe.read(path)
     Probe(asked.images_nhwc, asked.probabilities_nk[::-1]).write(path)
     client.log_artifact(version.run_id, str(path), "probe")
     with pytest.raises(
-        PipelineError, match=r"version 1 does not work: .* differ by up to .*take an"
+        PipelineError,
+        match=r"version 1 failed its load test: .* differ by up to .*not promoted\. Use",
     ):
-        smoke_test.must_work(local, client, version)
-    smoke_test.must_be_whole(local, client, version)  # which asks nothing
+        smoke_test.require_working(local, client, version)
+    smoke_test.require_intact(local, client, version)  # which asks nothing
 
     attached = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
     (attached / versions.PROBE_FILE).unlink()
-    for must in (smoke_test.must_work, smoke_test.must_be_whole):
+    for must in (smoke_test.require_working, smoke_test.require_intact):
         with pytest.raises(PipelineError, match="cannot be checked.*resnet publish"):
             must(local, client, version)
     (attached / versions.MODEL_FILE).write_bytes(b"no model")
-    for must in (smoke_test.must_work, smoke_test.must_be_whole):
+    for must in (smoke_test.require_working, smoke_test.require_intact):
         with pytest.raises(PipelineError, match="artifact is damaged"):
             must(local, client, version)
 

@@ -21,7 +21,7 @@ from resnet.model.probe import Probe
 from resnet.registry import store, versions
 from resnet.registry.gate import gate
 from resnet.registry.promotion import promotion
-from resnet.registry.promotion.smoke_test import must_be_whole
+from resnet.registry.promotion.smoke_test import require_intact
 from resnet.registry.promotion.status import Status, status
 from resnet.registry.tracking.live_run import LiveRun
 from resnet.registry.tracking.publish import publish
@@ -311,7 +311,7 @@ def test_publishing_again_brings_back_what_the_check_before_a_move_needs(
     for name in (PROBE_FILE, versions.MODEL_FILE):
         (artifacts / name).unlink()
     assert publish(chosen, local) == version
-    must_be_whole(local, client, version)
+    require_intact(local, client, version)
 
 
 def test_publishing_completes_the_run_that_training_opened(

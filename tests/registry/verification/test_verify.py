@@ -372,7 +372,7 @@ def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
     Predictions(found.predicted_n, found.probabilities_nk).write(tmp_path / "wrong")
     for name, text in (
         ("as-correct", "predictions.parquet is"),
-        ("wrong", "images right"),
+        ("wrong", "images correct"),
         ("no-label", "run 'resnet evaluate' again"),
     ):
         with published.written(path, (tmp_path / name).read_bytes()):
