@@ -1,4 +1,4 @@
-"""Who may import whom: import-linter sees it where somebody else does."""
+"""Who may import whom: import-linter reports every import against the contracts."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from tests.support import REPOSITORY
 
 
 def linted(root: Path) -> str:
-    """What import-linter says of the packages in `root`."""
+    """The report of import-linter about the packages in `root`."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     env = {"PYTHONPATH": str(root), "LANG": "C.UTF-8", "COLUMNS": "200"}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""The targets of the Makefile, as far as they can be had in seconds."""
+"""The targets of the Makefile, as far as they run in seconds."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def test_a_target_runs_its_command_and_installs_nothing_again(
     assert "requirements.lock" not in planned
 
 
-def test_packages_are_installed_anew_where_the_lock_changed_or_the_checkout_was_moved(
+def test_packages_are_installed_again_if_the_lock_changed_or_the_checkout_was_moved(
     clone: Path,
 ) -> None:
     assert make(clone, "--question", ".venv/installed").returncode == 0
@@ -85,7 +85,7 @@ def test_packages_are_installed_anew_where_the_lock_changed_or_the_checkout_was_
     assert make(moved, "--question", ".venv/installed").returncode == 1
 
 
-def test_another_python_is_told_which_are_wanted_before_anything_is_made(clone: Path) -> None:
+def test_another_python_is_refused_before_anything_is_made(clone: Path) -> None:
     shutil.rmtree(clone / ".venv")
     old = clone / "python3.9"
     old.write_text(OLD)

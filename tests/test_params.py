@@ -9,21 +9,21 @@ from resnet.errors import PipelineError
 from tests.support import REPOSITORY
 
 
-def chosen(*overrides: str, preset: str | None = None) -> params.Params:
+def parameters(*overrides: str, preset: str | None = None) -> params.Params:
     return params.check(params.merge(params.read(REPOSITORY), REPOSITORY, preset, overrides))
 
 
 def test_the_file_itself_is_the_preset_quick():
-    assert chosen(preset="quick") == params.load(REPOSITORY)
+    assert parameters(preset="quick") == params.load(REPOSITORY)
 
 
 @pytest.mark.parametrize("preset", params.presets(REPOSITORY))
-def test_every_preset_is_right(preset):
-    assert chosen(preset=preset) != params.load(REPOSITORY)
+def test_every_preset_is_valid(preset):
+    assert parameters(preset=preset) != params.load(REPOSITORY)
 
 
 def test_an_override_changes_its_key_and_no_other():
-    before, after = params.load(REPOSITORY), chosen("train.optimizer.momentum=0.5")
+    before, after = params.load(REPOSITORY), parameters("train.optimizer.momentum=0.5")
     assert after.train.optimizer.momentum == 0.5
     optimizer = after.train.optimizer.model_copy(
         update={"momentum": before.train.optimizer.momentum}
@@ -32,8 +32,8 @@ def test_an_override_changes_its_key_and_no_other():
     assert after.model_copy(update={"train": restored}) == before
 
 
-def test_an_override_goes_before_the_preset():
-    assert chosen("train.batch=7", preset="paper").train.batch == 7
+def test_an_override_takes_precedence_over_the_preset():
+    assert parameters("train.batch=7", preset="paper").train.batch == 7
 
 
 @pytest.mark.parametrize(
@@ -61,31 +61,31 @@ def test_an_override_goes_before_the_preset():
         ("train.epochs=.inf", "train.epochs: Input should be a finite number"),
     ],
 )
-def test_a_wrong_override_is_named(override, message):
+def test_an_invalid_override_is_named(override, message):
     with pytest.raises(PipelineError, match=message):
-        chosen(override)
+        parameters(override)
 
 
 def test_a_data_set_without_annotations_takes_none():
-    generated = chosen("data.dataset=generated")
+    generated = parameters("data.dataset=generated")
     assert generated.evaluate.annotations == ()
     with pytest.raises(PipelineError, match="human-labels, but those of generated are none"):
-        chosen("data.dataset=generated", "evaluate.annotations=[human-labels]")
+        parameters("data.dataset=generated", "evaluate.annotations=[human-labels]")
 
 
 def test_a_data_set_is_known_by_its_manifest_alone(monkeypatch, tmp_path):
     (tmp_path / "ours.json").write_text('{"annotations": {"faces": {}}}')
     monkeypatch.setattr(params, "MANIFESTS", tmp_path)
-    ours = chosen("data.dataset=ours", "evaluate.annotations=[faces]")
+    ours = parameters("data.dataset=ours", "evaluate.annotations=[faces]")
     assert ours.model_name == "ours-resnet"
     with pytest.raises(PipelineError, match="no data set 'cifar10': take one of ours"):
-        chosen()
+        parameters()
 
 
 @pytest.mark.parametrize("preset", ["slow", "../params", ""])
-def test_an_unknown_preset_is_answered_with_the_known_ones(preset):
+def test_the_error_about_an_unknown_preset_names_the_known_ones(preset):
     with pytest.raises(PipelineError, match=f"no preset '{preset}': the presets are quick, articl"):
-        chosen(preset=preset)
+        parameters(preset=preset)
 
 
 def test_a_missing_key_is_named():
@@ -95,7 +95,7 @@ def test_a_missing_key_is_named():
         params.check(values)
 
 
-def test_a_folder_without_params_is_told_so(tmp_path):
+def test_a_folder_without_params_is_an_error(tmp_path):
     with pytest.raises(PipelineError, match="is not there: run this in a checkout"):
         params.load(tmp_path)
 
@@ -105,18 +105,18 @@ def test_what_is_written_is_read_back(tmp_path):
     assert params.load(tmp_path) == params.load(REPOSITORY)
 
 
-def test_nobody_changes_a_parameter_on_the_way():
+def test_parameters_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         params.load(REPOSITORY).train.batch = 1
 
 
 def test_each_data_set_has_a_model_name_of_its_own():
-    assert chosen("data.dataset=cifar10").model_name == "cifar10-resnet"
-    assert chosen("data.dataset=generated").model_name == "generated-resnet"
+    assert parameters("data.dataset=cifar10").model_name == "cifar10-resnet"
+    assert parameters("data.dataset=generated").model_name == "generated-resnet"
 
 
 def test_paths_lead_into_the_folder_that_they_are_put_under():
-    paths = chosen("paths.model=/elsewhere/model.keras").paths.under(Path("/checkout"))
+    paths = parameters("paths.model=/elsewhere/model.keras").paths.under(Path("/checkout"))
     assert paths.metrics == Path("/checkout") / params.load(REPOSITORY).paths.metrics
     assert paths.model == Path("/elsewhere/model.keras")
     assert paths.archive is None

@@ -1,4 +1,4 @@
-"""What a result depends on is listed once, in dvc.yaml: no code that can change it is left out.
+"""The code that a result depends on is listed once, in dvc.yaml, and none of it is missing.
 
 import-linter's graph knows what a stage imports, inside functions too.
 """
@@ -17,24 +17,24 @@ ENTRIES = {  # what the command of each stage calls
     "evaluate": ["resnet.evaluation.evaluate", "resnet.model.backend"],
 }
 CANNOT_CHANGE_A_RESULT = {
-    "resnet.errors": "what an error says",
+    "resnet.errors": "the text of an error",
     "resnet.params": "it checks parameters; those that a stage reads are recorded with it",
-    "resnet.system.disk_errors": "what an error says",
+    "resnet.system.disk_errors": "the text of an error",
     "resnet.system.files": "how a file is written, not what is in it",
     "resnet.system.mappings": "it lays overrides over parameters: as resnet.params",
     "resnet.system.progress": "lines for a person",
 }
 ALSO_HARMLESS = {  # in these stages
     "fetch": {
-        "resnet.data.datasets": "whatever it brings is held against the manifest's hashes",
+        "resnet.data.datasets": "its files are compared with the manifest's hashes",
         "resnet.data.download": "as above",
         "resnet.data.fetch": "as above",
         "resnet.data.sources": "as above",
         "resnet.data.sets.cifar_pickle_writer": "as above",
     },
-    "ingest": {"resnet.data.datasets": "it holds the raw files against the manifest's hashes"},
+    "ingest": {"resnet.data.datasets": "it compares the raw files with the manifest's hashes"},
     "annotate": {
-        "resnet.data.datasets": "whatever it brings is held against the manifest's hashes",
+        "resnet.data.datasets": "its files are compared with the manifest's hashes",
         "resnet.data.download": "as above",
     },
     "train": {
@@ -73,8 +73,8 @@ def listed(stage: str) -> set[str]:
 def imported(graph: grimp.ImportGraph, stage: str) -> set[str]:
     """The modules that a stage imports, directly or not; packages are not among them."""
     entries = ENTRIES[stage]
-    found = set(entries).union(*(graph.find_upstream_modules(entry) for entry in entries))
-    return {name for name in found if not graph.find_children(name)}
+    modules = set(entries).union(*(graph.find_upstream_modules(entry) for entry in entries))
+    return {name for name in modules if not graph.find_children(name)}
 
 
 def test_every_stage_has_an_entry() -> None:

@@ -15,7 +15,7 @@ from resnet.checkout import dvc_cache, dvc_yaml, git
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 
-RUNNING_CODE = Path(__file__).parents[2]  # the folder that has the package at work
+RUNNING_CODE = Path(__file__).parents[2]  # the folder with the running package
 MODEL_SECTIONS = {"data", "net", "train"}
 
 

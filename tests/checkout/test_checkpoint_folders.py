@@ -17,17 +17,17 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Leave the checkpoint of a training that was killed `age` seconds ago."""
     monkeypatch.delenv("RESNET_STATE", raising=False)
 
-    def one(name: str, age: float) -> Checkpoints:
+    def make_one(name: str, age: float) -> Checkpoints:
         folder = checkpoint_folders.home(tmp_path) / name
-        made = Checkpoints(folder, 0)
-        with made.lock(0):
-            made.write(TrainingState(step=1))
+        checkpoints = Checkpoints(folder, 0)
+        with checkpoints.lock(0):
+            checkpoints.write(TrainingState(step=1))
         for path in (*folder.iterdir(), folder):
             moment = path.stat().st_mtime - age
             os.utime(path, (moment, moment))
-        return made
+        return checkpoints
 
-    return one
+    return make_one
 
 
 def test_an_old_training_that_does_not_run_is_abandoned_and_any_other_is_resumable(
@@ -44,9 +44,9 @@ def test_an_old_training_that_does_not_run_is_abandoned_and_any_other_is_resumab
 def test_a_folder_is_removed_with_its_lock_unless_somebody_trains_there(
     tmp_path: Path, make: Make
 ) -> None:
-    made = make("a", 100)
-    with made.lock(0):
-        checkpoint_folders.remove(made.folder)
-        assert made.latest() is not None
-    checkpoint_folders.remove(made.folder)
+    checkpoints = make("a", 100)
+    with checkpoints.lock(0):
+        checkpoint_folders.remove(checkpoints.folder)
+        assert checkpoints.latest() is not None
+    checkpoint_folders.remove(checkpoints.folder)
     assert list(checkpoint_folders.home(tmp_path).iterdir()) == []

@@ -11,7 +11,7 @@ FILE, FOLDER = "b026324c6904b2a9cb4b88d6d61c81d1", "2bb1ab0d4a051c86389bd68a9371
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def cache(tmp_path: Path) -> Path:
     """A cache that holds a folder with the one file x, which says 1."""
     for md5, content in (
         (FILE, "1\n"),
@@ -23,7 +23,7 @@ def kept(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_folder_has_the_md5_that_dvc_gives_it_whatever_python_left_in_it(tmp_path: Path) -> None:
+def test_a_folder_has_the_md5_that_dvc_computes_whatever_python_left_in_it(tmp_path: Path) -> None:
     (tmp_path / "d" / "__pycache__").mkdir(parents=True)
     (tmp_path / "d" / "x").write_text("1\n")
     (tmp_path / "d" / "__pycache__" / "y.pyc").write_text("2\n")
@@ -31,24 +31,24 @@ def test_a_folder_has_the_md5_that_dvc_gives_it_whatever_python_left_in_it(tmp_p
     assert dvc_cache.digest(tmp_path / "d" / "x") == FILE
 
 
-def test_what_an_md5_names_is_copied_out_of_the_cache(kept: Path, tmp_path: Path) -> None:
-    assert dvc_cache.restore(kept, FOLDER, tmp_path / "folder")
+def test_what_has_an_md5_is_copied_out_of_the_cache(cache: Path, tmp_path: Path) -> None:
+    assert dvc_cache.restore(cache, FOLDER, tmp_path / "folder")
     assert dvc_cache.digest(tmp_path / "folder") == FOLDER
-    assert dvc_cache.restore(kept, FILE, tmp_path / "new" / "file")
+    assert dvc_cache.restore(cache, FILE, tmp_path / "new" / "file")
     assert (tmp_path / "new" / "file").read_text() == "1\n"
 
 
-def test_nothing_is_copied_where_a_part_is_missing(kept: Path, tmp_path: Path) -> None:
-    assert not dvc_cache.restore(kept, "0" * 32, tmp_path / "folder")
-    dvc_cache.place(kept, FILE).unlink()
-    assert not dvc_cache.restore(kept, FOLDER, tmp_path / "folder")
+def test_nothing_is_copied_where_a_part_is_missing(cache: Path, tmp_path: Path) -> None:
+    assert not dvc_cache.restore(cache, "0" * 32, tmp_path / "folder")
+    dvc_cache.place(cache, FILE).unlink()
+    assert not dvc_cache.restore(cache, FOLDER, tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
 
 
-def test_a_damaged_listing_is_an_error(kept: Path, tmp_path: Path) -> None:
-    dvc_cache.place(kept, FOLDER).write_text("nonsense")
+def test_a_damaged_listing_is_an_error(cache: Path, tmp_path: Path) -> None:
+    dvc_cache.place(cache, FOLDER).write_text("nonsense")
     with pytest.raises(PipelineError, match="is not a listing of a folder"):
-        dvc_cache.restore(kept, FOLDER, tmp_path / "folder")
+        dvc_cache.restore(cache, FOLDER, tmp_path / "folder")
 
 
 def test_the_cache_is_where_dvcs_settings_put_it_local_ones_first(tmp_path: Path) -> None:

@@ -26,19 +26,21 @@ def test_a_package_fits_where_it_has_one_of_the_pinned_versions_however_its_name
 
 
 def test_a_lock_for_many_platforms_is_compared_by_names_and_versions() -> None:
-    found = packages.compare(LOCK, packages.pins("jax==0.12.0\nTyping_Extensions==4.15.0\nuv==1\n"))
-    assert (found.matching, found.wrong) == (["jax", "typing-extensions"], [])
-    assert (found.undecided, found.unpinned) == ([], ["uv"])
+    compared = packages.compare(
+        LOCK, packages.pins("jax==0.12.0\nTyping_Extensions==4.15.0\nuv==1\n")
+    )
+    assert (compared.matching, compared.wrong) == (["jax", "typing-extensions"], [])
+    assert (compared.undecided, compared.unpinned) == ([], ["uv"])
 
 
 def test_a_package_that_is_pinned_with_a_marker_may_be_absent_and_no_other() -> None:
-    found = packages.compare(LOCK, packages.pins("uv==1\n"))
-    assert (found.matching, found.undecided) == ([], ["jax"])
-    assert found.wrong == ["typing-extensions none, not 4.15.0"]
+    compared = packages.compare(LOCK, packages.pins("uv==1\n"))
+    assert (compared.matching, compared.undecided) == ([], ["jax"])
+    assert compared.wrong == ["typing-extensions none, not 4.15.0"]
     other = packages.compare(LOCK, packages.pins("jax==0.11.0\ntyping-extensions==4.15.0\n"))
     assert (other.wrong, other.undecided) == (["jax 0.11.0, not 0.10.2 or 0.12.0"], [])
 
 
 def test_what_is_installed_is_listed() -> None:
-    found = packages.pins(packages.listed())
-    assert found["numpy"] == {importlib.metadata.version("numpy")}
+    installed = packages.pins(packages.listed())
+    assert installed["numpy"] == {importlib.metadata.version("numpy")}

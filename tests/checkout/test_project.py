@@ -1,4 +1,4 @@
-"""The checkout is found from within, and its environment gives way to the user's."""
+"""The checkout is found from any folder in it; the user's own environment takes precedence."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def test_state_stays_in_the_checkout_and_telemetry_is_off(tmp_path, monkeypatch)
     assert env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
 
 
-def test_what_the_user_has_set_is_respected(tmp_path, monkeypatch):
+def test_the_users_own_variables_take_precedence(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", "/somewhere/else")
     assert project.environment(tmp_path)["PREFECT_HOME"] == "/somewhere/else"
 
@@ -108,8 +108,8 @@ def test_training_loads_none_of_the_tools_around_it_and_leaves_the_home_alone(tm
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = set(done.stdout.splitlines()[-1].split())
-    assert {"tensorflow", "keras"} < found
-    assert not found & HEAVY
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert {"tensorflow", "keras"} < modules
+    assert not modules & HEAVY
     assert list(home.iterdir()) == []
     assert (root / "models" / "model.keras").exists()

@@ -32,8 +32,8 @@ def test_recorded_files_and_ignored_ones_do_not_make_a_checkout_dirty(checkout: 
     (checkout / "dvc.lock").write_text((checkout / "dvc.lock").read_text() + "# new\n")
     (checkout / "metrics.json").write_text('{"accuracy": 1}\n')
     (checkout / "ignored").write_text("")
-    found = provenance.code(checkout)
-    assert found == provenance.Code(git(checkout, "rev-parse", "HEAD").strip(), False, "")
+    code = provenance.code(checkout)
+    assert code == provenance.Code(git(checkout, "rev-parse", "HEAD").strip(), False, "")
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path
     (checkout / "code.py").write_text("x = 2\n")
     (checkout / "new.bin").write_bytes(bytes(range(256)))
     before = git(checkout, "status", "--porcelain")
-    found = provenance.code(checkout)
-    assert found.dirty
+    code = provenance.code(checkout)
+    assert code.dirty
     assert git(checkout, "status", "--porcelain") == before
 
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(checkout), str(clone))
-    (tmp_path / "changes.patch").write_text(found.patch, errors="surrogateescape")
+    (tmp_path / "changes.patch").write_text(code.patch, errors="surrogateescape")
     git(clone, "apply", str(tmp_path / "changes.patch"))
     assert (clone / "code.py").read_text() == "x = 2\n"
     assert (clone / "new.bin").read_bytes() == bytes(range(256))
@@ -90,9 +90,9 @@ def test_a_repository_of_its_own_without_a_commit_says_what_to_do_with_it(
 
 
 def test_without_git_there_is_no_commit_and_it_says_so(tmp_path: Path) -> None:
-    found = provenance.code(tmp_path)
-    assert found == provenance.Code(None, True, "")
-    assert str(found) == "no git commit: this folder is not a git checkout"
+    code = provenance.code(tmp_path)
+    assert code == provenance.Code(None, True, "")
+    assert str(code) == "no git commit: this folder is not a git checkout"
 
 
 def test_the_data_hash_is_the_one_in_the_lock(checkout: Path) -> None:
@@ -106,13 +106,13 @@ def test_the_data_hash_is_the_one_in_the_lock(checkout: Path) -> None:
 
 
 def test_what_cannot_change_the_model_does_not_change_the_params_hash() -> None:
-    chosen = params.load(REPOSITORY)
-    runtime = chosen.runtime.model_copy(update={"progress_seconds": 9})
-    gate = chosen.gate.model_copy(update={"floor": 0.1})
-    same = chosen.model_copy(update={"runtime": runtime, "gate": gate})
-    other = chosen.model_copy(update={"data": chosen.data.model_copy(update={"seed": 7})})
-    assert provenance.params_hash(same) == provenance.params_hash(chosen)
-    assert provenance.params_hash(other) != provenance.params_hash(chosen)
+    parameters = params.load(REPOSITORY)
+    runtime = parameters.runtime.model_copy(update={"progress_seconds": 9})
+    gate = parameters.gate.model_copy(update={"floor": 0.1})
+    same = parameters.model_copy(update={"runtime": runtime, "gate": gate})
+    other = parameters.model_copy(update={"data": parameters.data.model_copy(update={"seed": 7})})
+    assert provenance.params_hash(same) == provenance.params_hash(parameters)
+    assert provenance.params_hash(other) != provenance.params_hash(parameters)
 
 
 def test_the_key_of_a_training_follows_the_code_that_dvc_yaml_lists_and_no_other(

@@ -30,7 +30,7 @@ def run_dvc(root, *words):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def pipeline(tmp_path_factory):
     """fetch → ingest → train → evaluate, each a copy of the file before; all have run."""
     root = tmp_path_factory.mktemp("pipeline")
     (root / "stage.py").write_text(STAGE)
@@ -62,61 +62,61 @@ def run(name, root, say=lambda line: None, lock_seconds=30):
     return stages.run(name, root, lock_seconds, say)
 
 
-def test_a_stage_with_nothing_new_is_skipped_and_says_so(made):
-    assert changed(made) == set()
-    outcome = run("train", made)
-    assert outcome == stages.skipped("train", made)
+def test_a_stage_with_nothing_new_is_skipped_and_says_so(pipeline):
+    assert changed(pipeline) == set()
+    outcome = run("train", pipeline)
+    assert outcome == stages.skipped("train", pipeline)
     assert outcome.why.startswith("its 1 dependencies and 1 parameters are those of dvc.lock")
 
 
-def test_a_changed_parameter_is_named_with_both_values(made):
-    (made / "params.yaml").write_text("train: {epochs: 2}\n")
-    assert "train" in changed(made)
+def test_a_changed_parameter_is_named_with_both_values(pipeline):
+    (pipeline / "params.yaml").write_text("train: {epochs: 2}\n")
+    assert "train" in changed(pipeline)
     lines = []
-    outcome = run("train", made, lines.append)
+    outcome = run("train", pipeline, lines.append)
     assert (outcome.action, outcome.why) == ("ran", "train.epochs 1 → 2")
     assert "train at work" in lines
 
 
-def test_what_was_computed_before_is_restored(made):
+def test_outputs_that_were_computed_before_are_restored(pipeline):
     for epochs in (1, 3, 1):
-        (made / "params.yaml").write_text(f"train: {{epochs: {epochs}}}\n")
-        outcome = run("train", made)
+        (pipeline / "params.yaml").write_text(f"train: {{epochs: {epochs}}}\n")
+        outcome = run("train", pipeline)
     assert outcome.action == "restored"
     assert outcome.why == "computed before from the same inputs (train.epochs 3 → 1)"
 
 
-def test_a_missing_output_comes_back(made):
-    (made / "train.out").unlink()
-    assert "train" in changed(made)
-    outcome = run("train", made)
+def test_a_missing_output_is_restored(pipeline):
+    (pipeline / "train.out").unlink()
+    assert "train" in changed(pipeline)
+    outcome = run("train", pipeline)
     assert outcome.action == "restored"
     assert "its outputs were missing" in outcome.why
 
 
-def test_a_failing_stage_gives_its_own_words(made):
-    (made / "source").write_text("2")
-    (made / "broken").touch()
+def test_a_failing_stage_reports_its_own_error(pipeline):
+    (pipeline / "source").write_text("2")
+    (pipeline / "broken").touch()
     try:
         with pytest.raises(dvc.DvcError, match="^fetch: the disk is full\nfree some space$"):
-            run("fetch", made)
+            run("fetch", pipeline)
     finally:
-        (made / "broken").unlink()
-    assert run("fetch", made).why == "source changed"
+        (pipeline / "broken").unlink()
+    assert run("fetch", pipeline).why == "source changed"
 
 
-def test_two_at_once_wait_for_each_other(made, monkeypatch):
+def test_two_processes_wait_for_each_other(pipeline, monkeypatch):
     monkeypatch.setattr(dvc, "RETRY_SECONDS", 0.5)
-    (made / "source").write_text("3")
-    (made / "slow").touch()
-    first = threading.Thread(target=run, args=("fetch", made))
+    (pipeline / "source").write_text("3")
+    (pipeline / "slow").touch()
+    first = threading.Thread(target=run, args=("fetch", pipeline))
     first.start()
-    while not (made / "started").exists():
+    while not (pipeline / "started").exists():
         time.sleep(0.1)
-    (made / "slow").unlink()
+    (pipeline / "slow").unlink()
     with pytest.raises(dvc.DvcError, match="another process has been working on the same files"):
-        run("fetch", made, lock_seconds=0)
+        run("fetch", pipeline, lock_seconds=0)
     lines = []
-    assert run("fetch", made, lines.append).action == "skipped"
+    assert run("fetch", pipeline, lines.append).action == "skipped"
     first.join()
     assert any("another process is working" in line for line in lines)

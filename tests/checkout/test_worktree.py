@@ -69,7 +69,7 @@ def test_an_archive_is_the_same_one_in_the_tree_as_in_the_checkout(checkout, mon
         assert written == {"paths": {"archive": meant, "raw": "data/raw"}}
 
 
-def test_the_users_own_form_of_diffs_does_not_matter(checkout):
+def test_the_users_own_git_settings_do_not_matter(checkout):
     for name, value in {"diff.noprefix": "true", "color.ui": "always"}.items():
         git(checkout, "config", name, value)
     (checkout / "code.py").write_text("edited\n")
@@ -108,8 +108,8 @@ def test_only_a_remotes_relative_path_is_from_the_checkouts_settings(tmp_path):
     (tmp_path / ".dvc" / "config").write_text(
         "".join(f"['remote \"{name}\"']\n    url = {url}\n" for name, url in urls.items())
     )
-    found = worktree.dvc_settings(tmp_path)
-    assert [found.get(f"'remote \"{name}\"'", "url") for name in urls] == [
+    settings = worktree.dvc_settings(tmp_path)
+    assert [settings.get(f"'remote \"{name}\"'", "url") for name in urls] == [
         str(tmp_path / "r"),
         "/srv/r",
         str(Path.home() / "r"),
@@ -136,7 +136,7 @@ def test_a_run_that_is_retried_has_a_new_tree_in_place_of_the_one_it_left(checko
     assert worktree.left_over(checkout) == []
 
 
-def test_the_tree_of_a_run_under_way_is_no_left_over(checkout):
+def test_the_tree_of_a_running_flow_is_not_left_over(checkout):
     with worktree.worktree(checkout, "g", {}) as tree:
         done = subprocess.run(
             [sys.executable, "-c", LOOK, str(checkout)], capture_output=True, text=True, check=True
@@ -145,7 +145,7 @@ def test_the_tree_of_a_run_under_way_is_no_left_over(checkout):
         assert tree.exists()
 
 
-def test_what_failed_runs_left_can_be_removed(checkout):
+def test_trees_that_failed_runs_left_can_be_removed(checkout):
     with pytest.raises(RuntimeError), worktree.worktree(checkout, "h", {}):
         raise RuntimeError
     worktree.remove_left_over(checkout)
@@ -155,13 +155,13 @@ def test_what_failed_runs_left_can_be_removed(checkout):
 
 def test_two_trees_stand_side_by_side(checkout):
     with (
-        worktree.worktree(checkout, "d", {"seed": 1}) as one,
-        worktree.worktree(checkout, "e", {"seed": 2}) as two,
+        worktree.worktree(checkout, "d", {"seed": 1}) as first,
+        worktree.worktree(checkout, "e", {"seed": 2}) as second,
     ):
-        assert (one / "params.yaml").read_text() != (two / "params.yaml").read_text()
+        assert (first / "params.yaml").read_text() != (second / "params.yaml").read_text()
 
 
-def test_a_folder_that_is_no_checkout_is_told_so(tmp_path):
+def test_a_folder_that_is_not_a_checkout_is_an_error(tmp_path):
     with (
         pytest.raises(PipelineError, match="is not a git checkout with a commit"),
         worktree.worktree(tmp_path, "f", {}),

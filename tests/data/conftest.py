@@ -65,7 +65,7 @@ def add(checkout: params.Params) -> Callable[..., Path]:
     tracked as `dvc add` would do, which takes seconds; test_arrivals has the real one.
     """
 
-    def one(
+    def add_batch(
         name: str, images: int = 10, copies: NDArray[np.uint8] | None = None, tracked: bool = True
     ) -> Path:
         classes = datasets.load("generated").classes
@@ -86,7 +86,7 @@ def add(checkout: params.Params) -> Callable[..., Path]:
             Path(f"{path}{additions.DVC_SUFFIX}").write_text(yaml.safe_dump({"outs": [out]}))
         return path
 
-    return one
+    return add_batch
 
 
 def _write(path: Path, image_hwc: NDArray[np.uint8]) -> None:

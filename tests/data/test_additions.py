@@ -1,4 +1,4 @@
-"""Added batches are read in both forms; what is not tracked or of another form is named."""
+"""Added batches are read in both forms; an error names what is not tracked or has another form."""
 
 import os
 import shutil
@@ -37,15 +37,15 @@ def read(checkout: params.Params) -> Split:
 
 def test_both_forms_hold_the_same_images(checkout: params.Params, add: Add) -> None:
     folder = add("abcdefgh", images=10)  # a name as long as the other draws the same images
-    found = read(checkout)
+    of_files = read(checkout)
     shutil.rmtree(folder)
     Path(f"{folder}.dvc").unlink()
     add("abcd.npz", images=10)
     of_arrays = read(checkout)
     order = np.argsort(np.array(datasets.load("generated").classes))  # folders come by their names
-    assert (found.images_nhwc == of_arrays.images_nhwc[order]).all()
-    assert (found.labels_n == of_arrays.labels_n[order]).all()
-    assert found.images_nhwc.dtype == of_arrays.labels_n.dtype == np.uint8
+    assert (of_files.images_nhwc == of_arrays.images_nhwc[order]).all()
+    assert (of_files.labels_n == of_arrays.labels_n[order]).all()
+    assert of_files.images_nhwc.dtype == of_arrays.labels_n.dtype == np.uint8
 
 
 def test_a_photograph_is_made_small_as_it_is_for_scoring(checkout: params.Params, add: Add) -> None:
@@ -194,9 +194,9 @@ def test_a_damaged_compressed_file_of_arrays_is_refused(checkout: params.Params)
     path = checkout.paths.extra / "day.npz"
     noise = np.random.default_rng(0).integers(0, 9, IMAGES.shape, np.uint8)
     np.savez_compressed(path, images=noise, labels=LABELS)
-    found = bytearray(path.read_bytes())
-    found[100:200] = b"\xff" * 100
-    path.write_bytes(found)
+    content = bytearray(path.read_bytes())
+    content[100:200] = b"\xff" * 100
+    path.write_bytes(content)
     add_track(path)
     with pytest.raises(PipelineError, match=r"day.npz is not an .npz file .*decompress"):
         read(checkout)
@@ -226,8 +226,8 @@ def test_arrays_in_fortrans_order_hold_the_same_images(checkout: params.Params) 
     images = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
     np.savez(path, images=np.asfortranarray(images), labels=LABELS)
     add_track(path)
-    found = read(checkout).images_nhwc
-    assert arrays.fingerprints(found) == arrays.fingerprints(images)
+    images_nhwc = read(checkout).images_nhwc
+    assert arrays.fingerprints(images_nhwc) == arrays.fingerprints(images)
 
 
 def test_what_is_no_batch_is_refused(checkout: params.Params) -> None:

@@ -16,7 +16,7 @@ from tests.support import REPOSITORY
 
 
 @pytest.fixture
-def chosen() -> params.Params:
+def parameters() -> params.Params:
     loaded = params.load(REPOSITORY)
     return loaded.model_copy(
         update={"runtime": loaded.runtime.model_copy(update={"settle_seconds": 0})}
@@ -47,85 +47,85 @@ def tracked_by_git(root: Path) -> set[str]:
     return set(subprocess.run(words, cwd=root, capture_output=True, text=True).stdout.split())
 
 
-def test_what_is_new_is_put_under_dvc_and_brought_back_by_its_name(
-    root: Path, chosen: params.Params
+def test_a_new_batch_is_put_under_dvc_and_pulled_again(
+    root: Path, parameters: params.Params
 ) -> None:
     path = add(root, "day.npz", 1)
-    said: list[str] = []
-    before = DataVersion.current(root, chosen)
-    assert arrivals.track(root, chosen, before, said.append).tracked == ["day.npz"]
+    lines: list[str] = []
+    before = DataVersion.current(root, parameters)
+    assert arrivals.track(root, parameters, before, lines.append).tracked == ["day.npz"]
     assert tracked_by_git(root) == {"data/extra/day.npz.dvc"}
-    here = DataVersion.current(root, chosen)
+    here = DataVersion.current(root, parameters)
     assert here.change_since(before) == "day.npz was added"
     assert here.hash != before.hash
-    assert arrivals.track(root, chosen, before, said.append) == NewBatches([], [], [], [])
+    assert arrivals.track(root, parameters, before, lines.append) == NewBatches([], [], [], [])
 
     content = path.read_bytes()
     path.unlink()
-    assert DataVersion.current(root, chosen) == here
-    absent = arrivals.absent(root, chosen)
+    assert DataVersion.current(root, parameters) == here
+    absent = arrivals.absent(root, parameters)
     assert [track.name for track in absent] == ["day.npz.dvc"]
-    arrivals.pull(root, chosen, absent, said.append)
+    arrivals.pull(root, parameters, absent, lines.append)
     assert path.read_bytes() == content
-    assert arrivals.absent(root, chosen) == []
+    assert arrivals.absent(root, parameters) == []
 
     add(root, "day.npz", 2)
-    assert arrivals.track(root, chosen, here, said.append).tracked == ["day.npz"]
-    assert DataVersion.current(root, chosen).change_since(here) == "day.npz was changed"
+    assert arrivals.track(root, parameters, here, lines.append).tracked == ["day.npz"]
+    assert DataVersion.current(root, parameters).change_since(here) == "day.npz was changed"
 
 
-def test_what_a_version_was_trained_on_and_git_took_away_stays_away(
-    root: Path, chosen: params.Params
+def test_a_batch_whose_dvc_file_git_removed_is_not_tracked_again(
+    root: Path, parameters: params.Params
 ) -> None:
     path, nothing = add(root, "day.npz", 1), DataVersion("a", {})
-    arrivals.track(root, chosen, nothing, print)
-    trained = DataVersion.current(root, chosen)
+    arrivals.track(root, parameters, nothing, print)
+    trained = DataVersion.current(root, parameters)
     Path(f"{path}.dvc").unlink()  # as a git pull takes it away, and leaves the data
-    found = arrivals.track(root, chosen, trained, print)
-    assert found.tracked == []
-    (said,) = found.unwanted
-    assert "day.npz is not tracked by DVC: " in said
-    assert DataVersion.current(root, chosen).change_since(trained) == "day.npz was removed"
+    new = arrivals.track(root, parameters, trained, print)
+    assert new.tracked == []
+    (reason,) = new.unwanted
+    assert "day.npz is not tracked by DVC: " in reason
+    assert DataVersion.current(root, parameters).change_since(trained) == "day.npz was removed"
 
     path.rename(path.with_name("night.npz"))  # in DVC's cache, but under a name that nobody removed
-    assert arrivals.track(root, chosen, trained, print).tracked == ["night.npz"]
+    assert arrivals.track(root, parameters, trained, print).tracked == ["night.npz"]
 
 
-def test_a_batch_that_dvc_refuses_does_not_keep_the_others(
-    root: Path, chosen: params.Params, tmp_path: Path
+def test_a_batch_that_dvc_refuses_does_not_hold_up_the_others(
+    root: Path, parameters: params.Params, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     (root / "data" / "extra" / "a").symlink_to(tmp_path / "elsewhere")
     add(root, "b.npz", 1)
-    found = arrivals.track(root, chosen, DataVersion("a", {}), print)
-    assert found.tracked == ["b.npz"]
-    (refused,) = found.refused
+    new = arrivals.track(root, parameters, DataVersion("a", {}), print)
+    assert new.tracked == ["b.npz"]
+    (refused,) = new.refused
     assert refused.startswith("add a: ")
 
 
-def test_what_is_nowhere_is_an_error(root: Path, chosen: params.Params) -> None:
+def test_a_batch_that_cannot_be_pulled_is_an_error(root: Path, parameters: params.Params) -> None:
     path = root / "data" / "extra" / "gone.npz"
     Path(f"{path}.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  hash: md5\n  path: gone.npz\n")
     with pytest.raises(DvcError, match="^pull: "):
-        arrivals.pull(root, chosen, arrivals.absent(root, chosen), lambda line: None)
+        arrivals.pull(root, parameters, arrivals.absent(root, parameters), lambda line: None)
 
 
 def test_a_batch_that_is_still_being_written_is_left_alone(
-    root: Path, chosen: params.Params
+    root: Path, parameters: params.Params
 ) -> None:
     path = add(root, "day.npz", 1)
-    said: list[str] = []
+    lines: list[str] = []
     os.utime(path, (0, 0))  # as a copy keeps the time of its original
-    slow = chosen.runtime.model_copy(update={"settle_seconds": 3600})
-    slow_chosen = chosen.model_copy(update={"runtime": slow})
-    found = arrivals.track(root, slow_chosen, DataVersion("a", {}), said.append)
-    assert found == NewBatches([], ["day.npz"], [], [])
-    assert [line for line in said if "day.npz changed" in line and "still being written" in line]
+    slow = parameters.runtime.model_copy(update={"settle_seconds": 3600})
+    slow_parameters = parameters.model_copy(update={"runtime": slow})
+    new = arrivals.track(root, slow_parameters, DataVersion("a", {}), lines.append)
+    assert new == NewBatches([], ["day.npz"], [], [])
+    assert [line for line in lines if "day.npz changed" in line and "still being written" in line]
     assert not Path(f"{path}.dvc").exists()
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "change"),
     [
         (DataVersion("a", {}), DataVersion("a", {}), None),
         (DataVersion("a", {"x": "1"}), DataVersion("a", {"x": "1", "y": "2"}), "y was added"),
@@ -140,13 +140,13 @@ def test_a_batch_that_is_still_being_written_is_left_alone(
         ),
     ],
 )
-def test_what_is_new_is_said_in_words(
-    before: DataVersion, after: DataVersion, said: str | None
+def test_what_is_new_is_described(
+    before: DataVersion, after: DataVersion, change: str | None
 ) -> None:
-    assert after.change_since(before) == said
+    assert after.change_since(before) == change
 
 
-def test_a_profile_tells_what_it_was_made_from() -> None:
+def test_a_profile_records_what_it_was_made_from() -> None:
     profile = {"source": "a", "extra": {"x": {"md5": "1", "images": 3}}}
     assert DataVersion.of(profile) == DataVersion("a", {"x": "1"})
     assert DataVersion.of({"dataset": "cifar10"}) == DataVersion(None, {})

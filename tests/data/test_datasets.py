@@ -31,8 +31,8 @@ def copy(generated: Path, tmp_path: Path) -> Path:
 
 
 def test_the_manifest_of_cifar_10_has_the_published_md5s() -> None:
-    found = {name: file.md5 for name, file in datasets.load("cifar10").files.items()}
-    assert found == CIFAR10_MD5
+    md5s = {name: file.md5 for name, file in datasets.load("cifar10").files.items()}
+    assert md5s == CIFAR10_MD5
 
 
 def test_the_generated_files_are_those_of_the_manifest(generated: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_flipped_byte_is_seen(copy: Path) -> None:
     refused(copy, "data_batch_3: sha256 is .{12}…, the published one is .{12}…: .* damaged")
 
 
-def test_a_cut_off_file_is_seen(copy: Path) -> None:
+def test_a_truncated_file_is_seen(copy: Path) -> None:
     with (copy / "test_batch").open("r+b") as stream:
         stream.truncate(100)
     refused(copy, "test_batch has 100 bytes, the published one 6194807")

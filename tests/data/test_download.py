@@ -166,7 +166,7 @@ def test_another_range_than_the_one_asked_for_is_not_appended(server: Server, ta
     assert server.asked[-1] is None
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(server: Server, target: Path) -> None:
+def test_a_part_longer_than_the_file_is_discarded(server: Server, target: Path) -> None:
     target.parent.mkdir()
     target.with_name("cifar.tar.gz.part").write_bytes(CONTENT + b"more")
     fetch(server, target, whole)
@@ -220,7 +220,7 @@ def test_no_network_is_one_clear_error_that_names_the_way_out(target: Path) -> N
         )
 
 
-def test_a_full_disk_is_not_taken_for_a_bad_network(server: Server, target: Path) -> None:
+def test_a_full_disk_is_not_mistaken_for_a_network_failure(server: Server, target: Path) -> None:
     target.parent.mkdir()
     os.symlink("/dev/full", target.with_name("cifar.tar.gz.part"))  # noqa: PTH211
     with pytest.raises(OSError, match="No space left") as error:

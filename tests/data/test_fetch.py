@@ -36,7 +36,7 @@ def repack(generated: Path, tmp_path: Path) -> Repack:
     """Makes an archive of the files named, and of further members before them."""
 
     def repack(*members: tarfile.TarInfo, leave_out: str = "", folder: str = "") -> Path:
-        path = tmp_path / "made.tar.gz"
+        path = tmp_path / "repacked.tar.gz"
         with tarfile.open(path, "w:gz", compresslevel=0) as tar:
             for member in members:
                 tar.addfile(member, io.BytesIO(bytes(member.size)))
@@ -142,7 +142,7 @@ def test_a_damaged_file_in_place_is_replaced(
     assert published.holds(checkout.paths.raw)
 
 
-def test_the_environment_goes_before_the_parameters(
+def test_the_environment_takes_precedence_over_the_parameters(
     archive: Path, checkout: params.Params, name: Callable[[Path], None]
 ) -> None:
     paths = checkout.paths.model_copy(update={"archive": archive})
@@ -208,7 +208,7 @@ def test_a_link_or_a_device_is_an_error(
     fails(repack(hostile), "data_batch_1' is a link or a device")
 
 
-def test_files_of_another_folder_are_not_taken(
+def test_files_of_another_folder_are_ignored(
     fails: Callable[[Path, str], None], repack: Repack
 ) -> None:
     fails(repack(folder="elsewhere"), "batches.meta is missing")
@@ -240,7 +240,7 @@ def test_an_archive_that_unpacks_to_far_too_much_is_stopped(
     fails(path, "unpacks to more than 75386")
 
 
-def test_a_cut_off_archive_is_an_error(
+def test_a_truncated_archive_is_an_error(
     fails: Callable[[Path, str], None], archive: Path, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.tar.gz"
@@ -295,12 +295,12 @@ def test_a_folder_with_a_wrong_file_is_an_error(
             batch.unlink()
             if spoil == "folder":
                 batch.mkdir()
-    wanted = {
+    messages = {
         "swapped": "data_batch_2 has the content of data_batch_1",
         "long": "data_batch_2 has more than 6194809 bytes",
         "flipped": "data_batch_2: sha256 is",
     }
-    fails(folder, wanted.get(spoil, "data_batch_2 is missing"))
+    fails(folder, messages.get(spoil, "data_batch_2 is missing"))
 
 
 def test_no_network_is_one_clear_error(

@@ -24,7 +24,7 @@ def held_out(validation: int, seed: int = 0) -> list[int]:
     return list(map(int, ingest.split(LABELS, validation, seed, classes=10)[1]))
 
 
-def test_the_split_parts_the_images_and_takes_as_many_of_each_class() -> None:
+def test_the_split_divides_the_images_and_takes_as_many_of_each_class() -> None:
     trained, validated = ingest.split(LABELS, 50, seed=3, classes=10)
     assert sorted([*trained, *validated]) == list(range(200))
     assert np.bincount(LABELS[validated]).tolist() == [5] * 10
@@ -48,7 +48,7 @@ def test_nothing_may_be_held_out() -> None:
 
 
 @pytest.mark.parametrize("validation", [1, 55, 200, 210])
-def test_what_cannot_be_held_out_is_an_error(validation: int) -> None:
+def test_a_number_that_cannot_be_held_out_is_an_error(validation: int) -> None:
     with pytest.raises(PipelineError, match=f"is {validation}: want a multiple of 10.*most 190"):
         held_out(validation)
 
@@ -92,7 +92,7 @@ def test_the_test_split_keeps_its_order(
     assert (split.images_nhwc[:, 0, 0, 2] == stored[b"data"][:, 2048]).all()
 
 
-def test_the_profile_tells_what_enters_training(
+def test_the_profile_describes_what_enters_training(
     profile: dict[str, Any], checkout: params.Params
 ) -> None:
     images = arrays.load(checkout.paths.arrays, "train").images_nhwc
@@ -118,8 +118,8 @@ def test_copies_across_splits_are_counted() -> None:
         "validation": arrays.Split(images[3:], labels[3:]),
         "test": arrays.Split(images[[0, 1, 4]], labels[:3]),
     }
-    found = ingest.describe(GENERATED, splits, {})["duplicates"]
-    assert found == {"train-validation": 0, "train-test": 2, "validation-test": 1}
+    duplicates = ingest.describe(GENERATED, splits, {})["duplicates"]
+    assert duplicates == {"train-validation": 0, "train-test": 2, "validation-test": 1}
 
 
 def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
@@ -138,13 +138,13 @@ def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
         assert (train.labels_n[there : there + 30] == day["labels"]).all()
     assert len(train.labels_n) == there + 50
     assert np.bincount(train.labels_n[there + 30 :]).tolist() == [2] * 10
-    told = json.loads(checkout.paths.profile.read_text())
-    assert told["extra"] == {
+    described = json.loads(checkout.paths.profile.read_text())
+    assert described["extra"] == {
         "day.npz": {"md5": dvc_cache.digest(images), "images": 30},
         "night": {"md5": dvc_cache.digest(labels), "images": 20},
     }
-    assert told["counts"]["train"] == dict.fromkeys(told["classes"], 905)
-    assert told["mean"] == pytest.approx(train.images_nhwc.mean((0, 1, 2)), rel=1e-12)
+    assert described["counts"]["train"] == dict.fromkeys(described["classes"], 905)
+    assert described["mean"] == pytest.approx(train.images_nhwc.mean((0, 1, 2)), rel=1e-12)
 
 
 def test_an_added_image_that_is_held_out_is_refused(
@@ -162,8 +162,8 @@ def test_ingesting_twice_gives_the_same_bytes(
     profile: dict[str, Any], checkout: params.Params
 ) -> None:
     def content() -> dict[str, str]:
-        made = [*checkout.paths.arrays.iterdir(), checkout.paths.profile]
-        return {path.name: File.of(path).sha256 for path in made}
+        paths = [*checkout.paths.arrays.iterdir(), checkout.paths.profile]
+        return {path.name: File.of(path).sha256 for path in paths}
 
     before = content()
     ingest.ingest(GENERATED, checkout.data, checkout.paths)

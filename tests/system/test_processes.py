@@ -47,7 +47,7 @@ def lives(pid):
         return False
 
 
-def test_an_account_without_a_name_is_told_by_its_number(monkeypatch):
+def test_an_account_without_a_name_is_identified_by_its_number(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2_000_000_001)  # as in a container
@@ -68,7 +68,7 @@ def test_lines_come_while_the_command_runs(tmp_path):
     assert seen[1][1] - seen[0][1] > 0.4
 
 
-def test_an_exit_code_is_handed_on(tmp_path):
+def test_an_exit_code_is_returned(tmp_path):
     assert python("import sys; print('error: bad\\nmore'); sys.exit(3)", root=tmp_path) == (
         3,
         ["error: bad", "more"],

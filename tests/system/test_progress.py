@@ -10,7 +10,7 @@ import termios
 from resnet.system.progress import Progress, fraction
 
 
-def test_each_plain_line_says_the_share_that_is_done(capsys):
+def test_each_plain_line_has_the_share_that_is_done(capsys):
     with Progress("train", total=8, unit="steps", seconds=0) as progress:
         for _ in range(8):
             progress.advance(1, "loss 1.5")
@@ -62,7 +62,7 @@ def test_other_lines_are_not_progress():
     assert fraction("error: train: 3 %") is None
 
 
-def test_time_left_is_reckoned_from_what_this_process_did(capsys, monkeypatch):
+def test_the_remaining_time_is_computed_from_what_this_process_did(capsys, monkeypatch):
     now = iter([0.0, 10.0, 10.0, 10.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     progress = Progress("train", total=100, unit="steps", seconds=0)
@@ -71,7 +71,7 @@ def test_time_left_is_reckoned_from_what_this_process_did(capsys, monkeypatch):
     assert capsys.readouterr().out == "train:  60 % (60 of 100 steps), 10 s, 40 s left\n"
 
 
-def test_a_reader_who_is_gone_is_noticed(monkeypatch):
+def test_a_reader_that_is_gone_is_noticed(monkeypatch):
     reader, writer = os.pipe()
     pipe = os.fdopen(writer, "w")
     monkeypatch.setattr("sys.stdout", pipe)

@@ -41,12 +41,12 @@ def test_a_signal_whose_exception_is_caught_stops_the_job_all_the_same() -> None
         with suppress(Exception):
             signal.raise_signal(signal.SIGTERM)
         stop.defer()
-    with pytest.raises(StoppedError) as found, Stop(os.getppid()):
+    with pytest.raises(StoppedError) as error, Stop(os.getppid()):
         try:
             signal.raise_signal(signal.SIGTERM)
         except StoppedError:
             raise ImportError("initialization failed") from None
-    assert isinstance(found.value.__cause__, ImportError)
+    assert isinstance(error.value.__cause__, ImportError)
 
 
 def test_a_job_whose_parent_is_gone_before_it_begins_must_stop() -> None:

@@ -71,13 +71,13 @@ def test_what_is_asked_for_is_there_and_nothing_else(dataset: Dataset, tmp_path:
 
 def test_the_files_say_which_images_and_what_people_chose(tmp_path: Path) -> None:
     write_small(tmp_path)
-    found = annotations.load(tmp_path, NAMES, *FORM)
-    assert found.near_n is not None
-    assert found.near_n.tolist() == [False, False, False, True]
-    assert found.wrong_n is not None
-    assert found.wrong_n.tolist() == [False, True, False, False]
-    assert found.people_nk is not None
-    assert found.people_nk.tolist() == [[1, 0], [0.25, 0.75], [0.5, 0.5], [0, 1]]
+    facts = annotations.load(tmp_path, NAMES, *FORM)
+    assert facts.near_n is not None
+    assert facts.near_n.tolist() == [False, False, False, True]
+    assert facts.wrong_n is not None
+    assert facts.wrong_n.tolist() == [False, True, False, False]
+    assert facts.people_nk is not None
+    assert facts.people_nk.tolist() == [[1, 0], [0.25, 0.75], [0.5, 0.5], [0, 1]]
 
 
 def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ def test_counts_of_another_form_are_refused(tmp_path: Path, counts: Any) -> None
 @real
 def test_the_published_files_say_what_their_publishers_say(tmp_path: Path) -> None:
     annotate(NAMES, CIFAR10, tmp_path / "annotations", RUNTIME, tmp_path)
-    found = annotations.load(tmp_path / "annotations", NAMES, 10_000, 10)
-    assert found.near_n is not None
-    assert found.wrong_n is not None
-    assert found.people_nk is not None
-    assert found.near_n.sum() == 286
-    assert found.wrong_n.sum() == 54
-    assert found.people_nk.shape == (10_000, 10)
-    assert not (found.near_n & found.wrong_n).all()
+    facts = annotations.load(tmp_path / "annotations", NAMES, 10_000, 10)
+    assert facts.near_n is not None
+    assert facts.wrong_n is not None
+    assert facts.people_nk is not None
+    assert facts.near_n.sum() == 286
+    assert facts.wrong_n.sum() == 54
+    assert facts.people_nk.shape == (10_000, 10)
+    assert not (facts.near_n & facts.wrong_n).all()
 
 
 @real

@@ -168,9 +168,9 @@ def test_the_three_names_do_nothing_but_make_unsigned_bytes(
 
 def test_a_file_cut_off_anywhere_is_refused() -> None:
     content = cifar_pickle_writer.dumps({b"data": ARRAY, b"labels": [1, 2]})
-    for kept in range(len(content)):
+    for length in range(len(content)):
         with pytest.raises(pickle.UnpicklingError):
-            cifar_pickle_reader.loads(content[:kept])
+            cifar_pickle_reader.loads(content[:length])
 
 
 def test_every_flipped_byte_is_refused_or_gives_plain_values() -> None:

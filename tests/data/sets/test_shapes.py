@@ -21,8 +21,10 @@ def test_a_batch_has_cifar_10s_keys_and_shapes(generated: Path) -> None:
 
 
 def test_batches_do_not_repeat_each_other(generated: Path) -> None:
-    one, other = (cifar_pickle_reader.load(generated / f"data_batch_{n}")[b"data"] for n in (1, 2))
-    assert not {row.tobytes() for row in one} & {row.tobytes() for row in other}
+    first, second = (
+        cifar_pickle_reader.load(generated / f"data_batch_{n}")[b"data"] for n in (1, 2)
+    )
+    assert not {row.tobytes() for row in first} & {row.tobytes() for row in second}
 
 
 def test_the_mean_image_of_a_class_does_not_give_it_away(generated: Path) -> None:
