@@ -1,15 +1,16 @@
 """Run a `resnet` command as a child process: for what loads TensorFlow and is not a stage."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from resnet.checkout import project
 from resnet.errors import PipelineError
 from resnet.system import processes
+from resnet.system.processes import Say
 
 
-def run(words: Sequence[str], root: Path, say: Callable[[str], None]) -> list[str]:
+def run(words: Sequence[str], root: Path, say: Say) -> list[str]:
     """The lines that `resnet WORDS` printed in the checkout at `root`, with no GPU visible to it.
 
     TensorFlow is not loaded into the caller's process. Raises PipelineError with the command's own

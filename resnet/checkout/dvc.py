@@ -8,13 +8,14 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from resnet.checkout import project
 from resnet.errors import PipelineError
 from resnet.system import processes
+from resnet.system.processes import Say
 
 ERROR = "ERROR: "
 # What DVC says to somebody who types, and is of no use in a log.
@@ -31,7 +32,6 @@ UNCHANGED = "didn't change, skipping"
 REMOVING = "Removing "  # begins the line of a cache entry in the output of `dvc gc --dry`
 RETRY_SECONDS = 5.0
 
-Say = Callable[[str], None]
 Action = Literal["ran", "restored", "skipped"]
 
 

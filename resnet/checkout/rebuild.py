@@ -4,14 +4,12 @@ Nothing outside that folder is written: not the checkout, not DVC's cache, no ML
 """
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from resnet.checkout import dvc, dvc_cache, dvc_lock, git, project, worktree
 from resnet.errors import PipelineError
 from resnet.system import processes
-
-Say = Callable[[str], None]
+from resnet.system.processes import Say
 
 
 class MissingError(PipelineError):

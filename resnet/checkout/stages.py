@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml
-from resnet.checkout.dvc import Action, Say
+from resnet.checkout.dvc import Action
 from resnet.system import mappings
+from resnet.system.processes import Say
 
 
 @dataclass(frozen=True)

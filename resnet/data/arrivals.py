@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from resnet import params
 from resnet.checkout import dvc, dvc_cache
-from resnet.checkout.dvc import Say
 from resnet.data import additions, datasets
+from resnet.system.processes import Say
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def servers(root: Path) -> list[Finding]:
     """Whether the servers that the user's variables name answer."""
     findings = []
     for variable in addresses.VARIABLES:
-        address = addresses.named(variable)
+        address = addresses.user_server(variable)
         if address and not addresses.answers(address.rstrip("/") + "/health"):
             findings.append(
                 Finding(

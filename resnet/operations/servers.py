@@ -25,11 +25,11 @@ def serve(root: Path) -> None:
 
         @cache  # it is called while Prefect's server starts, and again below
         def mlflow() -> str:
-            return addresses.named("MLFLOW_TRACKING_URI") or stack.enter_context(
+            return addresses.user_server("MLFLOW_TRACKING_URI") or stack.enter_context(
                 mlflow_server(root, addresses.MLFLOW_PORT)
             )
 
-        prefect = addresses.named("PREFECT_API_URL") or stack.enter_context(
+        prefect = addresses.user_server("PREFECT_API_URL") or stack.enter_context(
             prefect_server(root, addresses.PREFECT_PORT, meanwhile=lambda api: mlflow())
         )
         print(f"Prefect: {prefect.removesuffix('/api')}")

@@ -16,7 +16,7 @@ MLFLOW_UI = f"http://{HOST}:{MLFLOW_PORT}"
 VARIABLES = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")  # with which the user names others
 
 
-def named(variable: str) -> str | None:
+def user_server(variable: str) -> str | None:
     """The address of the server that the variable names; MLflow's may name a file instead."""
     value = os.environ.get(variable, "")
     return value if value.startswith(("http://", "https://")) else None

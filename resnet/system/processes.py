@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+Say = Callable[[str], None]
+"""It is given the lines of a command, or of another job, one by one as they come."""
+
 ERROR = "error: "
 GRACE_SECONDS = 20.0
 CLOCK_SECONDS = 10.0  # a process's start time shifts when the machine's clock is corrected
@@ -29,7 +32,7 @@ def actor() -> str:
 
 
 def stream(
-    command: Sequence[str], root: Path, env: Mapping[str, str], say: Callable[[str], None]
+    command: Sequence[str], root: Path, env: Mapping[str, str], say: Say
 ) -> tuple[int, list[str]]:
     """Run `command` in `root`. Its exit code and its lines, each given to `say` as it comes.
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from resnet.checkout.rebuild import Say
 from resnet.errors import PipelineError
 from resnet.registry import store, versions
 from resnet.registry.verification.claims import CLAIMS, Claim
 from resnet.registry.verification.version_under_test import Unknown, VersionUnderTest
 from resnet.registry.versions import Version
+from resnet.system.processes import Say
 
 STATES: tuple[Literal["PASS", "FAIL", "UNKNOWN"], ...] = ("PASS", "FAIL", "UNKNOWN")
 MAX_LINE = 300  # characters

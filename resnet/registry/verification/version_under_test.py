@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 from resnet import params
 from resnet.checkout import command, packages
 from resnet.checkout.dvc_lock import DvcLock
-from resnet.checkout.rebuild import Say
 from resnet.errors import PipelineError
 from resnet.evaluation.values import Evaluation, Predictions
 from resnet.model import backend
 from resnet.registry import versions
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
+from resnet.system.processes import Say
 
 from mlflow.exceptions import MlflowException
 

@@ -254,7 +254,7 @@ def new_clone(checkout, first_run, tmp_path):
 
 @dataclass(frozen=True)
 class Stopped:
-    """What a training that was told to end has left."""
+    """What an interrupted training has left."""
 
     mlflow_run: str
     status: str  # of that

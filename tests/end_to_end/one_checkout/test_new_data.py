@@ -1,4 +1,4 @@
-"""Images are added to a checkout, with servers and a worker up, refused, and taken away again."""
+"""Images are added to a checkout with servers and a worker running, refused, and removed again."""
 
 import shutil
 

@@ -33,6 +33,7 @@ from resnet.registry.verification.claims import Claim
 from resnet.registry.verification.verify import ClaimResult, Verification, verify
 from resnet.registry.verification.version_under_test import VersionUnderTest
 from resnet.system import files
+from resnet.system.processes import Say
 from tests.support import REPOSITORY
 
 PATCH = "recipe/changes.patch"
@@ -523,7 +524,7 @@ REBUILT = [claim for claim in claims.CLAIMS if claim.name in claims.REBUILT]
 def scored(published: Published, correct: int) -> ClaimResult:
     """The score's result where the stage counts `correct` images more than it did."""
 
-    def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
+    def stage(name: str, tree: Path, gpu: bool, say: Say) -> None:
         recorded = files.read_json(published.artifact("evaluation/metrics.json"))
         found = {**recorded, "correct": recorded["correct"] + correct}
         files.write_json(tree / "reports/metrics.json", found)
@@ -567,7 +568,7 @@ def test_a_score_elsewhere_is_within_two_images_and_beyond_says_nothing_without_
 def trained(published: Published, model_hash: str | None) -> ClaimResult:
     """The result where training gives this model, or ends with an error."""
 
-    def stage(name: str, tree: Path, gpu: bool, say: rebuild.Say) -> None:
+    def stage(name: str, tree: Path, gpu: bool, say: Say) -> None:
         if model_hash is None:
             raise PipelineError("no such device")
         found = files.read_json(published.artifact("training/training.json"))
