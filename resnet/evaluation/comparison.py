@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 
 INTERVAL = 0.95
 RESAMPLES = 20_000

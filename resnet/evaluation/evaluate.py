@@ -15,8 +15,8 @@ from resnet.data.sets import annotations
 from resnet.errors import PipelineError
 from resnet.evaluation import cost, robustness
 from resnet.evaluation.metrics import Metrics
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.evaluation.score import Scores, calibration, calibration_error, score
-from resnet.evaluation.values import Evaluation, Predictions
 from resnet.model import model_file
 from resnet.model.forward import Forward, compiled, in_batches
 from resnet.system import disk_errors, files

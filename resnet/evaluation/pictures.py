@@ -13,8 +13,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import Scores
-from resnet.evaluation.values import Predictions
 from resnet.forms.image.pictures import show
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"

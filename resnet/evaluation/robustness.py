@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnet.data.sets.annotations import Annotations
+from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import wilson
-from resnet.evaluation.values import Predictions
 
 TEMPERATURES = 0.05, 20.0  # the range of the search
 SMALLEST = 1e-7  # a probability, as in `score.cross_entropy`

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from resnet.data.arrivals import DataVersion
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import files

@@ -17,7 +17,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
-from resnet.evaluation.values import probability_columns
+from resnet.evaluation.records import probability_columns
 from resnet.forms.image import image_files
 from resnet.forms.image.image_files import Reader
 from resnet.forms.image.shape import IMAGE

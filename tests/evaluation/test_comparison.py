@@ -11,7 +11,7 @@ from scipy import stats
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.evaluation.comparison import bootstrap, check, compare, mcnemar, recalls
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 
 CLASSES = [f"class {k}" for k in range(10)]
 Make = Callable[..., Predictions]

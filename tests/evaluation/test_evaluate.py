@@ -18,7 +18,7 @@ from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
 from resnet.evaluation.evaluate import evaluate, predict
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.model import model_file
 from resnet.model.forward import compiled, in_batches
 from resnet.system import files

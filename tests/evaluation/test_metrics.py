@@ -11,7 +11,7 @@ import pytest
 from resnet.data.sets.annotations import Annotations
 from resnet.evaluation import robustness
 from resnet.evaluation.metrics import METRICS, Metrics, of_the_model
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 
 STORED = (  # the keys of metrics.json and the names in MLflow, in the order of the file
     *("accuracy", "accuracy_low", "accuracy_high", "loss", "top2", "calibration_error"),

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from resnet.evaluation import pictures
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 
 CLASSES = ("cat", "dog")
 IMAGES = np.zeros((4, 32, 32, 3), np.uint8)

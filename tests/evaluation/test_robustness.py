@@ -5,8 +5,8 @@ import pytest
 
 from resnet.data.sets.annotations import Annotations
 from resnet.evaluation import robustness
+from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import calibration, calibration_error, wilson
-from resnet.evaluation.values import Predictions
 
 NEAR = np.array([True, True, False, False, False, False])
 WRONG = np.array([False, False, False, False, True, False])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import (
     Scores,
     calibration,
@@ -14,7 +15,6 @@ from resnet.evaluation.score import (
     top_k_accuracy,
     wilson,
 )
-from resnet.evaluation.values import Predictions
 
 CLASSES = ("cat", "dog", "frog")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resnet.evaluation.metrics import Metrics
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.forms.image import statistics
 from resnet.model import model_file
 from resnet.registry import store, versions

@@ -20,7 +20,7 @@ from PIL import Image
 from resnet import params
 from resnet.data import arrays
 from resnet.evaluation.metrics import Metrics
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.operations import servers
 from resnet.registry import store, versions
 from resnet.system import addresses, files

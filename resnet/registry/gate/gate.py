@@ -17,7 +17,7 @@ from resnet.errors import PipelineError
 from resnet.evaluation import comparison
 from resnet.evaluation.comparison import Comparison
 from resnet.evaluation.metrics import MetricValues, of_the_model
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.registry import store, versions
 from resnet.registry.gate.rescore import score_again
 from resnet.registry.gate.rules import Best, Facts, decide

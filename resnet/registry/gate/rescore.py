@@ -10,7 +10,7 @@ from resnet import params
 from resnet.checkout import command
 from resnet.data import arrays
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 from resnet.system import files
 
 

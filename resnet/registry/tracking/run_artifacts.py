@@ -13,7 +13,7 @@ from resnet import params
 from resnet.checkout import packages, provenance
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation
+from resnet.evaluation.records import Evaluation
 from resnet.model.probe import IMAGES, Probe
 from resnet.registry import store, versions
 from resnet.registry.store import Client

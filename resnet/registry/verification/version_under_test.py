@@ -12,7 +12,7 @@ from resnet import params
 from resnet.checkout import command, packages
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.model import backend
 from resnet.registry import versions
 from resnet.registry.store import Client

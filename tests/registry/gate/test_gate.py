@@ -15,7 +15,7 @@ import pytest
 from resnet import params
 from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.comparison import compare
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 from resnet.model import model_file
 from resnet.registry import store, versions
 from resnet.registry.card.summary import summarize
@@ -138,7 +138,8 @@ def test_a_version_stays_within_the_margin_of_the_best_ever(
 def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(
     facts: Facts, name: str, fact: str
 ) -> None:
-    found = rule(replace(facts, **{fact: PipelineError("the file is gone")}), name)
+    missing: dict[str, Any] = {fact: PipelineError("the file is gone")}
+    found = rule(replace(facts, **missing), name)
     assert str(found) == f"FAIL  {name}: cannot be evaluated: the file is gone"
 
 
@@ -160,7 +161,8 @@ def test_a_metric_that_is_not_finite_fails_its_rules_and_no_other(
     rules: list[str],
     value: float | None,
 ) -> None:
-    metrics = replace(evaluation("a", 8000).metrics, **{metric: value}).by_name()
+    broken: dict[str, Any] = {metric: value}
+    metrics = replace(evaluation("a", 8000).metrics, **broken).by_name()
     facts = replace(facts, metrics=metrics, best=Best(1, 0.8, serves=True))
     found = [one for one in decide(facts, GATE) if not one.passed]
     assert [one.name for one in found] == rules
@@ -174,7 +176,8 @@ def test_a_verdict_of_metrics_that_are_not_finite_is_valid_json(
     name = "no-numbers"
     version = versions.resolve(store.client(made_store), name, register(name))
     scored = evaluation(version.model_hash)
-    broken = replace(scored, metrics=replace(scored.metrics, loss=float("nan"), size_bytes=None))
+    values: dict[str, Any] = {"loss": float("nan"), "size_bytes": None}
+    broken = replace(scored, metrics=replace(scored.metrics, **values))
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
     (folder / "metrics.json").write_text(json.dumps(broken.as_dict()))
     store.client(made_store).set_model_version_tag(

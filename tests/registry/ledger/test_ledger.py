@@ -149,7 +149,7 @@ def test_a_deleted_event_is_found_the_last_one_too(made_store: Path, index: int)
 def test_an_edited_or_deleted_head_is_found(made_store: Path) -> None:
     client = store.client(made_store)
     first, second = write(client, "headless", range(1, 3))
-    experiment = client.get_experiment_by_name("headless-ledger").experiment_id
+    experiment = store.experiment(client, "headless-ledger")
     client.set_experiment_tag(experiment, "head", f"0 {first.hash} {first.id}")
     told = broken(client, "headless") or ""
     assert f"and not '1 {second.hash} {second.id}': it was edited" in told
@@ -207,7 +207,7 @@ def test_a_run_that_is_no_event_is_named(made_store: Path, tag: str, value: str)
 def test_a_ledger_of_which_everything_was_deleted_is_no_empty_one(made_store: Path) -> None:
     client = store.client(made_store)
     write(client, "all", range(1, 2))
-    client.delete_experiment(client.get_experiment_by_name("all-ledger").experiment_id)
+    client.delete_experiment(store.experiment(client, "all-ledger"))
     with pytest.raises(PipelineError, match="all-ledger is deleted: restore it"):
         ledger.events(client, "all")
 

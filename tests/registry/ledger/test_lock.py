@@ -5,6 +5,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_of_several_takers_one_after_the_other_holds_the_lock(
             held.confirm()
             print("out", me, file=out, flush=True)
 
-    children = [fork(lambda me=me: take(me)) for me in range(4)]
+    children = [fork(partial(take, me)) for me in range(4)]
     assert [wait(child) for child in children] == [0] * 4
     lines = [line.split() for line in log.read_text().splitlines()]
     assert sorted(me for _, me in lines) == sorted("00112233")

@@ -12,7 +12,7 @@ import pytest
 
 from resnet import cli, params
 from resnet.errors import MovedError, PipelineError
-from resnet.evaluation.values import Evaluation
+from resnet.evaluation.records import Evaluation
 from resnet.registry import store, versions
 from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
@@ -319,6 +319,7 @@ def test_an_approval_by_the_verdict_of_its_request_uses_the_test_images_no_more(
     name, _, second, third = asked(8000, 8050, 8060)
     assert [one.verdict.uses for one in standing(made_store, name)] == [2, 3]
     done = approve(made_store, name, second, GATE, reason="good")
+    assert done.event is not None
     assert (done.verdict.uses, done.event.evidence["uses"]) == (2, 2)
     assert approve(made_store, name, third, GATE, reason="good").verdict.uses == 4
 
@@ -402,11 +403,11 @@ def test_of_two_answers_at_once_one_wins_and_the_other_is_told_whose(
         except PipelineError as error:
             (tmp_path / who).write_text(str(error))
 
-    acts = {
+    acts: dict[str, Callable[..., object]] = {
         "ann": partial(approve, made_store, name, second, GATE),
         "bob": partial(approval.reject, made_store, name, second),
     }
-    children = [fork(lambda who=who, act=act: answer(who, act)) for who, act in acts.items()]
+    children = [fork(partial(answer, who, act)) for who, act in acts.items()]
     assert [wait(child) for child in children] == [0, 0]
     told = {who: (tmp_path / who).read_text() for who in acts}
     (winner,) = (who for who in told if told[who] == "won")

@@ -362,7 +362,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_who(
         except MovedError as error:
             report.write_text(str(error))
 
-    children = [fork(lambda number=number: race(number)) for number in others]
+    children = [fork(partial(race, number)) for number in others]
     assert [wait(child) for child in children] == [0, 0]
     told = {number: (tmp_path / str(number)).read_text() for number in others}
     (winner,) = (number for number in others if told[number] == "won")
@@ -387,7 +387,7 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
     promote(made_store, name, first, reason="the first")
     verdicts, real = [], promotion.promote
 
-    def interrupted(root: Path, verdict: gate.Verdict, **words: Any) -> Decision:
+    def interrupted(root: Path, verdict: Verdict, **words: Any) -> Decision:
         verdicts.append(verdict)
         if len(verdicts) == 1:
             quicker = gate.judge(made_store, name, other, GATE)
@@ -398,7 +398,7 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
     monkeypatch.setattr(retrain, "retried_task", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
-    words = made_store, chosen, version, "if-better", "a test", check
-    assert retrain._retry_if_moved(partial(retrain._decide, *words)).promoted
+    decide = partial(retrain._decide, made_store, chosen, version, "if-better", "a test", check)
+    assert retrain._retry_if_moved(decide).promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine

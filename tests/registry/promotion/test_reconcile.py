@@ -303,7 +303,7 @@ def test_a_broken_ledger_stops_every_move(made_store: Path, name: str, check: Ch
             act()
     assert "event 0" in history.read(made_store, name)[1][0]
     # The way out that the message names.
-    client.rename_experiment(client.get_experiment_by_name(f"{name}-ledger").experiment_id, "old")
+    client.rename_experiment(store.experiment(client, f"{name}-ledger"), "old")
     reconcile(made_store, name, accept=True, reason="the old ledger was edited", check=check)
     assert promotion.promote(made_store, verdict, reason="on", check=check).promoted
 

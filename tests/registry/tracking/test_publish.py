@@ -15,7 +15,7 @@ import pytest
 from resnet import params
 from resnet.checkout import provenance
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Evaluation
+from resnet.evaluation.records import Evaluation
 from resnet.model import model_file
 from resnet.model.probe import Probe
 from resnet.registry import store, versions
@@ -132,9 +132,12 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
     assert steps == [10, 20]
     assert "validation_loss" not in run.data.metrics
+    assert run.inputs is not None
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("cifar10", f"{'d' * 32}.dir")
-    (features,) = json.loads(json.loads(dataset.dataset.schema)["mlflow_tensorspec"]["features"])
+    (features,) = json.loads(
+        json.loads(dataset.dataset.schema or "")["mlflow_tensorspec"]["features"]
+    )
     assert features["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 32, 32, 3]}
     for artifact in (
         "recipe/dvc.lock",
@@ -150,9 +153,10 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     assert registered.tags["model_hash"] == model_hash
     assert registered.tags["data_hash"] == f"{'d' * 32}.dir"
     assert registered.tags["git_commit"] == "none"
-    assert "80.00%" in registered.description
-    assert "uint8 (N, 32, 32, 3)" in registered.description
-    assert "float32 (N, 10)." in registered.description
+    description = registered.description or ""
+    assert "80.00%" in description
+    assert "uint8 (N, 32, 32, 3)" in description
+    assert "float32 (N, 10)." in description
     assert status(chosen, root) == Status(version, evaluated=True, decided=False)
 
 
@@ -198,7 +202,8 @@ def test_the_description_says_how_many_views_of_an_image_are_averaged(
     write_outputs(local, with_views)
     version = publish(with_views, local)
     registered = store.client(local).get_model_version(version.name, str(version.number))
-    assert told in registered.description if told else "views" not in registered.description
+    description = registered.description or ""
+    assert told in description if told else "views" not in description
 
 
 def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(

@@ -24,7 +24,7 @@ import yaml
 from resnet import cli, params
 from resnet.checkout import dvc_cache, packages, rebuild
 from resnet.errors import PipelineError
-from resnet.evaluation.values import Predictions
+from resnet.evaluation.records import Predictions
 from resnet.model import backend
 from resnet.registry import store
 from resnet.registry.tracking.publish import publish

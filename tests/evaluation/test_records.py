@@ -13,7 +13,7 @@ import pytest
 
 from resnet.errors import PipelineError
 from resnet.evaluation.metrics import Metrics
-from resnet.evaluation.values import Evaluation, Predictions
+from resnet.evaluation.records import Evaluation, Predictions
 
 
 @pytest.fixture
@@ -126,7 +126,8 @@ def test_a_file_with_a_damaged_byte_is_read_or_says_what_to_do(tmp_path: Path) -
 
 def test_reading_values_loads_neither_keras_nor_pandas() -> None:
     code = (
-        "import sys, resnet.evaluation.values; print({'keras', 'pandas'}.intersection(sys.modules))"
+        "import sys, resnet.evaluation.records; "
+        "print({'keras', 'pandas'}.intersection(sys.modules))"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
