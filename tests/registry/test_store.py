@@ -20,8 +20,8 @@ OPEN = """
 import sys
 from pathlib import Path
 from resnet.registry import store
-opened = store.client(Path(sys.argv[1]))
-store.experiment(opened, "shared")
+client = store.client(Path(sys.argv[1]))
+store.experiment(client, "shared")
 """
 
 # Nothing of MLflow is imported here: whoever begins to has either prepared it or not.
@@ -64,13 +64,13 @@ def test_whichever_module_is_imported_first_mlflow_starts_without_telemetry() ->
 
 
 def test_two_first_users_of_a_store_do_not_race(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", OPEN, str(tmp_path)]
-    both = [subprocess.Popen(words, cwd=REPOSITORY) for _ in range(2)]
-    assert [one.wait() for one in both] == [0, 0]
+    command = [sys.executable, "-c", OPEN, str(tmp_path)]
+    processes = [subprocess.Popen(command, cwd=REPOSITORY) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
     client = store.client(tmp_path)
-    found = client.get_experiment_by_name("shared")
-    assert found is not None
-    assert found.artifact_location == (store.local_artifacts(tmp_path) / "shared").as_uri()
+    experiment = client.get_experiment_by_name("shared")
+    assert experiment is not None
+    assert experiment.artifact_location == (store.local_artifacts(tmp_path) / "shared").as_uri()
     assert store.moved_experiments(tmp_path) == []
 
 
@@ -106,7 +106,7 @@ def test_a_server_that_does_not_answer_is_named_soon(
     assert time.monotonic() - began < 20
 
 
-def test_what_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     database = tmp_path / ".state" / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_text("not a database, " * 100)

@@ -1,4 +1,4 @@
-"""What the files of registered versions say, in a real SQLite store."""
+"""The files of registered versions, in a real SQLite store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def describe(root: Path, name: str, number: int, profile: Any) -> versions.Versi
     return version
 
 
-def test_the_newest_profile_is_that_of_the_newest_version_and_nothing_without_one(
+def test_the_newest_profile_is_that_of_the_newest_version_and_empty_without_one(
     made_store: Path, register: Register
 ) -> None:
     assert versions.newest_profile(made_store, "profiled") == {}
@@ -37,15 +37,15 @@ def test_the_batches_that_were_added_are_those_of_the_profile(
 ) -> None:
     client, number = store.client(made_store), register("extended")
     batches = {"day.npz": {"md5": "a", "images": 1}, "night": {"md5": "b.dir", "images": 2}}
-    found = {}
+    batches_of = {}
     for form, profile in {"older": {"classes": []}, "newer": {"extra": batches}}.items():
         version = describe(made_store, "extended", number, profile)
-        found[form] = versions.added_batches(client, version, tmp_path / form)
-    assert found == {"older": {}, "newer": {"day.npz": "a", "night": "b.dir"}}
+        batches_of[form] = versions.added_batches(client, version, tmp_path / form)
+    assert batches_of == {"older": {}, "newer": {"day.npz": "a", "night": "b.dir"}}
 
 
 @pytest.mark.parametrize("extra", [None, ["night"], {"night": "b.dir"}, {"night": {"images": 2}}])
-def test_a_profile_that_does_not_name_its_batches_is_told_of(
+def test_a_profile_that_does_not_name_its_batches_is_refused(
     extra: Any, made_store: Path, register: Register, tmp_path: Path
 ) -> None:
     number = register("unreadable")
@@ -57,7 +57,7 @@ def test_a_profile_that_does_not_name_its_batches_is_told_of(
 @pytest.mark.parametrize(
     "error", [ModuleNotFoundError("no boto3"), MlflowException("404 Client Error", INTERNAL_ERROR)]
 )
-def test_an_artifact_that_its_store_does_not_give_is_told_of_and_not_asked_for_again(
+def test_an_artifact_that_its_store_does_not_return_is_named_and_not_requested_again(
     error: Exception, made_store: Path, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:

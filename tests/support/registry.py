@@ -32,7 +32,7 @@ CLASSES = [f"class {k}" for k in range(10)]
 
 @pytest.fixture
 def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Work in a checkout, to call a command; what that adds to the variables goes with the test."""
+    """Work in a checkout, to call a command; the environment is restored after the test."""
 
     def into(root: Path) -> None:
         monkeypatch.setattr(os, "environ", os.environ.copy())
@@ -43,7 +43,7 @@ def enter(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server on loopback, over a store that was there before."""
+    """The address of a real MLflow server on loopback, with a store that existed before."""
     root = tmp_path_factory.mktemp("server")
     shutil.copytree(empty_store / ".state", root / ".state")
     with servers.mlflow_server(root, addresses.free_port()) as address:
@@ -114,7 +114,7 @@ def predictions() -> Callable[..., Predictions]:
 
 
 def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predictions:
-    """Of images of ten classes in turn; `correct` of them are right, from the image `first` on."""
+    """For images of ten classes in turn; `correct` are correct, from the image `first` on."""
     labels_n = (np.arange(images) % 10).astype(np.uint8)
     right_n = np.roll(np.arange(images) < correct, first)
     probabilities_nk = np.full((images, 10), 0.01, np.float32)
@@ -126,11 +126,11 @@ def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predicti
 def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
     """Register a version in `made_store` the way publish does, with any file as its model.
 
-    It has `correct` of its test images right, from the image `first` on.
+    It predicts `correct` of its test images correctly, from the image `first` on.
     """
     client, room = store.client(made_store), tmp_path_factory.mktemp("registered")
 
-    def one(
+    def register(
         name: str,
         correct: int = 8000,
         test_hash: str = "t" * 64,
@@ -158,17 +158,17 @@ def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
             "evaluation_hash": scored.hash,
             "test_hash": test_hash,
         }
-        made = client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
-        return int(made.version)
+        version = client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
+        return int(version.version)
 
-    return one
+    return register
 
 
 @pytest.fixture(scope="module")
 def save(
     made_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Callable[[], None]]:
-    """Save `made_store`, which is in use, as it is; what that gives puts it back."""
+    """Save `made_store`, which is in use. Returns a function that restores it."""
     database = made_store / ".state" / "mlflow" / "mlflow.db"
     artifacts = store.local_artifacts(made_store)
 
@@ -191,13 +191,13 @@ def save(
 
 @pytest.fixture(scope="session")
 def check() -> Callable[..., None]:
-    """The check before a move without its larger part, which needs TensorFlow: see test_check."""
+    """The check before a move without the part that needs TensorFlow: see test_smoke_test."""
 
-    def whole(root: Path, client: Any, version: versions.Version) -> None:
+    def download(root: Path, client: Any, version: versions.Version) -> None:
         with tempfile.TemporaryDirectory() as folder:
             versions.download(client, version, Path(folder))
 
-    return whole
+    return download
 
 
 @pytest.fixture(params=["sqlite", "server"])
@@ -212,7 +212,7 @@ def any_store(
 
 @pytest.fixture
 def fork() -> Callable[[Callable[[], object]], int]:
-    """Call something in a child process; its id. Quick: nothing is imported again."""
+    """Call something in a child process; its id. Quick, as nothing is imported again."""
     return _fork
 
 
@@ -224,21 +224,21 @@ def wait() -> Callable[[int], int]:
 
 @pytest.fixture
 def killed() -> Callable[[Callable[[], object], int], bool]:
-    """Call something in a process that is killed before its write number n; whether it was."""
+    """Call something in a process that is killed after n writes. Returns whether it was."""
 
-    def one(action: Callable[[], object], writes: int) -> bool:
-        opened = store.client
+    def call(action: Callable[[], object], writes: int) -> bool:
+        open_client = store.client
 
         def act() -> None:
             mortal: Any = Mortal
-            store.client = lambda root: mortal(opened(root), writes)
+            store.client = lambda root: mortal(open_client(root), writes)
             action()
 
         code = os.waitstatus_to_exitcode(os.waitpid(_fork(act), 0)[1])
         assert code in (0, -signal.SIGKILL)
         return code != 0
 
-    return one
+    return call
 
 
 class Mortal:
@@ -248,15 +248,15 @@ class Mortal:
         self._client, self._left = client, writes
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        return self._counted(found) if name.startswith(WRITES) else found
+        attribute = getattr(self._client, name)
+        return self._counted(attribute) if name.startswith(WRITES) else attribute
 
     def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*words: Any, **more: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1
-            return write(*words, **more)
+            return write(*args, **kwargs)
 
         return counted
 

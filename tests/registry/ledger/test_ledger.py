@@ -1,4 +1,4 @@
-"""The ledger is a chain: what was edited, deleted or moved about shows."""
+"""The ledger is a chain: an edited, deleted or moved event is noticed."""
 
 import json
 from dataclasses import replace
@@ -18,9 +18,9 @@ from resnet.registry.promotion import history
 NOW = datetime(2031, 1, 2, tzinfo=UTC)
 
 
-def event(name: str, version: int = 1, **words: Any) -> Event:
+def event(name: str, version: int = 1, **kwargs: Any) -> Event:
     moves = {"production": (version - 1 or None, version)}
-    values = {"who": "ann@host", "reason": "better", "moves": moves, **words}
+    values = {"who": "ann@host", "reason": "better", "moves": moves, **kwargs}
     return Event("promote", name, version, **values)
 
 
@@ -31,21 +31,23 @@ def broken(client: Any, name: str) -> str | None:
 def test_an_event_may_be_about_no_version_at_all(made_store: Path) -> None:
     client = store.client(made_store)
     moves = {"production": (2, None)}
-    found = replace(event("gone"), action="found", version=None, moves=moves)
-    finished = ledger.finish(client, ledger.begin(client, found))
+    change = replace(event("gone"), action="found", version=None, moves=moves)
+    finished = ledger.finish(client, ledger.begin(client, change))
     assert ledger.events(client, "gone") == [finished]
     assert finished.versions == {2}
     assert broken(client, "gone") is None
 
 
 def write(client: Any, name: str, versions: range) -> list[Event]:
-    return [ledger.finish(client, ledger.begin(client, event(name, one))) for one in versions]
+    return [
+        ledger.finish(client, ledger.begin(client, event(name, version))) for version in versions
+    ]
 
 
 def test_events_are_read_as_they_were_written(any_store: Path) -> None:
     client = store.client(any_store)
     long = {"predictions": ["π" * 7, 0.1] * TAG_LENGTH, "nothing": None}
-    words: dict[str, Any] = {
+    kwargs: dict[str, Any] = {
         "reason": 'Gründe, "and" a line\nmore ' * TAG_LENGTH,
         "evidence": long,
         "flow_run": "0" * 36,
@@ -55,24 +57,24 @@ def test_events_are_read_as_they_were_written(any_store: Path) -> None:
         "expires": "2031-01-01T00:00:00.000+00:00",
     }
     name = f"long-{any_store.name}"
-    begun = ledger.begin(client, event(name, **words))
+    begun = ledger.begin(client, event(name, **kwargs))
     assert ledger.events(client, name) == []
     assert ledger.unfinished(client, name) == [begun]
     finished = ledger.finish(client, begun)
     assert ledger.events(client, name) == [finished]
     assert broken(client, name) is None
     assert finished == replace(
-        event(name, **words),
+        event(name, **kwargs),
         id=begun.id,
         time=begun.time,
         index=0,
         hash=finished.digest(),
     )
     (line,) = history.as_json_lines([finished], NOW).splitlines()
-    told = json.loads(line)
-    assert told["evidence"] == long
-    assert told["hash"] == finished.hash
-    assert (told["version_from"], told["version_to"]) == (1, None)
+    printed = json.loads(line)
+    assert printed["evidence"] == long
+    assert printed["hash"] == finished.hash
+    assert (printed["version_from"], printed["version_to"]) == (1, None)
 
 
 def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path) -> None:
@@ -81,7 +83,7 @@ def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path
     ledger.finish(client, second)
     ledger.finish(client, first)
     read = ledger.events(client, "order")
-    assert [(one.index, one.version) for one in read] == [(0, 2), (1, 1)]
+    assert [(event.index, event.version) for event in read] == [(0, 2), (1, 1)]
     assert read[1].previous == read[0].hash
     assert broken(client, "order") is None
 
@@ -112,7 +114,7 @@ def test_an_event_is_finished_once(made_store: Path) -> None:
         ("previous", "0" * 64),
     ],
 )
-def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
+def test_an_edited_tag_is_noticed(made_store: Path, tag: str, value: str) -> None:
     name = f"edited-{tag}"
     client = store.client(made_store)
     events = write(client, name, range(1, 4))
@@ -124,7 +126,7 @@ def test_an_edited_tag_is_found(made_store: Path, tag: str, value: str) -> None:
         ledger.read_intact(client, name)
 
 
-def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path) -> None:
+def test_an_event_that_was_edited_with_its_hash_is_noticed(made_store: Path) -> None:
     client = store.client(made_store)
     _, second, third = write(client, "forged", range(1, 4))
     forged = replace(second, reason="worse")
@@ -136,7 +138,7 @@ def test_an_event_that_was_written_anew_with_its_hash_is_found(made_store: Path)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_a_deleted_event_is_found_the_last_one_too(made_store: Path, index: int) -> None:
+def test_a_deleted_event_is_noticed_also_the_last_one(made_store: Path, index: int) -> None:
     name = f"deleted-{index}"
     client = store.client(made_store)
     events = write(client, name, range(1, 4))
@@ -146,13 +148,13 @@ def test_a_deleted_event_is_found_the_last_one_too(made_store: Path, index: int)
     assert broken(client, name) is None
 
 
-def test_an_edited_or_deleted_head_is_found(made_store: Path) -> None:
+def test_an_edited_or_deleted_head_is_noticed(made_store: Path) -> None:
     client = store.client(made_store)
     first, second = write(client, "headless", range(1, 3))
     experiment = store.experiment(client, "headless-ledger")
     client.set_experiment_tag(experiment, "head", f"0 {first.hash} {first.id}")
-    told = broken(client, "headless") or ""
-    assert f"and not '1 {second.hash} {second.id}': it was edited" in told
+    problem = broken(client, "headless") or ""
+    assert f"and not '1 {second.hash} {second.id}': it was edited" in problem
     client.delete_experiment_tag(experiment, "head")
     assert (broken(client, "headless") or "").startswith("the experiment's tag head is None and")
     client.set_experiment_tag(experiment, "head", f"1 {second.hash} {second.id}")
@@ -167,14 +169,14 @@ def test_an_event_whose_run_was_not_closed_is_in_the_chain_if_the_head_names_it(
     client = store.client(made_store)
     first, last = write(client, name, range(1, 3))
     client.update_run(last.id, status)  # killed in between, or closed by one that was suspended
-    found = ledger.read(client, name)
-    assert (found.events, found.unfinished, found.broken) == ([first, last], [], None)
-    ledger.close_last(client, found)
+    current = ledger.read(client, name)
+    assert (current.events, current.unfinished, current.broken) == ([first, last], [], None)
+    ledger.close_last(client, current)
     assert client.get_run(last.id).info.status == "FINISHED"
-    assert ledger.read(client, name) == found
+    assert ledger.read(client, name) == current
 
 
-def test_evidence_that_is_no_number_is_written_as_null(made_store: Path) -> None:
+def test_nan_and_infinity_in_evidence_are_written_as_null(made_store: Path) -> None:
     client = store.client(made_store)
     evidence = {"metrics": {"loss": float("nan"), "top2": float("-inf"), "size_bytes": 1}}
     finished = ledger.finish(client, ledger.begin(client, event("nan", evidence=evidence)))
@@ -182,7 +184,7 @@ def test_evidence_that_is_no_number_is_written_as_null(made_store: Path) -> None
     assert finished.evidence == {"metrics": {"loss": None, "top2": None, "size_bytes": 1}}
 
 
-def test_a_run_that_was_finished_by_hand_is_found(made_store: Path) -> None:
+def test_a_run_that_was_finished_by_hand_is_noticed(made_store: Path) -> None:
     client = store.client(made_store)
     write(client, "by-hand", range(1, 2))
     begun = ledger.begin(client, event("by-hand", 2))
@@ -204,7 +206,7 @@ def test_a_run_that_is_no_event_is_named(made_store: Path, tag: str, value: str)
         ledger.events(client, name)
 
 
-def test_a_ledger_of_which_everything_was_deleted_is_no_empty_one(made_store: Path) -> None:
+def test_a_deleted_ledger_is_not_an_empty_one(made_store: Path) -> None:
     client = store.client(made_store)
     write(client, "all", range(1, 2))
     client.delete_experiment(store.experiment(client, "all-ledger"))
@@ -219,7 +221,7 @@ def test_the_table_says_what_moved_and_who_moved_it() -> None:
         Event("promote", "m", 2, {"production": (1, 2)}, "ann@host", "so", forced=True, index=2),
         Event("found", "m", None, {"production": (2, None)}, "unknown", "gone", index=3),
     ]
-    events = [replace(one, time="2031-01-02T03:04:05.678+00:00") for one in events]
+    events = [replace(event, time="2031-01-02T03:04:05.678+00:00") for event in events]
     assert history.as_table(events, NOW).splitlines() == [
         "#  TIME (UTC)           ACTION            VERSION  PRODUCTION  WHO       WHY",
         "0  2031-01-02 03:04:05  promote           1        – → 1       ann@host  the first",

@@ -1,4 +1,4 @@
-"""One mover at a time, whatever happens to the others."""
+"""One process at a time holds the lock, whatever happens to the others."""
 
 import os
 import signal
@@ -32,19 +32,19 @@ def hold_and_die(root: Path, name: str) -> None:
 
 
 def take_lock(client: Any, name: str, who: str) -> lock.ModelLock:
-    """Without the block that gives it back."""
+    """Without the block that releases it."""
     taken = lock.ModelLock(client, name, uuid.uuid4().hex)
     lock._take(taken, who)
     return taken
 
 
 def locks(client: Any, name: str) -> list[str]:
-    return sorted(found.name for found in client.search_registered_models(f"name LIKE '{name}.%'"))
+    return sorted(model.name for model in client.search_registered_models(f"name LIKE '{name}.%'"))
 
 
 @pytest.fixture
-def over(made_store: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], lock.ModelLock]:
-    """Take a lock from another host whose time is over."""
+def expired(made_store: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], lock.ModelLock]:
+    """Take a lock on another host that is expired at once."""
     client = store.client(made_store)
 
     def take(name: str) -> lock.ModelLock:
@@ -72,7 +72,7 @@ def test_a_living_holder_is_waited_for_and_named(any_store: Path) -> None:
     assert locks(client, "busy") == []
 
 
-def test_a_holder_that_was_killed_holds_up_nobody(any_store: Path, fork: Fork, wait: Wait) -> None:
+def test_a_killed_holder_stops_nobody(any_store: Path, fork: Fork, wait: Wait) -> None:
     assert wait(fork(lambda: hold_and_die(any_store, "killed"))) == -signal.SIGKILL
     client = store.client(any_store)
     assert locks(client, "killed") == ["killed.lock"]
@@ -102,10 +102,10 @@ def test_of_several_takers_one_after_the_other_holds_the_lock(
     assert all(one == other for (_, one), (_, other) in zip(lines[::2], lines[1::2], strict=True))
 
 
-def test_a_lock_is_over_when_its_time_is_and_its_holder_learns_it(
-    made_store: Path, over: Callable[[str], lock.ModelLock]
+def test_a_holder_notices_that_its_lock_has_expired(
+    made_store: Path, expired: Callable[[str], lock.ModelLock]
 ) -> None:
-    client, late = store.client(made_store), over("late")
+    client, late = store.client(made_store), expired("late")
     with pytest.raises(
         PipelineError, match="has expired, too soon to write safely \\(120 s needed\\)"
     ):
@@ -113,16 +113,16 @@ def test_a_lock_is_over_when_its_time_is_and_its_holder_learns_it(
     with lock.holding(client, "late", "bob@host") as held:
         with pytest.raises(PipelineError, match="is held by bob@host"):
             late.confirm()
-        late.release()  # gives nothing back that is not its own any more
+        late.release()  # leaves a lock that is another's
         held.confirm()
     with pytest.raises(PipelineError, match="no longer exists"):
         late.confirm()
 
 
-def test_a_taker_that_comes_late_takes_nothing_from_the_one_before(
-    made_store: Path, over: Callable[[str], lock.ModelLock]
+def test_a_late_taker_does_not_remove_the_lock_of_the_taker_before(
+    made_store: Path, expired: Callable[[str], lock.ModelLock]
 ) -> None:
-    client, late = store.client(made_store), over("slow")
+    client, late = store.client(made_store), expired("slow")
     seen = lock.Holder.read(client, "slow")  # by a taker that goes to sleep here
     assert seen is not None
     with lock.holding(client, "slow", "bob@host") as held:
@@ -134,25 +134,25 @@ def test_a_taker_that_comes_late_takes_nothing_from_the_one_before(
     assert locks(client, "slow") == [f"slow.lock.{late.token}"]
 
 
-def test_a_holder_whose_time_ran_out_leaves_its_tombstone_for_late_takers(
-    made_store: Path, over: Callable[[str], lock.ModelLock]
+def test_a_holder_of_an_expired_lock_leaves_its_tombstone_for_late_takers(
+    made_store: Path, expired: Callable[[str], lock.ModelLock]
 ) -> None:
-    client, late = store.client(made_store), over("tired")
+    client, late = store.client(made_store), expired("tired")
     late.release()
     assert locks(client, "tired") == [f"tired.lock.{late.token}"]
 
 
 def test_old_tombstones_are_removed(
-    made_store: Path, over: Callable[[str], lock.ModelLock], monkeypatch: pytest.MonkeyPatch
+    made_store: Path, expired: Callable[[str], lock.ModelLock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = store.client(made_store)
-    over("buried").release()
+    expired("buried").release()
     monkeypatch.setattr(lock, "TOMBSTONE_SECONDS", -60.0)
     with lock.holding(client, "buried", "bob@host"):
         assert locks(client, "buried") == ["buried.lock"]
 
 
-def test_a_lock_that_is_released_while_it_is_read_is_no_foreign_model(
+def test_a_lock_that_is_released_while_it_is_read_is_not_taken_for_a_model(
     made_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = store.client(made_store)
@@ -161,16 +161,16 @@ def test_a_lock_that_is_released_while_it_is_read_is_no_foreign_model(
     read._tags = {}  # as MLflow gives it where the tags' rows are renamed before it reads them
     held.release()
     looks = iter([read])
-    found = lock._find
+    find_model = lock._find
 
     def find(client: Any, name: str) -> Any:
-        return next(looks, None) or found(client, name)
+        return next(looks, None) or find_model(client, name)
 
     monkeypatch.setattr(lock, "_find", find)
     assert lock.Holder.read(client, "torn") is None
 
 
-def test_a_model_of_the_locks_name_is_not_taken_for_one(made_store: Path) -> None:
+def test_a_model_with_the_name_of_a_lock_is_not_taken_for_one(made_store: Path) -> None:
     client = store.client(made_store)
     client.create_registered_model("mine.lock")
     with (

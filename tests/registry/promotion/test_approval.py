@@ -35,11 +35,11 @@ Save = Callable[[], Callable[[], None]]
 
 @pytest.fixture(scope="module")
 def ask(check: Callable[..., None]) -> Act:
-    def do(root: Path, name: str, version: int, hours: float = 72, **words: Any) -> Decision:
-        verdict = gate.judge(root, name, version, words.pop("rules", GATE))
+    def do(root: Path, name: str, version: int, hours: float = 72, **kwargs: Any) -> Decision:
+        verdict = gate.judge(root, name, version, kwargs.pop("rules", GATE))
         until = datetime.now(UTC) + timedelta(hours=hours)
         return approval.ask(
-            root, verdict, until=until, **{"reason": "retrain", "check": check, **words}
+            root, verdict, until=until, **{"reason": "retrain", "check": check, **kwargs}
         )
 
     return do
@@ -52,9 +52,9 @@ def approve(check: Callable[..., None]) -> Act:
 
 @pytest.fixture(scope="module")
 def promote(check: Callable[..., None]) -> Act:
-    def do(root: Path, name: str, version: int, **words: Any) -> Decision:
+    def do(root: Path, name: str, version: int, **kwargs: Any) -> Decision:
         verdict = gate.judge(root, name, version, GATE)
-        return promotion.promote(root, verdict, check=check, **words)
+        return promotion.promote(root, verdict, check=check, **kwargs)
 
     return do
 
@@ -69,11 +69,11 @@ def asked(
 ) -> Asked:
     """The name and the versions of a model of which the first is in production.
 
-    Approval of the others was requested. Each test has that again, whatever others have made of it.
+    Approval of the others was requested. It is restored for each test, whatever others have done.
     """
 
     @cache
-    def made(name: str, correct: tuple[int, ...]) -> Callable[[], None]:
+    def register_and_ask(name: str, correct: tuple[int, ...]) -> Callable[[], None]:
         numbers = [register(name, count) for count in correct]
         assert numbers == [*range(1, 1 + len(correct))]
         promote(made_store, name, 1, reason="the first")
@@ -81,17 +81,17 @@ def asked(
             assert ask(made_store, name, number).request is not None
         return save()
 
-    def one(*correct: int) -> list[Any]:
+    def restore(*correct: int) -> list[Any]:
         correct = correct or (8000, 8050)
         name = "-".join(map(str, ("asked", *correct)))
-        made(name, correct)()
+        register_and_ask(name, correct)()
         return [name, *range(1, 1 + len(correct))]
 
-    return one
+    return restore
 
 
 def unchecked(root: Path, client: Any, version: versions.Version) -> None:
-    """Lets every version pass."""
+    """A check that every version passes."""
 
 
 def register_elsewhere(client: Any, name: str) -> int:
@@ -99,17 +99,17 @@ def register_elsewhere(client: Any, name: str) -> int:
 
 
 def aliases(root: Path, name: str) -> dict[str, int]:
-    found = store.client(root).get_registered_model(name).aliases
-    return {alias: int(number) for alias, number in found.items()}
+    numbers = store.client(root).get_registered_model(name).aliases
+    return {alias: int(number) for alias, number in numbers.items()}
 
 
 def events(root: Path, name: str) -> list[Event]:
-    found, problems = history.read(root, name)
+    events, problems = history.read(root, name)
     assert problems == []
-    return found
+    return events
 
 
-def standing(root: Path, name: str) -> list[Request]:
+def requests_of(root: Path, name: str) -> list[Request]:
     return requests(events(root, name), datetime.now(UTC))
 
 
@@ -119,19 +119,19 @@ def test_a_request_keeps_the_verdict_and_moves_the_candidate_alone(
     name = "asked"
     first, second = register(name, 8000), register(name, 8050)
     promote(made_store, name, first, reason="the first")
-    made = ask(made_store, name, second, reason="a retrain", who="ann@host", flow_run="77")
-    assert not made.promoted
-    assert made.request is not None
-    assert made.request.is_open
-    assert str(made).startswith(f"{made.request}\nPASS  floor: ")
+    decision = ask(made_store, name, second, reason="a retrain", who="ann@host", flow_run="77")
+    assert not decision.promoted
+    assert decision.request is not None
+    assert decision.request.is_open
+    assert str(decision).startswith(f"{decision.request}\nPASS  floor: ")
     assert aliases(made_store, name) == {"production": first, "candidate": second}
 
     event = events(made_store, name)[-1]
-    assert event == made.event == made.request.event
+    assert event == decision.event == decision.request.event
     assert (event.action, event.version, event.who) == ("request", second, "ann@host")
     assert (event.reason, event.flow_run) == ("a retrain", "77")
     assert event.moves == {"candidate": (first, second)}
-    assert made.request.verdict == made.verdict
+    assert decision.request.verdict == decision.verdict
     assert event.expires is not None
     waits = datetime.fromisoformat(event.expires) - datetime.fromisoformat(event.time)
     assert timedelta(hours=71.9) < waits <= timedelta(hours=72)
@@ -139,29 +139,29 @@ def test_a_request_keeps_the_verdict_and_moves_the_candidate_alone(
 
 def test_asking_again_makes_no_second_request(made_store: Path, asked: Asked, ask: Act) -> None:
     name, _, second = asked()
-    past = events(made_store, name)
+    before = events(made_store, name)
     again = ask(made_store, name, second)
     assert again.event is None
     assert again.request is not None
-    assert again.request.event == past[-1]
+    assert again.request.event == before[-1]
     approval.reject(made_store, name, second, reason="no", who="bob@host")
     again = ask(made_store, name, second)
     assert "was rejected on" in str(again)
     assert [event.action for event in events(made_store, name)] == ["promote", "request", "reject"]
 
 
-def test_asking_by_other_rules_takes_the_place_of_the_open_request(
+def test_a_request_by_other_rules_replaces_the_open_one(
     made_store: Path, asked: Asked, approve: Act, ask: Act
 ) -> None:
     name, _, second = asked()
     other = GATE.model_copy(update={"floor": 0.6})
     ask(made_store, name, second, rules=other)
-    assert [one.state for one in standing(made_store, name)] == ["replaced", "open"]
+    assert [request.state for request in requests_of(made_store, name)] == ["replaced", "open"]
     approve(made_store, name, second, GATE, reason="good")
-    assert [one.state for one in standing(made_store, name)] == ["replaced", "approved"]
+    assert [request.state for request in requests_of(made_store, name)] == ["replaced", "approved"]
 
 
-def test_what_the_gate_refuses_is_not_asked_about(
+def test_there_is_no_request_for_a_version_that_the_gate_refuses(
     made_store: Path, register: Register, ask: Act
 ) -> None:
     name = "poor"
@@ -173,7 +173,7 @@ def test_what_the_gate_refuses_is_not_asked_about(
     assert aliases(made_store, name) == {}
 
 
-def test_what_is_in_production_is_not_asked_about(
+def test_there_is_no_request_for_the_version_in_production(
     made_store: Path, register: Register, promote: Act, ask: Act
 ) -> None:
     name = "serving"
@@ -182,7 +182,7 @@ def test_what_is_in_production_is_not_asked_about(
     assert len(events(made_store, name)) == 1
 
 
-def test_a_verdict_that_production_has_left_behind_makes_no_request(
+def test_there_is_no_request_if_production_moved_after_the_verdict(
     made_store: Path, register: Register, promote: Act
 ) -> None:
     name = "late"
@@ -192,26 +192,26 @@ def test_a_verdict_that_production_has_left_behind_makes_no_request(
     promote(made_store, name, second, reason="quicker", who="ann@host")
     with pytest.raises(MovedError, match="by ann@host: quicker"):
         approval.ask(made_store, verdict, until=datetime.now(UTC), reason="retrain")
-    assert standing(made_store, name) == []
+    assert requests_of(made_store, name) == []
 
 
 def test_an_approval_promotes_by_the_verdict_of_the_request(
     made_store: Path, asked: Asked, approve: Act
 ) -> None:
     name, first, second = asked()
-    done = approve(
+    decision = approve(
         made_store, name, "candidate", NOTHING_PASSES, reason="looked at it", who="ann@host"
     )
-    assert done.promoted
+    assert decision.promoted
     assert aliases(made_store, name) == {"production": second, "candidate": second}
     request, event = events(made_store, name)[-2:]
     assert (event.action, event.request, event.who) == ("approve", request.id, "ann@host")
     assert (event.reason, event.moves) == ("looked at it", {"production": (first, second)})
     assert Verdict.from_dict(event.evidence) == Verdict.from_dict(request.evidence)
-    assert [one.state for one in standing(made_store, name)] == ["approved"]
+    assert [request.state for request in requests_of(made_store, name)] == ["approved"]
 
 
-def test_a_version_that_does_not_work_is_not_asked_about(
+def test_there_is_no_request_for_a_version_that_fails_its_check(
     made_store: Path, register: Register, ask: Act
 ) -> None:
     name = "useless"
@@ -221,11 +221,11 @@ def test_a_version_that_does_not_work_is_not_asked_about(
 
     with pytest.raises(PipelineError, match="fails here"):
         ask(made_store, name, register(name), check=fails)
-    assert standing(made_store, name) == []
+    assert requests_of(made_store, name) == []
     assert aliases(made_store, name) == {}
 
 
-def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the_request(
+def test_the_gate_is_asked_again_if_the_version_was_evaluated_again_since_the_request(
     made_store: Path, asked: Asked, approve: Act, evaluation: Evaluate
 ) -> None:
     name, _, second = asked()
@@ -236,13 +236,13 @@ def test_the_gate_is_asked_again_where_the_version_was_evaluated_again_since_the
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
     files.write_json(folder / "metrics.json", renewed.as_dict())
     client.set_model_version_tag(name, str(second), "evaluation_hash", renewed.hash)
-    done = approve(made_store, name, second, GATE, reason="looked at it")
-    assert not done.promoted
-    assert [rule.name for rule in done.verdict.rules if not rule.passed] == ["latency"]
+    decision = approve(made_store, name, second, GATE, reason="looked at it")
+    assert not decision.promoted
+    assert [rule.name for rule in decision.verdict.rules if not rule.passed] == ["latency"]
     assert events(made_store, name)[-1].evidence["evaluation_hash"] == renewed.hash
 
 
-def test_a_version_that_does_not_work_is_not_approved_and_its_request_waits_on(
+def test_a_version_that_fails_its_check_is_not_approved_and_its_request_stays_open(
     made_store: Path, asked: Asked
 ) -> None:
     name, first, second = asked()
@@ -253,10 +253,10 @@ def test_a_version_that_does_not_work_is_not_approved_and_its_request_waits_on(
     with pytest.raises(PipelineError, match="fails here"):
         approval.approve(made_store, name, second, GATE, reason="good", check=fails)
     assert aliases(made_store, name)["production"] == first
-    assert standing(made_store, name)[0].is_open
+    assert requests_of(made_store, name)[0].is_open
 
 
-def test_the_gate_is_asked_again_where_production_has_moved_and_may_pass(
+def test_the_gate_is_asked_again_if_production_has_moved_and_may_pass(
     made_store: Path, asked: Asked, approve: Act
 ) -> None:
     name, _, second, third = asked(8000, 8050, 8060)
@@ -265,24 +265,24 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_may_pass(
     event = events(made_store, name)[-1]
     assert event.evidence["against"] == second
     assert event.moves == {"production": (second, third)}
-    assert [one.state for one in standing(made_store, name)] == ["approved", "approved"]
+    assert [request.state for request in requests_of(made_store, name)] == ["approved", "approved"]
 
 
-def test_the_gate_is_asked_again_where_production_has_moved_and_may_refuse(
+def test_the_gate_is_asked_again_if_production_has_moved_and_may_refuse(
     made_store: Path, asked: Asked, approve: Act
 ) -> None:
     name, _, much_better, second = asked(8000, 9000, 8050)
     approve(made_store, name, much_better, GATE, reason="good")
-    done = approve(made_store, name, second, GATE, reason="I like it", who="ann@host")
-    assert not done.promoted
+    decision = approve(made_store, name, second, GATE, reason="I like it", who="ann@host")
+    assert not decision.promoted
     assert aliases(made_store, name)["production"] == much_better
-    request = standing(made_store, name)[-1]
+    request = requests_of(made_store, name)[-1]
     event = events(made_store, name)[-1]
     assert (request.state, request.answer, event.action) == ("rejected", event, "refuse")
     assert event.evidence["against"] == much_better
 
 
-def test_the_gate_is_asked_again_where_production_has_moved_and_come_back(
+def test_the_gate_is_asked_again_if_production_has_moved_and_come_back(
     made_store: Path, asked: Asked, approve: Act, check: Callable[..., None]
 ) -> None:
     name, first, other, second = asked(8000, 8050, 8050)
@@ -292,7 +292,7 @@ def test_the_gate_is_asked_again_where_production_has_moved_and_come_back(
 
 
 @pytest.mark.parametrize("act", ["promote", "ask"])
-def test_what_the_gate_refuses_to_others_leaves_the_request_to_the_person_who_was_asked(
+def test_the_request_stays_open_if_the_gate_refuses_another_proposal(
     made_store: Path,
     asked: Asked,
     approve: Act,
@@ -303,24 +303,24 @@ def test_what_the_gate_refuses_to_others_leaves_the_request_to_the_person_who_wa
     name, first, second = asked()
     if act == "ask":
         assert ask(made_store, name, second, rules=NOTHING_PASSES).event is not None
-    else:  # as a retraining does at night by rules that are new
+    else:  # as a retraining does at night by new rules
         verdict = gate.judge(made_store, name, second, NOTHING_PASSES)
         promotion.promote(made_store, verdict, reason="retrain", check=check)
     event = events(made_store, name)[-1]
     assert (event.action, event.request) == ("refuse", None)
-    assert standing(made_store, name)[0].is_open
+    assert requests_of(made_store, name)[0].is_open
     assert aliases(made_store, name)["production"] == first
     assert approve(made_store, name, second, GATE, reason="looked at it").promoted
 
 
-def test_an_approval_by_the_verdict_of_its_request_uses_the_test_images_no_more(
+def test_an_approval_by_the_verdict_of_its_request_is_no_further_use_of_the_test_images(
     made_store: Path, asked: Asked, approve: Act, promote: Act
 ) -> None:
     name, _, second, third = asked(8000, 8050, 8060)
-    assert [one.verdict.uses for one in standing(made_store, name)] == [2, 3]
-    done = approve(made_store, name, second, GATE, reason="good")
-    assert done.event is not None
-    assert (done.verdict.uses, done.event.evidence["uses"]) == (2, 2)
+    assert [request.verdict.uses for request in requests_of(made_store, name)] == [2, 3]
+    decision = approve(made_store, name, second, GATE, reason="good")
+    assert decision.event is not None
+    assert (decision.verdict.uses, decision.event.evidence["uses"]) == (2, 2)
     assert approve(made_store, name, third, GATE, reason="good").verdict.uses == 4
 
 
@@ -334,24 +334,24 @@ def test_a_rejection_is_an_event_that_moves_nothing(made_store: Path, asked: Ask
     assert aliases(made_store, name) == before == {"production": first, "candidate": second}
 
 
-def test_what_was_answered_or_has_expired_is_answered_no_more(
+def test_a_request_that_was_answered_or_has_expired_cannot_be_answered(
     made_store: Path, asked: Asked, register: Register, approve: Act, ask: Act
 ) -> None:
     name, first, rejected = asked()
     expired = register(name, 8060)
     ask(made_store, name, expired, hours=-1)
     approval.reject(made_store, name, rejected, reason="no", who="bob@host")
-    past = events(made_store, name)
-    for version, told in (
+    before = events(made_store, name)
+    for version, message in (
         (rejected, r"no open .* was rejected on .* UTC: reject 2, by bob@host: no\. 'resnet hist"),
         (expired, r"no open .* version 3 expired on .* counts as rejected\. 'resnet history'"),
         (first, rf"no open approval request for {name} version 1 \(production\)\. 'resnet hist"),
     ):
-        with pytest.raises(PipelineError, match=f"{told}.*'resnet promote {version} --reason"):
+        with pytest.raises(PipelineError, match=f"{message}.*'resnet promote {version} --reason"):
             approve(made_store, name, version, GATE, reason="yes")
-        with pytest.raises(PipelineError, match=told):
+        with pytest.raises(PipelineError, match=message):
             approval.reject(made_store, name, version, reason="no")
-    assert events(made_store, name) == past
+    assert events(made_store, name) == before
     assert aliases(made_store, name)["production"] == first
 
 
@@ -361,7 +361,7 @@ def test_an_answer_needs_a_reason(made_store: Path, asked: Asked, approve: Act) 
         approve(made_store, name, second, GATE, reason=" ")
     with pytest.raises(PipelineError, match="reason must not be empty"):
         approval.reject(made_store, name, second, reason=" ")
-    assert standing(made_store, name)[0].is_open
+    assert requests_of(made_store, name)[0].is_open
 
 
 def test_promoting_a_version_answers_the_request_about_it(
@@ -371,22 +371,22 @@ def test_promoting_a_version_answers_the_request_about_it(
     promote(made_store, name, second, reason="now")
     request, event = events(made_store, name)[-2:]
     assert (event.action, event.request) == ("promote", request.id)
-    assert standing(made_store, name)[0].state == "approved"
+    assert requests_of(made_store, name)[0].state == "approved"
 
 
-def test_an_answer_given_while_another_was_on_its_way_is_refused(
+def test_an_answer_is_refused_if_there_was_another_in_the_meantime(
     made_store: Path, asked: Asked, check: Callable[..., None]
 ) -> None:
     name, first, second = asked()
-    found = standing(made_store, name)[0]
-    wanted = Event("approve", name, second, {}, "ann@host", "good", request=found.event.id)
+    request = requests_of(made_store, name)[0]
+    proposal = Event("approve", name, second, {}, "ann@host", "good", request=request.event.id)
     approval.reject(made_store, name, second, reason="no", who="bob@host")
     with pytest.raises(PipelineError, match="was rejected on .* by bob@host: no"):
-        promotion.decide(made_store, found.verdict, wanted, check)
+        promotion.decide(made_store, request.verdict, proposal, check)
     assert aliases(made_store, name)["production"] == first
 
 
-def test_of_two_answers_at_once_one_wins_and_the_other_is_told_whose(
+def test_of_two_answers_at_once_one_wins_and_the_other_fails_with_its_name(
     made_store: Path,
     asked: Asked,
     approve: Act,
@@ -409,16 +409,16 @@ def test_of_two_answers_at_once_one_wins_and_the_other_is_told_whose(
     }
     children = [fork(partial(answer, who, act)) for who, act in acts.items()]
     assert [wait(child) for child in children] == [0, 0]
-    told = {who: (tmp_path / who).read_text() for who in acts}
-    (winner,) = (who for who in told if told[who] == "won")
+    outcomes = {who: (tmp_path / who).read_text() for who in acts}
+    (winner,) = (who for who in outcomes if outcomes[who] == "won")
     (loser,) = set(acts) - {winner}
-    assert f"by {winner}: fast. 'resnet history' lists" in told[loser]
+    assert f"by {winner}: fast. 'resnet history' lists" in outcomes[loser]
     production = second if winner == "ann" else first
     assert aliases(made_store, name)["production"] == production
     assert len(events(made_store, name)) == 3
 
 
-def test_a_version_that_somebody_was_asked_about_is_decided_whatever_the_answer(
+def test_a_version_with_a_request_is_decided_whatever_the_answer(
     made_store: Path,
     register: Register,
     chosen: params.Params,
@@ -437,33 +437,33 @@ def test_a_version_that_somebody_was_asked_about_is_decided_whatever_the_answer(
 
     assert status(chosen, tmp_path).decided is False
     ask(tmp_path, name, version)
-    found = status(chosen, tmp_path)
-    assert found.decided
-    assert found.request is not None
-    assert found.request.is_open
+    current = status(chosen, tmp_path)
+    assert current.decided
+    assert current.request is not None
+    assert current.request.is_open
     approval.reject(tmp_path, name, version, reason="no")
-    found = status(chosen, tmp_path)
-    assert found.decided
-    assert found.request is not None
-    assert found.request.state == "rejected"
+    current = status(chosen, tmp_path)
+    assert current.decided
+    assert current.request is not None
+    assert current.request.state == "rejected"
     other = GATE.model_copy(update={"floor": 0.6})
     chosen = chosen.model_copy(update={"gate": other})
-    found = status(chosen, tmp_path)
-    assert (found.decided, found.request) == (False, None)
+    current = status(chosen, tmp_path)
+    assert (current.decided, current.request) == (False, None)
 
-    # What was brought into production by hand and taken out again is decided by any rules.
+    # A version that was put into production by hand and taken out again is decided by any rules.
     client = store.client(tmp_path)
     before = register_elsewhere(client, name)
     client.set_registered_model_alias(name, "candidate", "1")
     for number in (version, before):
         client.set_registered_model_alias(name, "production", str(number))
-        found = status(chosen, tmp_path)
-        assert found.decided is (number == before)  # the ledger's word, not the alias's
-        assert len(found.problems) == 1
-        assert f"production names version {number}, but according" in found.problems[0]
+        current = status(chosen, tmp_path)
+        assert current.decided is (number == before)  # by the ledger, not by the alias
+        assert len(current.problems) == 1
+        assert f"production names version {number}, but according" in current.problems[0]
         reconcile.reconcile(tmp_path, name, accept=True, reason="by hand", check=unchecked)
-        found = status(chosen, tmp_path)
-        assert (found.decided, found.problems) == (True, ())
+        current = status(chosen, tmp_path)
+        assert (current.decided, current.problems) == (True, ())
 
 
 def test_the_commands_answer_and_say_why_they_cannot(
@@ -480,15 +480,15 @@ def test_the_commands_answer_and_say_why_they_cannot(
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
     enter(tmp_path)
-    words = ["2", "--model", name, "--reason", "no"]
+    arguments = ["2", "--model", name, "--reason", "no"]
     assert cli.main(["history", "--model", name]) == 0
     assert f'  resnet reject 2 --model {name} --reason "…"' in capsys.readouterr().out
     assert cli.main(["promote", "3", "--model", name, "--reason", "a try"]) == 1
     assert capsys.readouterr().out.startswith(
         f"{name} version 3 is refused by the gate\nFAIL  floor"
     )
-    assert cli.main(["reject", *words]) == 0
+    assert cli.main(["reject", *arguments]) == 0
     assert capsys.readouterr().out.startswith("reject 2, by ")
-    assert cli.main(["approve", *words]) == 1
+    assert cli.main(["approve", *arguments]) == 1
     error = capsys.readouterr().err
     assert f"the request to approve {name} version 2 was rejected" in error

@@ -1,4 +1,4 @@
-"""Whatever moves an alias may be killed between any two of its writes; nothing is lost by it.
+"""A process that moves an alias may be killed between any two of its writes; nothing is lost.
 
 `make soak` does so before every write; `make test` before every second one, but for the promotion
 and the approval.
@@ -65,23 +65,23 @@ class Mover:
     def reconcile(self, root: Path, *, accept: bool = False) -> list[str]:
         return reconcile(root, self.name, accept=accept, reason="doomed", check=self.check)
 
-    def point(self, root: Path, **aliases: int) -> None:
-        """Behind the ledger's back."""
+    def set_aliases(self, root: Path, **aliases: int) -> None:
+        """Outside the ledger."""
         for alias, number in aliases.items():
             store.client(root).set_registered_model_alias(self.name, alias, str(number))
 
     def leave(self, root: Path, **aliases: int) -> None:
-        """What a promotion of version 3 leaves that was killed when it had written these."""
+        """What a promotion of version 3 leaves that was killed after writing these aliases."""
         client = store.client(root)
         moves = {"candidate": (2, 3), "production": (2, 3)}
         evidence = self.judge(root, 3).as_dict()
         event = Event("promote", self.name, 3, moves, "ann", "doomed", evidence=evidence)
         ledger.mark_checked(client, ledger.begin(client, event))
-        self.point(root, **aliases)
+        self.set_aliases(root, **aliases)
 
     def aliases(self, root: Path) -> Aliases:
-        found = store.client(root).get_registered_model(self.name).aliases
-        return {alias: int(number) for alias, number in found.items()}
+        numbers = store.client(root).get_registered_model(self.name).aliases
+        return {alias: int(number) for alias, number in numbers.items()}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Case:
     act: Callable[[Mover, Path], object]
     ends: tuple[Aliases, ...]  # where the aliases may be afterwards
     before: Callable[[Mover, Path], object] = lambda mover, root: None
-    serves: bool = True  # else nothing was ever promoted
+    serves: bool = True  # else there was no promotion before
 
 
 def at(production: int, candidate: int) -> Aliases:
@@ -118,12 +118,12 @@ CASES = {
     "restore": Case(
         lambda m, root: m.reconcile(root),
         (at(2, 2),),
-        lambda m, root: m.point(root, production=3, candidate=1),
+        lambda m, root: m.set_aliases(root, production=3, candidate=1),
     ),
     "found": Case(
         lambda m, root: m.reconcile(root, accept=True),
         (at(2, 2), at(3, 1)),
-        lambda m, root: m.point(root, production=3, candidate=1),
+        lambda m, root: m.set_aliases(root, production=3, candidate=1),
     ),
     "finish": Case(
         lambda m, root: m.reconcile(root),
@@ -165,7 +165,7 @@ def served(made_store: Path, registered: Saved, save: Save) -> Saved:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
+def test_a_move_that_is_killed_at_any_point_can_be_reconciled(
     kind: str,
     made_store: Path,
     registered: Saved,
@@ -183,10 +183,10 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
     case.before(mover, made_store)
     for number in (3, 4):
         mover.judge(made_store, number)
-    past = ledger.events(client, mover.name)
+    before = ledger.events(client, mover.name)
     put_back = save()
 
-    more: set[int] = set()  # events than before
+    added: set[int] = set()  # how many events
     every = pytestconfig.getoption("--every-write") or kind in ("promote", "approve")
     for writes in itertools.count(0, 1 if every else 2):
         put_back()
@@ -198,19 +198,19 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_cannot_be_reconciled(
         mover.reconcile(made_store)
         events, problems = history.read(made_store, mover.name)
         assert problems == []  # nothing is unfinished either
-        assert events[: len(past)] == past
-        assert {event.reason for event in events[len(past) :]} <= {"doomed"}
+        assert events[: len(before)] == before
+        assert {event.reason for event in events[len(before) :]} <= {"doomed"}
         assert (aliases := mover.aliases(made_store)) in case.ends
-        if kind not in ("restore", "found"):  # what serves is not moved to tidy up
+        if kind not in ("restore", "found"):  # recovery does not move production
             assert aliases.get("production") == (serving.number if serving else None)
-        assert all(verdict_is_kept(client, event) for event in events[len(past) :])
-        more.add(len(events) - len(past))
+        assert all(verdict_is_kept(client, event) for event in events[len(before) :])
+        added.add(len(events) - len(before))
         if not died:
             break
     assert writes >= 5
-    assert max(more) == (0 if kind == "undo" else 1)
+    assert max(added) == (0 if kind == "undo" else 1)
     mover.verdicts.clear()
-    assert mover.promote(made_store, 1, "life goes on").promoted
+    assert mover.promote(made_store, 1, "afterwards").promoted
 
 
 def verdict_is_kept(client: Any, event: Event) -> bool:
@@ -218,4 +218,6 @@ def verdict_is_kept(client: Any, event: Event) -> bool:
     if not event.evidence:
         return True
     run = client.get_model_version(event.model, str(event.version)).run_id
-    return event.id[:8] in {Path(one.path).stem[-8:] for one in client.list_artifacts(run, "gate")}
+    return event.id[:8] in {
+        Path(file.path).stem[-8:] for file in client.list_artifacts(run, "gate")
+    }

@@ -37,11 +37,11 @@ Wait = Callable[[int], int]
 
 @pytest.fixture
 def promote(check: Callable[..., None]) -> Promote:
-    """Ask the gate, and do as it says."""
+    """Ask the gate, and follow its verdict."""
 
-    def do(root: Path, name: str, selector: str | int, **words: Any) -> Decision:
+    def do(root: Path, name: str, selector: str | int, **kwargs: Any) -> Decision:
         verdict = gate.judge(root, name, selector, GATE)
-        return promotion.promote(root, verdict, check=check, **words)
+        return promotion.promote(root, verdict, check=check, **kwargs)
 
     return do
 
@@ -52,11 +52,11 @@ def rollback(check: Callable[..., None]) -> Rollback:
 
 
 def production(root: Path, name: str) -> int | None:
-    found = versions.with_alias(store.client(root), name, versions.PRODUCTION)
-    return found.number if found else None
+    version = versions.with_alias(store.client(root), name, versions.PRODUCTION)
+    return version.number if version else None
 
 
-def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
+def test_promotions_and_rollbacks_move_production_and_are_in_the_ledger(
     made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
     name = "moves"
@@ -79,8 +79,8 @@ def test_promotions_and_rollbacks_move_production_and_the_ledger_tells_them(
     assert production(made_store, name) == better
     rollback(made_store, name, reason="further")
     assert production(made_store, name) == first
-    told = r"nothing was in production of moves before version 1: .* as 'to' \(2, 3\)"
-    with pytest.raises(PipelineError, match=told):
+    message = r"nothing was in production of moves before version 1: .* as 'to' \(2, 3\)"
+    with pytest.raises(PipelineError, match=message):
         rollback(made_store, name, reason="too far")
     rollback(made_store, name, reason="on again", to=worse)
 
@@ -144,13 +144,13 @@ def test_a_verdict_holds_until_production_moves(
     verdict = gate.judge(made_store, name, third, GATE)
     assert verdict.against == first
     promote(made_store, name, second, reason="quicker", who="ann@host")
-    told = r"compared judged version 3 with version 1.*ask the gate.*by ann@host: quicker"
-    with pytest.raises(MovedError, match=told):
+    message = r"compared judged version 3 with version 1.*ask the gate.*by ann@host: quicker"
+    with pytest.raises(MovedError, match=message):
         promotion.promote(made_store, verdict, reason="a try")
     assert production(made_store, name) == second
 
 
-def test_a_damaged_model_never_comes_into_production(
+def test_a_damaged_model_is_never_promoted(
     made_store: Path, register: Register, promote: Promote
 ) -> None:
     name = "damaged"
@@ -185,7 +185,7 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
         versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")
 
 
-def test_a_rollback_is_no_way_round_the_gate(
+def test_a_rollback_does_not_bypass_the_gate(
     made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
     name = "around"
@@ -200,7 +200,7 @@ def test_a_rollback_is_no_way_round_the_gate(
     assert (production(made_store, name), history.read(made_store, name)) == (first, before)
 
 
-def test_a_rollback_to_nothing_that_is_a_version_is_none_to_the_one_before(
+def test_a_rollback_to_something_that_is_no_version_is_not_one_to_the_previous_version(
     made_store: Path, register: Register, promote: Promote, rollback: Rollback
 ) -> None:
     name = "falsy"
@@ -215,7 +215,7 @@ def test_a_rollback_to_nothing_that_is_a_version_is_none_to_the_one_before(
 
 
 @pytest.mark.parametrize("to", [None, 1])
-def test_a_rollback_goes_on_where_the_version_in_production_was_deleted(
+def test_a_rollback_is_possible_after_the_version_in_production_was_deleted(
     made_store: Path,
     register: Register,
     promote: Promote,
@@ -241,7 +241,7 @@ def test_a_rollback_goes_on_where_the_version_in_production_was_deleted(
         rollback(made_store, name, reason="too far")
 
 
-def test_a_version_that_does_not_work_leaves_a_note_and_no_event(
+def test_a_version_that_fails_its_check_leaves_a_note_and_no_event(
     made_store: Path, register: Register, promote: Promote
 ) -> None:
     name = "interrupted"
@@ -260,39 +260,39 @@ def test_a_version_that_does_not_work_leaves_a_note_and_no_event(
     assert promote(made_store, name, version, reason="again").promoted
 
 
-def test_an_alias_that_is_moved_during_the_check_is_left_where_it_is(
+def test_an_alias_that_is_changed_during_the_check_is_left_as_it_is(
     made_store: Path, register: Register, promote: Promote
 ) -> None:
     name = "meanwhile"
-    first, second, stray = (register(name) for _ in range(3))
+    first, second, third = (register(name) for _ in range(3))
     promote(made_store, name, first, reason="the first")
 
     def moves(root: Path, client: Any, version: versions.Version) -> None:
-        client.set_registered_model_alias(name, "production", str(stray))
+        client.set_registered_model_alias(name, "production", str(third))
 
     verdict = gate.judge(made_store, name, second, GATE)
     with pytest.raises(MovedError, match="production names version 3 and not 1"):
         promotion.promote(made_store, verdict, reason="a try", check=moves)
-    assert production(made_store, name) == stray
+    assert production(made_store, name) == third
     with pytest.raises(
         PipelineError, match="production names version 3, .* name version 1: changed"
     ):
         promote(made_store, name, second, reason="a try")
 
 
-def test_a_store_that_fails_between_two_aliases_leaves_the_rest_to_the_next_mover(
+def test_a_store_that_fails_between_two_aliases_leaves_the_rest_to_the_next_move(
     made_store: Path, register: Register, promote: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "half"
     client = store.client(made_store)
     first, second = register(name), register(name)
     promote(made_store, name, first, reason="the first")
-    point = alias_move.set_alias
+    set_alias = alias_move.set_alias
 
     def fails(client: Any, name: str, alias: str, number: int | None) -> None:
         if alias == "production":
             raise MlflowException("the disk is full")
-        point(client, name, alias, number)
+        set_alias(client, name, alias, number)
 
     with monkeypatch.context() as patched, pytest.raises(MlflowException, match="disk is full"):
         patched.setattr(alias_move, "set_alias", fails)
@@ -317,7 +317,7 @@ def test_a_store_that_goes_away_during_a_move_is_named_and_the_move_can_be_repea
     name = "gone"
     number = register(name)
     verdict = gate.judge(made_store, name, number, GATE)
-    told = tmp_path / "told"
+    message = tmp_path / "message"
 
     def fails(client: Any, *args: Any, **kwargs: Any) -> Any:
         raise MlflowException("API request failed: connection refused\nand so on")
@@ -327,13 +327,13 @@ def test_a_store_that_goes_away_during_a_move_is_named_and_the_move_can_be_repea
             if callable(function) and not method.startswith("_"):
                 setattr(client, method, MethodType(fails, client))
 
-    def act() -> None:
+    def promote_it() -> None:
         with pytest.raises(UnreachableError) as caught:
             promotion.promote(made_store, verdict, reason="a try", check=goes_away)
-        told.write_text(str(caught.value))
+        message.write_text(str(caught.value))
 
-    assert wait(fork(act)) == 0
-    assert "does not answer (API request failed: connection refused): " in told.read_text()
+    assert wait(fork(promote_it)) == 0
+    assert "does not answer (API request failed: connection refused): " in message.read_text()
     assert promote(made_store, name, number, reason="again").promoted
     assert [event.reason for event in ledger.events(store.client(made_store), name)] == ["again"]
 
@@ -364,15 +364,15 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_who(
 
     children = [fork(partial(race, number)) for number in others]
     assert [wait(child) for child in children] == [0, 0]
-    told = {number: (tmp_path / str(number)).read_text() for number in others}
-    (winner,) = (number for number in others if told[number] == "won")
+    outcomes = {number: (tmp_path / str(number)).read_text() for number in others}
+    (winner,) = (number for number in others if outcomes[number] == "won")
     (loser,) = set(others) - {winner}
     assert production(made_store, name) == winner
-    assert f"by runner-{winner}: fast" in told[loser]
+    assert f"by runner-{winner}: fast" in outcomes[loser]
     assert [event.version for event in ledger.events(store.client(made_store), name)] == [1, winner]
 
 
-def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
+def test_a_retraining_asks_the_gate_again_if_production_moved_in_between(
     made_store: Path,
     register: Register,
     promote: Promote,
@@ -387,12 +387,12 @@ def test_a_retraining_asks_the_gate_again_where_production_moved_in_between(
     promote(made_store, name, first, reason="the first")
     verdicts, real = [], promotion.promote
 
-    def interrupted(root: Path, verdict: Verdict, **words: Any) -> Decision:
+    def interrupted(root: Path, verdict: Verdict, **kwargs: Any) -> Decision:
         verdicts.append(verdict)
         if len(verdicts) == 1:
             quicker = gate.judge(made_store, name, other, GATE)
             real(made_store, quicker, reason="quicker", check=check)
-        return real(root, verdict, **words)
+        return real(root, verdict, **kwargs)
 
     monkeypatch.setattr(promotion, "promote", interrupted)
     monkeypatch.setattr(retrain, "retried_task", lambda function, name: function)

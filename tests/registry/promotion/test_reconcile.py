@@ -1,4 +1,4 @@
-"""What a crash left, and what a hand in MLflow's page did, is found and put right."""
+"""What a crash has left, and changes in MLflow\'s UI, are noticed and repaired."""
 
 import shutil
 from collections.abc import Callable
@@ -29,7 +29,7 @@ NAME = "promoted"
 def history_of_two(
     made_store: Path, register: Register, check: Check, save: Save
 ) -> Callable[[], None]:
-    """Three versions, of which the first two were promoted; call it to have that again."""
+    """Three versions, of which the first two were promoted; call it to restore that."""
     for number in [register(NAME) for _ in range(3)][:2]:
         verdict = gate.judge(made_store, NAME, number, GATE)
         promotion.promote(made_store, verdict, reason=f"number {number}", check=check)
@@ -38,14 +38,14 @@ def history_of_two(
 
 @pytest.fixture
 def name(history_of_two: Callable[[], None]) -> str:
-    """The name of a model with that history, whatever other tests have made of it."""
+    """The name of a model with that history, whatever other tests have done to it."""
     history_of_two()
     return NAME
 
 
-def names(client: Any, name: str, alias: str = "production") -> int | None:
-    found = versions.with_alias(client, name, alias)
-    return found.number if found else None
+def number_of(client: Any, name: str, alias: str = "production") -> int | None:
+    version = versions.with_alias(client, name, alias)
+    return version.number if version else None
 
 
 def intent(client: Any, name: str, checked: bool = True) -> Event:
@@ -57,7 +57,7 @@ def intent(client: Any, name: str, checked: bool = True) -> Event:
     return begun
 
 
-def test_a_move_that_only_lacks_its_end_is_finished(
+def test_a_move_that_only_lacks_its_end_is_completed(
     made_store: Path, name: str, check: Check
 ) -> None:
     client = store.client(made_store)
@@ -76,22 +76,22 @@ def test_a_move_that_only_lacks_its_end_is_finished(
 
 
 @pytest.mark.parametrize("aliases", [["production"], ["candidate", "production"]])
-def test_aliases_that_were_moved_by_hand_are_not_taken_for_a_checked_promotion(
+def test_aliases_that_were_changed_by_hand_are_not_taken_for_a_checked_promotion(
     made_store: Path, name: str, check: Check, aliases: list[str]
 ) -> None:
     client = store.client(made_store)
     intent(client, name, checked=False)  # its process was killed during the check
     for alias in aliases:
         client.set_registered_model_alias(name, alias, "3")
-    undone, found = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
+    undone, recorded = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
     assert undone.startswith("undone: promote 3")
     assert undone.endswith("production stays at 3")
-    assert found.startswith("recorded: found 3, production 2 → 3")
+    assert recorded.startswith("recorded: found 3, production 2 → 3")
     assert [event.action for event in ledger.events(client, name)] == ["promote"] * 2 + ["found"]
     assert history.read(made_store, name)[1] == []
 
 
-def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere(
+def test_production_stays_where_it_was_moved_though_the_candidate_was_not(
     made_store: Path, name: str, check: Check
 ) -> None:
     client = store.client(made_store)
@@ -99,10 +99,10 @@ def test_production_stays_where_it_was_brought_though_the_candidate_is_elsewhere
     client.set_registered_model_alias(name, "production", "3")
     lines = reconcile(made_store, name, accept=True, reason="it serves", check=check)
     assert [line.partition(":")[0] for line in lines] == ["undone", "recorded"]
-    assert (names(client, name), names(client, name, "candidate")) == (3, 2)
+    assert (number_of(client, name), number_of(client, name, "candidate")) == (3, 2)
 
 
-def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
+def test_a_suspended_move_leaves_its_event_as_another_process_recovered_it(
     made_store: Path, name: str, check: Check
 ) -> None:
     client = store.client(made_store)
@@ -117,10 +117,10 @@ def test_a_mover_that_was_held_up_leaves_what_others_made_of_its_event(
     with pytest.raises(PipelineError, match=f"the lock {name}.lock, .* no longer exists"):
         promotion.promote(made_store, verdict, reason="slow", check=sleeps)
     assert history.read(made_store, name)[1] == []
-    assert names(client, name) == 2
+    assert number_of(client, name) == 2
 
 
-def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
+def test_a_suspended_move_does_not_undo_what_another_process_completed(
     made_store: Path,
     name: str,
     check: Check,
@@ -146,7 +146,7 @@ def test_a_mover_that_was_held_up_does_not_undo_what_was_finished_for_it(
     assert client.get_run(events[-1].id).info.status == "FINISHED"
 
 
-def test_the_next_mover_settles_what_was_left_and_tells_it(
+def test_the_next_move_recovers_after_a_crash_and_warns_of_it(
     made_store: Path,
     name: str,
     check: Check,
@@ -175,79 +175,81 @@ def test_a_move_that_has_not_reached_production_is_undone(
     (line,) = reconcile(made_store, name, check=check)
     assert line.startswith("undone: promote 3")
     assert line.endswith("production stays at 2")
-    assert (names(client, name), names(client, name, "candidate")) == (2, 2)
+    assert (number_of(client, name), number_of(client, name, "candidate")) == (2, 2)
     assert client.get_run(begun.id).info.status == "FAILED"
     assert len(ledger.events(client, name)) == 2
 
 
-def test_a_move_behind_the_ledgers_back_is_shown_and_stops_every_other(
+def test_a_change_outside_the_ledger_is_shown_and_stops_every_move(
     made_store: Path, name: str, check: Check
 ) -> None:
     client = store.client(made_store)
     client.set_registered_model_alias(name, "production", "3")
-    told = "production names version 3, but according to the ledger it should name version 2: cha"
+    message = (
+        "production names version 3, but according to the ledger it should name version 2: cha"
+    )
     (problem,) = history.read(made_store, name)[1]
-    assert problem.startswith(told)
+    assert problem.startswith(message)
     verdict = gate.judge(made_store, name, 1, GATE)
     for act in (
         lambda: promotion.promote(made_store, verdict, reason="x", check=check),
         lambda: promotion.rollback(made_store, name, reason="x", check=check),
     ):
         with pytest.raises(
-            PipelineError, match=f"{told}nged outside.*reconcile'.*--accept --reason"
+            PipelineError, match=f"{message}nged outside.*reconcile'.*--accept --reason"
         ):
             act()
-    assert names(client, name) == 3
+    assert number_of(client, name) == 3
 
 
-@pytest.mark.parametrize("stray", [3, None])
-def test_what_the_ledger_says_is_put_back(
-    made_store: Path, name: str, check: Check, stray: int | None
+@pytest.mark.parametrize("number", [3, None])
+def test_the_ledgers_version_is_restored(
+    made_store: Path, name: str, check: Check, number: int | None
 ) -> None:
     client = store.client(made_store)
-    alias_move.set_alias(client, name, "production", stray)
-    told = f"names version {stray}" if stray else "is unset"
-    assert f"production {told}" in history.read(made_store, name)[1][0]
+    alias_move.set_alias(client, name, "production", number)
+    names = f"names version {number}" if number else "is unset"
+    assert f"production {names}" in history.read(made_store, name)[1][0]
     (line,) = reconcile(made_store, name, check=check)
-    assert line.startswith(f"restored: restore 2, production {stray or 'none'} → 2, by ")
-    assert names(client, name) == 2
+    assert line.startswith(f"restored: restore 2, production {number or 'none'} → 2, by ")
+    assert number_of(client, name) == 2
     assert history.read(made_store, name)[1] == []
     assert promotion.rollback(made_store, name, reason="on", check=check).version_to == 1
 
 
-@pytest.mark.parametrize("stray", [3, None])
-def test_what_was_found_is_accepted_with_a_reason(
-    made_store: Path, name: str, check: Check, stray: int | None
+@pytest.mark.parametrize("number", [3, None])
+def test_a_change_outside_the_ledger_is_accepted_with_a_reason(
+    made_store: Path, name: str, check: Check, number: int | None
 ) -> None:
     client = store.client(made_store)
-    alias_move.set_alias(client, name, "production", stray)
+    alias_move.set_alias(client, name, "production", number)
     with pytest.raises(PipelineError, match="reason must not be empty"):
         reconcile(made_store, name, accept=True, reason=" ", check=check)
     (line,) = reconcile(made_store, name, accept=True, reason="it was urgent", check=check)
     assert line.startswith("recorded: found")
-    assert names(client, name) == stray
+    assert number_of(client, name) == number
     events, problems = history.read(made_store, name)
     assert problems == []
     assert (events[-1].action, events[-1].version_from, events[-1].version_to) == (
         "found",
         2,
-        stray,
+        number,
     )
     assert events[-1].who.startswith("unknown (found by ")
     verdict = gate.judge(made_store, name, 1, GATE)
     assert promotion.promote(made_store, verdict, reason="on", check=check).promoted
 
 
-@pytest.mark.parametrize(("stray", "accept"), [(3, False), (1, True), (None, True)])
-def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
+@pytest.mark.parametrize(("number", "accept"), [(3, False), (1, True), (None, True)])
+def test_a_candidate_that_was_changed_by_hand_is_shown_and_restored_or_accepted(
     made_store: Path,
     name: str,
     check: Check,
-    stray: int | None,
+    number: int | None,
     accept: bool,
 ) -> None:
     client = store.client(made_store)
-    alias_move.set_alias(client, name, "candidate", stray)
+    alias_move.set_alias(client, name, "candidate", number)
     (problem,) = history.read(made_store, name)[1]
     assert problem.startswith("candidate ")
     assert " it should name version 2: changed outside the ledger" in problem
@@ -255,13 +257,13 @@ def test_a_candidate_that_was_moved_by_hand_is_shown_and_put_back_or_accepted(
         promotion.rollback(made_store, name, reason="x", check=check)
     (line,) = reconcile(made_store, name, accept=accept, reason="so be it", check=check)
     assert line.startswith("recorded: found" if accept else "restored: restore 2, candidate 3 → 2")
-    assert names(client, name) == 2
-    assert names(client, name, "candidate") == (stray if accept else 2)
+    assert number_of(client, name) == 2
+    assert number_of(client, name, "candidate") == (number if accept else 2)
     assert history.read(made_store, name)[1] == []
 
 
 @pytest.mark.parametrize("accept", [False, True])
-def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
+def test_a_version_that_fails_its_check_is_neither_restored_nor_accepted(
     made_store: Path, name: str, accept: bool
 ) -> None:
     client = store.client(made_store)
@@ -271,21 +273,21 @@ def test_a_version_that_does_not_work_is_neither_put_back_nor_accepted(
     def fails(root: Path, client: Any, version: versions.Version) -> None:
         raise PipelineError(f"{version} fails here")
 
-    told = f"^undone: promote 3.*\n{name} version {3 if accept else 2} .*fails here"
-    with pytest.raises(PipelineError, match=told):
+    message = f"^undone: promote 3.*\n{name} version {3 if accept else 2} .*fails here"
+    with pytest.raises(PipelineError, match=message):
         reconcile(made_store, name, accept=accept, reason="a try", check=fails)
-    assert names(client, name) == 3
+    assert number_of(client, name) == 3
     assert len(ledger.events(client, name)) == 2
 
 
-def test_a_version_that_came_into_production_without_any_ledger_can_only_be_accepted(
+def test_a_version_that_was_promoted_without_any_ledger_can_only_be_accepted(
     made_store: Path, register: Register, check: Check
 ) -> None:
     client = store.client(made_store)
     client.set_registered_model_alias("bare", "production", str(register("bare")))
     with pytest.raises(PipelineError, match="no version to restore.*--accept"):
         reconcile(made_store, "bare", check=check)
-    assert names(client, "bare") == 1
+    assert number_of(client, "bare") == 1
     (line,) = reconcile(made_store, "bare", accept=True, reason="from before", check=check)
     assert "production none → 1" in line
 
@@ -308,7 +310,7 @@ def test_a_broken_ledger_stops_every_move(made_store: Path, name: str, check: Ch
     assert promotion.promote(made_store, verdict, reason="on", check=check).promoted
 
 
-def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
+def test_a_move_in_progress_is_not_taken_for_a_crash_and_hides_no_mismatch(
     made_store: Path, name: str
 ) -> None:
     client = store.client(made_store)
@@ -323,7 +325,7 @@ def test_a_move_under_way_is_not_taken_for_a_crash_and_hides_no_stray(
     assert len(problems) == 2
 
 
-def test_the_commands_say_what_is_wrong_and_what_they_did(
+def test_the_commands_print_the_problems_and_what_they_did(
     empty_store: Path,
     tmp_path: Path,
     enter: Callable[[Path], None],

@@ -1,4 +1,4 @@
-"""What becomes of a request for approval follows from the events and the clock alone."""
+"""The state of a request for approval follows from the events and the clock alone."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,23 +15,23 @@ EXPIRES = ASKED + timedelta(hours=72)
 HOUR = timedelta(hours=1)
 
 
-def event(action: Action, version: int = 2, *, after: timedelta = HOUR, **words: Any) -> Event:
+def event(action: Action, version: int = 2, *, after: timedelta = HOUR, **kwargs: Any) -> Event:
     """Something that happened some time after the request."""
-    moves = words.pop("moves", {})
+    moves = kwargs.pop("moves", {})
     when = utc_iso(ASKED + after)
-    return Event(action, "m", version, moves, "ann@host", "why", time=when, **words)
+    return Event(action, "m", version, moves, "ann@host", "why", time=when, **kwargs)
 
 
-def asking(id: str = "asked", version: int = 2, **words: Any) -> Event:
-    after = words.pop("after", timedelta())
-    return event("request", version, id=id, after=after, expires=utc_iso(EXPIRES), **words)
+def asking(id: str = "asked", version: int = 2, **kwargs: Any) -> Event:
+    after = kwargs.pop("after", timedelta())
+    return event("request", version, id=id, after=after, expires=utc_iso(EXPIRES), **kwargs)
 
 
 INTO = {"production": (1, 2)}
 LATE = timedelta(hours=73)
 
 
-def test_a_request_waits_until_its_hour_and_counts_as_rejected_from_then_on() -> None:
+def test_a_request_is_open_until_it_expires_and_then_counts_as_rejected() -> None:
     ledger = [asking()]
     (before,) = requests(ledger, EXPIRES - timedelta(seconds=1))
     (after,) = requests(ledger, EXPIRES)
@@ -60,19 +60,19 @@ def test_a_request_waits_until_its_hour_and_counts_as_rejected_from_then_on() ->
         (event("found", None, moves={"production": (1, None)}), "expired"),  # type: ignore[arg-type]
     ],
 )
-def test_an_event_answers_a_request_by_its_word_or_by_what_it_moves_in_time(
+def test_an_event_answers_a_request_by_naming_it_or_by_moving_production_in_time(
     later: Event, state: RequestState
 ) -> None:
-    found = requests([event("promote", 1), asking(), later], EXPIRES)[0]
-    assert found.state == state
-    assert found.answer == (None if state == "expired" else later)
+    request = requests([event("promote", 1), asking(), later], EXPIRES)[0]
+    assert request.state == state
+    assert request.answer == (None if state == "expired" else later)
 
 
 def test_the_first_answer_counts() -> None:
     ledger = [asking(), event("reject", request="asked"), event("promote", moves=INTO)]
-    (found,) = requests(ledger, ASKED + 2 * HOUR)
-    assert (found.state, found.answer) == ("rejected", ledger[1])
-    assert str(found) == (
+    (request,) = requests(ledger, ASKED + 2 * HOUR)
+    assert (request.state, request.answer) == ("rejected", ledger[1])
+    assert str(request) == (
         "the request to approve m version 2 was rejected on 2031-01-02 04:04 UTC: "
         "reject 2, by ann@host: why"
     )
@@ -83,17 +83,18 @@ def test_what_came_before_a_request_is_no_answer_to_it() -> None:
     assert requests(ledger, ASKED + HOUR)[0].is_open
 
 
-def test_of_the_requests_about_a_version_the_newest_is_told() -> None:
+def test_of_the_requests_for_a_version_the_last_is_found() -> None:
     ledger = [asking("one"), asking("other", 3), asking("two", request="one", after=HOUR)]
-    found = latest(ledger, 2, ASKED + HOUR)
-    assert found is not None
-    assert (found.event.id, found.state) == ("two", "open")
+    request = latest(ledger, 2, ASKED + HOUR)
+    assert request is not None
+    assert (request.event.id, request.state) == ("two", "open")
     assert latest(ledger, 4, ASKED + HOUR) is None
 
 
 def test_an_event_is_one_line_of_the_history_whatever_was_given_as_its_reason() -> None:
-    told = event("reject", index=0, request="x")
-    table = history.as_table([replace(told, reason="no:\n- slow\n\tbig", who="ann\n@host")], ASKED)
+    rejection = event("reject", index=0, request="x")
+    rejection = replace(rejection, reason="no:\n- slow\n\tbig", who="ann\n@host")
+    table = history.as_table([rejection], ASKED)
     assert table.splitlines()[1:] == [
         "0  2031-01-02 04:04:05  reject  2                    ann @host  no: - slow big"
     ]
@@ -107,7 +108,7 @@ def test_the_history_shows_how_each_request_stands_and_how_to_answer_it() -> Non
         asking("c", 4, flow_run="7"),
         event("approve", 4, request="c", moves={"production": (1, 4)}),
     ]
-    ledger = [replace(one, index=index) for index, one in enumerate(ledger)]
+    ledger = [replace(event, index=index) for index, event in enumerate(ledger)]
     assert history.as_table(ledger, ASKED + HOUR).splitlines() == [
         "#  TIME (UTC)           ACTION              VERSION  PRODUCTION  WHO       WHY",
         "0  2031-01-02 03:04:05  request (rejected)  2                    ann@host  why",

@@ -1,4 +1,4 @@
-"""A version is loaded and asked before an alias moves to it. With TensorFlow."""
+"""A version is loaded and probed before an alias moves to it. With TensorFlow."""
 
 import shutil
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def local(empty_store: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_published_version_works_until_its_answers_are_others(
+def test_a_published_version_passes_until_it_predicts_otherwise(
     local: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
     write_outputs(local, chosen)
@@ -35,15 +35,15 @@ def test_a_published_version_works_until_its_answers_are_others(
     smoke_test.require_intact(local, client, version)
 
     path = versions.fetch(client, version, versions.PROBE_FILE, local / "got")
-    asked = Probe.read(path)
-    Probe(asked.images_nhwc, asked.probabilities_nk[::-1]).write(path)
+    stored = Probe.read(path)
+    Probe(stored.images_nhwc, stored.probabilities_nk[::-1]).write(path)
     client.log_artifact(version.run_id, str(path), "probe")
     with pytest.raises(
         PipelineError,
         match=r"version 1 failed its load test: .* differ by up to .*not promoted\. Use",
     ):
         smoke_test.require_working(local, client, version)
-    smoke_test.require_intact(local, client, version)  # which asks nothing
+    smoke_test.require_intact(local, client, version)  # which predicts nothing
 
     attached = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
     (attached / versions.PROBE_FILE).unlink()
@@ -56,7 +56,7 @@ def test_a_published_version_works_until_its_answers_are_others(
             must(local, client, version)
 
 
-def test_a_model_is_asked_for_its_hash_and_its_answers(
+def test_a_models_hash_and_predictions_are_checked(
     tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
 ) -> None:
     model_hash = write_outputs(tmp_path, chosen)
@@ -72,24 +72,22 @@ def test_a_model_is_asked_for_its_hash_and_its_answers(
 @pytest.mark.parametrize(
     ("change", "passes"), [(0.9 * probe.TOLERANCE, True), (1.1 * probe.TOLERANCE, False)]
 )
-def test_answers_may_differ_by_what_another_cpu_rounds_otherwise(
-    change: float, passes: bool
-) -> None:
+def test_predictions_may_differ_by_the_rounding_of_another_cpu(change: float, passes: bool) -> None:
     images_nhwc = np.zeros((2, 32, 32, 3), np.uint8)
 
     def model(images_nhwc: np.ndarray, training: bool) -> np.ndarray:
         return np.full((len(images_nhwc), 10), 0.1)
 
-    asked = Probe(images_nhwc, model(images_nhwc, False) + change)
+    stored = Probe(images_nhwc, model(images_nhwc, False) + change)
     if passes:
-        asked.check(model)
+        stored.check(model)
     else:
         with pytest.raises(PipelineError, match="differ by up to"):
-            asked.check(model)
+            stored.check(model)
 
 
 @pytest.mark.parametrize("answer", [np.full((1, 10), np.nan), np.zeros((1, 9))])
-def test_no_numbers_and_another_shape_are_no_answers(answer: np.ndarray) -> None:
-    asked = Probe(np.zeros((1, 32, 32, 3), np.uint8), np.full((1, 10), 0.1))
+def test_nan_and_another_shape_are_refused(answer: np.ndarray) -> None:
+    stored = Probe(np.zeros((1, 32, 32, 3), np.uint8), np.full((1, 10), 0.1))
     with pytest.raises(PipelineError, match="the model"):
-        asked.check(lambda images_nhwc, training: answer)
+        stored.check(lambda images_nhwc, training: answer)
