@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from resnet.registry import versions
 from resnet.registry.ledger import ledger, lock, queries
 from resnet.registry.ledger.event import Event
+from resnet.registry.ledger.ledger import Ledger
 from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION
 
@@ -39,13 +40,19 @@ def alias_mismatch(client: Client, name: str, history: Sequence[Event]) -> Alias
     return AliasMismatch(name, aliases) if aliases else None
 
 
-def problems(client: Client, name: str) -> list[str]:
-    """What is wrong with the ledger of `name` and its aliases, in words."""
+def examine(client: Client, name: str) -> tuple[list[Event], list[str]]:
+    """The events of the ledger of `name`, and its problems and those of the aliases, in words."""
     while True:
         current = ledger.read(client, name)
         mismatch = alias_mismatch(client, name, current.events)
         if ledger.read(client, name) == current:
             break  # else another process changed it while the aliases were read
+    return current.events, _problems(client, name, current, mismatch)
+
+
+def _problems(
+    client: Client, name: str, current: Ledger, mismatch: AliasMismatch | None
+) -> list[str]:
     lines = [f"the ledger is not intact: {current.broken}"] if current.broken else []
     holder = lock.Holder.read(client, name)
     if holder and not holder.is_over:

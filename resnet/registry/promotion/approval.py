@@ -12,8 +12,9 @@ from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger, queries
 from resnet.registry.ledger.event import Event, utc_iso
-from resnet.registry.promotion import alias_move, promotion, request
+from resnet.registry.promotion import alias_move, promotion
 from resnet.registry.promotion.promotion import Decision
+from resnet.registry.promotion.request import require_open
 from resnet.registry.promotion.smoke_test import require_working
 from resnet.system import processes
 
@@ -67,9 +68,9 @@ def approve(
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     history = ledger.events(client, name)
-    asked = request.require_open(history, version, datetime.now(UTC))
+    request = require_open(history, version, datetime.now(UTC))
     last = queries.last_move(history)
-    moved = last is not None and history.index(last) > history.index(asked.event)
+    moved = last is not None and history.index(last) > history.index(request.event)
     proposal = Event(
         "approve",
         name,
@@ -78,9 +79,9 @@ def approve(
         who=who or processes.actor(),
         reason=reason,
         flow_run=flow_run,
-        request=asked.event.id,
+        request=request.event.id,
     )
-    verdict = asked.verdict
+    verdict = request.verdict
     if moved or not verdict.is_about(version):
         verdict = gate.judge(root, name, version.number, rules)
     return promotion.decide(root, verdict, proposal, check)
@@ -102,7 +103,7 @@ def reject(
     who = who or processes.actor()
     with alias_move.exclusive_move(root, name, who, reason) as held:
         version = versions.resolve(held.client, name, selector)
-        asked = request.require_open(held.history, version, datetime.now(UTC))
+        request = require_open(held.history, version, datetime.now(UTC))
         event = Event(
             "reject",
             name,
@@ -111,6 +112,6 @@ def reject(
             who=who,
             reason=reason,
             flow_run=flow_run,
-            request=asked.event.id,
+            request=request.event.id,
         )
         return alias_move.apply_alias_move(root, held, event, require_working)

@@ -15,15 +15,16 @@ HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
 
 def read(root: Path, name: str) -> tuple[list[Event], list[str]]:
     """Every event of the registered model `name` in order, and the problems, in words."""
-    client = store.client(root)
-    return ledger.events(client, name), audit.problems(client, name)
+    return audit.examine(store.client(root), name)
 
 
 def problems(root: Path, name: str) -> list[str]:
     """The problems of all ledgers in the store, and of that of the registered model `name`."""
     client = store.client(root)
     models = sorted({name, *ledger.models(client)})
-    return [f"{model}: {problem}" for model in models for problem in audit.problems(client, model)]
+    return [
+        f"{model}: {problem}" for model in models for problem in audit.examine(client, model)[1]
+    ]
 
 
 def as_json_lines(history: Sequence[Event], now: datetime) -> str:

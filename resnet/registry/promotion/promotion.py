@@ -87,16 +87,16 @@ def decide(root: Path, verdict: Verdict, proposal: Event, check: alias_move.Chec
         production = versions.with_alias(client, name, PRODUCTION)
         if production and production.number == version.number:
             return Decision(version, True, verdict, None)
-        asked = latest(history, version.number, now)
-        if proposal.action == "request" and asked and asked.key == verdict.key:
-            return Decision(version, False, verdict, None, asked)
+        request = latest(history, version.number, now)
+        if proposal.action == "request" and request and request.key == verdict.key:
+            return Decision(version, False, verdict, None, request)
         if (production.number if production else None) != verdict.against:
             raise _moved(version, verdict, production, history)
-        event = _event(client, version, verdict, proposal, asked)
+        event = _event(client, version, verdict, proposal, request)
         event = alias_move.apply_alias_move(root, held, event, check)
         version = versions.resolve(client, name, version.number)  # with its present aliases
-        request = Request(event, "open", None) if event.action == "request" else None
-        return Decision(version, event.version_to is not None, verdict, event, request)
+        new = Request(event, "open", None) if event.action == "request" else None
+        return Decision(version, event.version_to is not None, verdict, event, new)
 
 
 def _with_uses(
@@ -194,7 +194,7 @@ def _moved(
 
 
 def _event(
-    client: Client, version: Version, verdict: Verdict, proposal: Event, asked: Request | None
+    client: Client, version: Version, verdict: Verdict, proposal: Event, request: Request | None
 ) -> Event:
     """The proposal or its refusal, complete; it answers the version's request if that is open.
 
@@ -216,6 +216,6 @@ def _event(
         moves=moves,
         forced=proposal.forced and not verdict.passed,
         evidence=verdict.as_dict(),
-        request=asked.event.id if asked and asked.is_open and answers else None,
+        request=request.event.id if request and request.is_open and answers else None,
         expires=proposal.expires if action == "request" else None,
     )

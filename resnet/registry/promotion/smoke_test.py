@@ -18,9 +18,9 @@ def require_working(root: Path, client: Client, version: Version) -> None:
     TensorFlow runs in a child process of the checkout at `root`, and sees no GPU.
     """
     with _files(client, version) as (model, probe):
-        words = ["probe", str(model), str(probe), "--model-hash", version.model_hash]
+        arguments = ["probe", str(model), str(probe), "--model-hash", version.model_hash]
         try:
-            command.run(words, root, say=lambda line: None)
+            command.run(arguments, root, say=lambda line: None)
         except PipelineError as error:
             raise PipelineError(
                 f"{version} failed its load test: {error}; it was not promoted. Use another "

@@ -8,7 +8,7 @@ from resnet import params
 from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.gate import gate
-from resnet.registry.ledger import audit, ledger, queries
+from resnet.registry.ledger import audit, queries
 from resnet.registry.promotion.request import Request, latest
 from resnet.registry.tracking.run_artifacts import StageReports
 from resnet.registry.versions import Version
@@ -21,28 +21,28 @@ class Status:
     version: Version | None
     evaluated: bool  # the version's evaluation is the one that the stages made
     decided: bool  # by the ledger it is in production, or decided: see `queries.has_decided`
-    request: Request | None = None  # where the decision was to ask a person
+    request: Request | None = None  # if the decision was to ask a person
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
     card_is_current: bool = True  # its model card is from that evaluation and the last decision
 
 
-def status(chosen: params.Params, root: Path) -> Status:
-    """Look up what is missing. Raises PipelineError where stage outputs are missing or stale."""
-    reports = StageReports.read(chosen, root)
-    client, name = store.client(root), chosen.model_name
+def status(parameters: params.Params, root: Path) -> Status:
+    """Look up what is missing. Raises PipelineError if stage outputs are missing or stale."""
+    reports = StageReports.read(parameters, root)
+    client, name = store.client(root), parameters.model_name
     version = versions.find(client, name, reports.model_hash)
     if version is None:
         return Status(None, evaluated=False, decided=False)
-    key = gate.decision_key(chosen.gate, reports.evaluation.test_hash)
-    history = ledger.events(client, name)
+    key = gate.decision_key(parameters.gate, reports.evaluation.test_hash)
+    history, problems = audit.examine(client, name)
     last = queries.last_move(history)
     serves = last is not None and last.version_to == version.number
-    asked = latest(history, version.number, datetime.now(UTC))
+    request = latest(history, version.number, datetime.now(UTC))
     return Status(
         version,
         evaluated=version.evaluation_hash == reports.evaluation.hash,
         decided=serves or queries.has_decided(history, version.number, key),
-        request=asked if asked and asked.key == key else None,
-        problems=tuple(audit.problems(client, name)),
+        request=request if request and request.key == key else None,
+        problems=tuple(problems),
         card_is_current=card.is_current(client, version, history),
     )
