@@ -1,3 +1,3 @@
 """Predictions with a known number of correct images."""
 
-from tests.support.registry import chosen, predictions  # noqa: F401
+from tests.support.registry import parameters, predictions  # noqa: F401

@@ -108,16 +108,16 @@ def test_a_label_without_a_name_is_refused(predictions: Make) -> None:
 
 @pytest.mark.parametrize(("true_points", "passes"), [(0.0, 0.984), (-1.0, 0.05), (-2.0, 0.0)])
 def test_a_retrain_passes_the_margin_as_often_as_the_documentation_says(
-    chosen: params.Params, true_points: float, passes: float
+    parameters: params.Params, true_points: float, passes: float
 ) -> None:
-    margin, images, draws = chosen.gate.margin, 10_000, 400
+    margin, images, draws = parameters.gate.margin, 10_000, 400
     shares = [0.035 + true_points / 200, 0.035 - true_points / 200]
     counts = np.random.default_rng(1).multinomial(images, [*shares, 1 - sum(shares)], draws)
     bounds = [
-        np.quantile(bootstrap(b, c, images), 1 - chosen.gate.confidence) for b, c, _ in counts
+        np.quantile(bootstrap(b, c, images), 1 - parameters.gate.confidence) for b, c, _ in counts
     ]
     assert np.mean(np.array(bounds) >= -margin) == pytest.approx(passes, abs=0.02)
     error = sqrt(0.07 / images)
-    z = NormalDist().inv_cdf(chosen.gate.confidence)
+    z = NormalDist().inv_cdf(parameters.gate.confidence)
     formula = NormalDist().cdf((margin + true_points / 100) / error - z)
     assert formula == pytest.approx(passes, abs=0.005)

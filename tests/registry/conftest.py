@@ -6,7 +6,6 @@ from resnet.registry.card import card
 from tests.support.registry import (  # noqa: F401
     any_store,
     check,
-    chosen,
     empty_store,
     enter,
     evaluate_again,
@@ -14,6 +13,7 @@ from tests.support.registry import (  # noqa: F401
     fork,
     killed,
     made_store,
+    parameters,
     predictions,
     register,
     save,

@@ -67,7 +67,7 @@ def made_store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def chosen() -> params.Params:
+def parameters() -> params.Params:
     return params.load(REPOSITORY)
 
 
@@ -273,7 +273,9 @@ def _fork(action: Callable[[], object]) -> int:
     os._exit(0)
 
 
-def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed: int = 0) -> str:
+def _write_outputs(
+    root: Path, parameters: params.Params, correct: int = 8000, seed: int = 0
+) -> str:
     """What fetch … evaluate leave in `root`, of a tiny model; returns its hash."""
     import keras
 
@@ -285,9 +287,9 @@ def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed:
     x = keras.layers.Conv2D(4, 3, strides=4)(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(images, keras.layers.Softmax()(keras.layers.Dense(10)(x)))
-    paths = chosen.paths.under(root)
+    paths = parameters.paths.under(root)
     model_hash = model_file.model_hash(model)
-    (root / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
+    (root / "params.yaml").write_text(params.dump(parameters.model_dump(mode="json")))
     shutil.copy(REPOSITORY / "dvc.yaml", root)
     _write_data(paths)
     model_file.save(model, paths.model)
@@ -311,13 +313,13 @@ def _write_outputs(root: Path, chosen: params.Params, correct: int = 8000, seed:
         "cpu": "a processor",
     }
     files.write_json(paths.training, training)
-    _evaluate(root, chosen, model_hash, correct)
+    _evaluate(root, parameters, model_hash, correct)
     return model_hash
 
 
-def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) -> None:
+def _evaluate(root: Path, parameters: params.Params, model_hash: str, correct: int) -> None:
     """The evaluation's outputs, and dvc.lock as it is after them."""
-    paths = chosen.paths.under(root)
+    paths = parameters.paths.under(root)
     _evaluation(model_hash, correct).write(paths.metrics)
     _predictions(correct).write(paths.predictions)
     shares = f"{correct / 10_000},{correct / 10_000 - 0.02},{correct / 10_000 + 0.02}"
@@ -336,10 +338,10 @@ def _evaluate(root: Path, chosen: params.Params, model_hash: str, correct: int) 
         Image.new("RGB", (8, 8)).save(paths.pictures / f"{name}.png")
     outs = [
         {"path": path.as_posix(), "md5": hashlib.md5((root / path).read_bytes()).hexdigest()}  # noqa: S324
-        for path in (chosen.paths.model, chosen.paths.metrics)
+        for path in (parameters.paths.model, parameters.paths.metrics)
     ]
-    outs.append({"path": chosen.paths.arrays.as_posix(), "md5": f"{'d' * 32}.dir"})
-    recorded = {"params.yaml": {"train": chosen.train.model_dump(mode="json")}}
+    outs.append({"path": parameters.paths.arrays.as_posix(), "md5": f"{'d' * 32}.dir"})
+    recorded = {"params.yaml": {"train": parameters.train.model_dump(mode="json")}}
     lock = {"schema": "2.0", "stages": {"train": {"outs": outs, "params": recorded}}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
 

@@ -43,14 +43,14 @@ def no_cards() -> None:
 def published(
     empty_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    chosen: params.Params,
+    parameters: params.Params,
     write_outputs: Callable[..., str],
 ) -> tuple[Path, Version]:
     """A checkout with a version of a tiny model, published as any other."""
     root = tmp_path_factory.mktemp("published")
     shutil.copytree(empty_store / ".state", root / ".state")
-    write_outputs(root, chosen)
-    return root, publish(chosen, root)
+    write_outputs(root, parameters)
+    return root, publish(parameters, root)
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing(
 
 
 def test_the_three_lines_on_the_card_load_the_model(
-    published: tuple[Path, Version], content: CardContent, chosen: params.Params
+    published: tuple[Path, Version], content: CardContent, parameters: params.Params
 ) -> None:
     root, _ = published
     lines = page(content).partition("```python\n")[2].partition("```")[0]
     assert len(lines.splitlines()) == 3
-    names = {"images": np.load(root / chosen.paths.arrays / "test_images.npy")}
+    names = {"images": np.load(root / parameters.paths.arrays / "test_images.npy")}
     with store.as_default(store.client(root)):
         exec(lines, names)  # noqa: S102
     probabilities_nk = names["probabilities"]
@@ -202,8 +202,10 @@ def test_rendering_a_card_loads_neither_tensorflow_nor_matplotlib() -> None:
         "import sys, resnet.registry.card.card; "
         "print({'keras', 'tensorflow', 'matplotlib'}.intersection(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "set()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "set()"
 
 
 def test_the_alias_of_a_version_is_not_on_its_card(content: CardContent) -> None:
@@ -273,11 +275,11 @@ def test_a_decision_renews_the_card_which_shows_the_verdict(
     check: Check,
     tmp_path: Path,
     browse: Browse,
-    chosen: params.Params,
+    parameters: params.Params,
 ) -> None:
     name = f"decided-{word}"
     register(name, correct)
-    verdict = gate.judge(made_store, name, 1, chosen.gate)
+    verdict = gate.judge(made_store, name, 1, parameters.gate)
     decision = promotion.promote(made_store, verdict, reason="the first", check=check)
     seen = browse(stored(made_store, decision.version, tmp_path))
     assert seen.errors == ()
@@ -286,12 +288,12 @@ def test_a_decision_renews_the_card_which_shows_the_verdict(
 
 
 def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_the_one_before(
-    made_store: Path, register: Register, check: Check, tmp_path: Path, chosen: params.Params
+    made_store: Path, register: Register, check: Check, tmp_path: Path, parameters: params.Params
 ) -> None:
     client, name = store.client(made_store), "rolled-back"
 
     def promote(number: int) -> None:
-        verdict = gate.judge(made_store, name, number, chosen.gate)
+        verdict = gate.judge(made_store, name, number, parameters.gate)
         promotion.promote(made_store, verdict, reason=f"for {number}", check=check)
 
     def tell(what: str, *numbers: int) -> None:
@@ -312,10 +314,10 @@ def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_t
 
 
 def test_the_card_of_a_version_with_an_open_request_says_until_when_and_then_who_rejected_it(
-    made_store: Path, register: Register, check: Check, tmp_path: Path, chosen: params.Params
+    made_store: Path, register: Register, check: Check, tmp_path: Path, parameters: params.Params
 ) -> None:
     client, name = store.client(made_store), "rejected"
-    verdict = gate.judge(made_store, name, register(name), chosen.gate)
+    verdict = gate.judge(made_store, name, register(name), parameters.gate)
     until = datetime(2999, 12, 31, 23, 59, tzinfo=UTC)
     version = approval.ask(
         made_store, verdict, until=until, reason="retrain", who="cron", check=check
@@ -349,11 +351,11 @@ def test_a_browser_shows_the_gates_page_without_an_error(
     check: Check,
     tmp_path: Path,
     browse: Browse,
-    chosen: params.Params,
+    parameters: params.Params,
 ) -> None:
     for correct in (8000, 8100):
         number = register("paged", correct)
-        verdict = gate.judge(made_store, "paged", number, chosen.gate)
+        verdict = gate.judge(made_store, "paged", number, parameters.gate)
         promotion.promote(made_store, verdict, reason="better", check=check)
     client = store.client(made_store)
     version = versions.resolve(client, "paged", 2)
@@ -371,15 +373,15 @@ def test_a_card_that_cannot_be_rendered_does_not_stop_a_promotion_and_is_rendere
     tmp_path: Path,
     write_outputs: Callable[..., str],
     check: Check,
-    chosen: params.Params,
+    parameters: params.Params,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     root = tmp_path
     shutil.copytree(empty_store / ".state", root / ".state")
-    write_outputs(root, chosen)
-    version = publish(chosen, root)
-    verdict = gate.judge(root, version.name, version.number, chosen.gate)
+    write_outputs(root, parameters)
+    version = publish(parameters, root)
+    verdict = gate.judge(root, version.name, version.number, parameters.gate)
 
     def fails(client: Any, version: Version, history: Any) -> CardContent:
         raise OSError("the disk is full")
@@ -390,7 +392,7 @@ def test_a_card_that_cannot_be_rendered_does_not_stop_a_promotion_and_is_rendere
     assert "the model card of cifar10-resnet version 1 was not renewed (the disk is full)" in (
         caplog.text
     )
-    assert not status(chosen, root).card_is_current
-    publish(chosen, root)
-    assert status(chosen, root).card_is_current
+    assert not status(parameters, root).card_is_current
+    publish(parameters, root)
+    assert status(parameters, root).card_is_current
     assert "The gate: passed" in stored(root, version, root / "got").read_text()

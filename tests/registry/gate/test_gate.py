@@ -42,12 +42,12 @@ def facts(evaluation: Callable[..., Evaluation]) -> Facts:
 
 
 def rule(facts: Facts, name: str, gate: params.Gate = GATE) -> Rule:
-    (found,) = [one for one in decide(facts, gate) if one.name == name]
-    return found
+    (named,) = [rule for rule in decide(facts, gate) if rule.name == name]
+    return named
 
 
 def failed(verdict: Verdict) -> dict[str, str]:
-    return {one.name: one.text for one in verdict.rules if not one.passed}
+    return {rule.name: rule.text for rule in verdict.rules if not rule.passed}
 
 
 def unchecked(root: Path, client: Any, version: versions.Version) -> None:
@@ -67,12 +67,13 @@ def never(root: Path, model: Path, test_hash: str) -> Predictions:
 
 def test_a_first_version_is_checked_against_the_floors_and_ceilings_alone(facts: Facts) -> None:
     names = ["floor", "class floor", "calibration", "latency", "size"]
-    assert [one.name for one in decide(facts, GATE)] == names
-    assert all(one.passed for one in decide(facts, GATE))
+    rules = decide(facts, GATE)
+    assert [rule.name for rule in rules] == names
+    assert all(rule.passed for rule in rules)
 
 
 @pytest.mark.parametrize(
-    ("name", "limit", "found"),
+    ("name", "limit", "beyond"),
     [
         ("floor", {"floor": 0.8}, {"accuracy": 0.7999}),
         ("calibration", {"calibration_error": 0.2}, {"calibration_error": 0.2001}),
@@ -81,15 +82,15 @@ def test_a_first_version_is_checked_against_the_floors_and_ceilings_alone(facts:
     ],
 )
 def test_a_limit_holds_up_to_itself(
-    facts: Facts, name: str, limit: dict[str, float], found: dict[str, float]
+    facts: Facts, name: str, limit: dict[str, float], beyond: dict[str, float]
 ) -> None:
     gate = GATE.model_copy(update=limit)
-    (wanted,) = limit.values()
-    (key,) = found
-    assert rule(replace(facts, metrics={**facts.metrics, key: wanted}), name, gate).passed
-    beyond = rule(replace(facts, metrics={**facts.metrics, **found}), name, gate)
-    assert not beyond.passed
-    assert "wanted at" in beyond.text
+    (value,) = limit.values()
+    (metric,) = beyond
+    assert rule(replace(facts, metrics={**facts.metrics, metric: value}), name, gate).passed
+    refused = rule(replace(facts, metrics={**facts.metrics, **beyond}), name, gate)
+    assert not refused.passed
+    assert "wanted at" in refused.text
 
 
 def test_every_class_has_to_reach_the_class_floor(facts: Facts) -> None:
@@ -122,11 +123,11 @@ def test_the_margin_is_held_by_the_lower_bound_and_not_by_the_difference(
 def test_a_version_stays_within_the_margin_of_the_best_ever(
     facts: Facts, best: float, passed: bool
 ) -> None:
-    found = rule(replace(facts, best=Best(3, best, serves=False)), "best")
-    assert found.passed is passed
+    former = rule(replace(facts, best=Best(3, best, serves=False)), "best")
+    assert former.passed is passed
     assert (
         "of version 3, the best version ever in production; wanted at least -1.00 points"
-        in found.text
+        in former.text
     )
     serving = rule(replace(facts, best=Best(3, best, serves=True)), "best")
     assert "the best version ever in production (still serving)" in serving.text
@@ -139,8 +140,8 @@ def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(
     facts: Facts, name: str, fact: str
 ) -> None:
     missing: dict[str, Any] = {fact: PipelineError("the file is gone")}
-    found = rule(replace(facts, **missing), name)
-    assert str(found) == f"FAIL  {name}: cannot be evaluated: the file is gone"
+    failed_rule = rule(replace(facts, **missing), name)
+    assert str(failed_rule) == f"FAIL  {name}: cannot be evaluated: the file is gone"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None])
@@ -164,10 +165,10 @@ def test_a_metric_that_is_not_finite_fails_its_rules_and_no_other(
     broken: dict[str, Any] = {metric: value}
     metrics = replace(evaluation("a", 8000).metrics, **broken).by_name()
     facts = replace(facts, metrics=metrics, best=Best(1, 0.8, serves=True))
-    found = [one for one in decide(facts, GATE) if not one.passed]
-    assert [one.name for one in found] == rules
-    for one in found:
-        assert f"cannot be evaluated: the evaluation has no finite {metric}: run" in one.text
+    failing = [rule for rule in decide(facts, GATE) if not rule.passed]
+    assert [rule.name for rule in failing] == rules
+    for rule in failing:
+        assert f"cannot be evaluated: the evaluation has no finite {metric}: run" in rule.text
 
 
 def test_a_verdict_of_metrics_that_are_not_finite_is_valid_json(
@@ -200,13 +201,13 @@ def test_probabilities_that_are_not_finite_are_not_compared(
     promoted(made_store, name, old)
 
     def score(root: Path, model: Path, test_hash: str) -> Predictions:
-        found = predictions(8000)
-        found.probabilities_nk[3, 2] = np.nan
-        return found
+        broken = predictions(8000)
+        broken.probabilities_nk[3, 2] = np.nan
+        return broken
 
-    found = failed(judge(made_store, name, challenger, GATE, score))
-    assert list(found) == ["margin", "best"]
-    for text in found.values():
+    failing = failed(judge(made_store, name, challenger, GATE, score))
+    assert list(failing) == ["margin", "best"]
+    for text in failing.values():
         assert "for 1 of 10,000 test images are not finite" in text
 
 
@@ -245,9 +246,9 @@ def test_the_best_version_counts_though_it_was_deleted(
         promoted(made_store, name, version)
     promotion.rollback(made_store, name, reason="a test", check=unchecked)
     store.client(made_store).delete_model_version(name, str(best))
-    found = failed(judge(made_store, name, third, GATE))
-    assert list(found) == ["best"]
-    assert found["best"].startswith("-1.50 points against 82.00% of version 2, the best version")
+    failing = failed(judge(made_store, name, third, GATE))
+    assert list(failing) == ["best"]
+    assert failing["best"].startswith("-1.50 points against 82.00% of version 2, the best version")
 
 
 def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_the_rule(
@@ -302,14 +303,14 @@ def test_a_version_evaluated_on_other_test_images_is_scored_again_once(
     challenger = register(name, 8000)
     for version in (old, newer):
         promoted(made_store, name, version)
-    asked: list[tuple[str, str]] = []
+    calls: list[tuple[str, str]] = []
 
     def score(root: Path, model: Path, test_hash: str) -> Predictions:
-        asked.append((model.read_text(), test_hash))
+        calls.append((model.read_text(), test_hash))
         return predictions(8050)
 
     verdict = judge(made_store, name, challenger, GATE, score)
-    assert asked == [(f"{name}-1", "t" * 64)]
+    assert calls == [(f"{name}-1", "t" * 64)]
     assert verdict.passed
     assert verdict.comparison is not None
     assert verdict.comparison.production == 0.805
@@ -330,7 +331,7 @@ def test_a_version_evaluated_on_other_test_images_is_scored_again_once(
     assert "| accuracy | 80.00% | – | higher |" in table
     assert "| latency of one image, ms | 1.50 | 1.50 | lower |" in table
     assert "temperature" not in table
-    (best,) = [one for one in verdict.rules if one.name == "best"]
+    (best,) = [rule for rule in verdict.rules if rule.name == "best"]
     assert "80.50% of version 2" in best.text
 
 
@@ -367,9 +368,9 @@ def test_a_challenger_whose_files_are_gone_fails_what_needs_them(
     for number in (first, second):
         run = versions.resolve(client, name, number).run_id
         (store.local_artifacts(made_store) / name / run / "artifacts" / artifact).unlink()
-    found = failed(judge(made_store, name, second, GATE))
-    assert list(found) == rules
-    assert all(f"its artifact {artifact} cannot be read" in text for text in found.values())
+    failing = failed(judge(made_store, name, second, GATE))
+    assert list(failing) == rules
+    assert all(f"its artifact {artifact} cannot be read" in text for text in failing.values())
 
 
 def test_a_challenger_whose_predictions_are_damaged_fails_what_needs_them(
@@ -383,9 +384,9 @@ def test_a_challenger_whose_predictions_are_damaged_fails_what_needs_them(
     table = parquet.read_table(path)
     for damaged in (table.drop_columns("label"), table.select(["label"])):
         parquet.write_table(damaged, path)
-        found = failed(judge(made_store, name, version.number, GATE))
-        assert list(found) == ["class floor", "margin"]
-        assert all("run 'resnet evaluate' again" in text for text in found.values())
+        failing = failed(judge(made_store, name, version.number, GATE))
+        assert list(failing) == ["class floor", "margin"]
+        assert all("run 'resnet evaluate' again" in text for text in failing.values())
 
 
 def test_predictions_that_do_not_fit_the_metrics_are_refused(
@@ -395,8 +396,10 @@ def test_predictions_that_do_not_fit_the_metrics_are_refused(
     version = versions.resolve(store.client(made_store), name, register(name))
     folder = store.local_artifacts(made_store) / name / version.run_id / "artifacts" / "evaluation"
     predictions(9000).write(folder / "predictions.parquet")
-    found = failed(judge(made_store, name, version.number, GATE))
-    assert "has 9000 of 10000 images correct, but its evaluation says 8000" in found["class floor"]
+    failing = failed(judge(made_store, name, version.number, GATE))
+    assert (
+        "has 9000 of 10000 images correct, but its evaluation says 8000" in failing["class floor"]
+    )
 
 
 def test_every_decision_on_the_same_test_images_is_counted(
@@ -423,10 +426,10 @@ def test_decisions_that_were_prepared_at_the_same_time_have_different_numbers(
     verdicts = [judge(made_store, name, register(name, 7000), GATE) for _ in range(2)]
     assert [verdict.uses for verdict in verdicts] == [2, 2]
     for uses, verdict in enumerate(verdicts, start=2):
-        made = promotion.promote(made_store, verdict, reason="a test", check=unchecked)
-        assert made.verdict == replace(verdict, uses=uses)
-        assert made.event is not None
-        assert made.event.evidence["uses"] == uses
+        decision = promotion.promote(made_store, verdict, reason="a test", check=unchecked)
+        assert decision.verdict == replace(verdict, uses=uses)
+        assert decision.event is not None
+        assert decision.event.evidence["uses"] == uses
     assert judge(made_store, name, 1, GATE).uses == 4
 
 
@@ -457,7 +460,7 @@ def test_a_verdict_about_another_evaluation_than_the_versions_moves_nothing(
 def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
     made_store: Path, register: Register, tmp_path: Path
 ) -> None:
-    name = "kept"
+    name = "stored-verdict"
     first, second = register(name), register(name, 7000)
     promoted(made_store, name, first)
     verdict = judge(made_store, name, second, GATE)
@@ -469,10 +472,10 @@ def test_a_verdict_is_kept_with_the_version_as_json_and_as_a_page(
     page, values = sorted(folder.iterdir())
     assert [page.suffix, values.suffix] == [".html", ".json"]
     assert values.stem == page.stem == f"0002-{decision.event.id[:8]}"
-    kept = json.loads(values.read_text())
-    assert kept["event"] == decision.event.id
-    assert kept["passed"] is False
-    assert Verdict.from_dict(kept) == verdict
+    stored = json.loads(values.read_text())
+    assert stored["event"] == decision.event.id
+    assert stored["passed"] is False
+    assert Verdict.from_dict(stored) == verdict
     assert Verdict.from_dict(decision.event.evidence) == verdict
     html = page.read_text()
     assert "<h2>The gate: refused</h2>" in html
@@ -502,6 +505,14 @@ def test_the_page_shows_the_comparison_and_how_often_the_test_images_were_used(
         assert text in page
 
 
+def test_a_verdict_from_before_a_metric_was_declared_shows_a_dash_for_it(
+    made_store: Path, register: Register
+) -> None:
+    values = judge(made_store, "earlier", register("earlier"), GATE).as_dict()
+    del values["metrics"]["latency_ms"]
+    assert "| latency of one image, ms | – |" in Verdict.from_dict(values).page()
+
+
 def test_an_incomplete_verdict_is_refused(made_store: Path, register: Register) -> None:
     values = judge(made_store, "lacking", register("lacking"), GATE).as_dict()
     del values["rules"]
@@ -512,7 +523,7 @@ def test_an_incomplete_verdict_is_refused(made_store: Path, register: Register) 
 def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checkout(
     made_store: Path,
     register: Register,
-    chosen: params.Params,
+    parameters: params.Params,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -524,7 +535,7 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
     name, root = "again", tmp_path / "checkout"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri(made_store))
     layers = keras.layers
-    blind = keras.Sequential(  # it says class 0 of every image
+    blind = keras.Sequential(  # it predicts class 0 for every image
         [
             layers.Input((32, 32, 3), dtype="uint8"),
             layers.GlobalAveragePooling2D(dtype="float32"),
@@ -532,11 +543,11 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
         ]
     )
     model_file.save(blind, tmp_path / "real" / versions.MODEL_FILE)
-    arrays = root / chosen.paths.arrays
+    arrays = root / parameters.paths.arrays
     arrays.mkdir(parents=True)
     np.save(arrays / "test_images.npy", np.zeros((100, 32, 32, 3), np.uint8))
     np.save(arrays / "test_labels.npy", (np.arange(100) % 10).astype(np.uint8))
-    files.write_json(root / chosen.paths.profile, {"classes": CLASSES})
+    files.write_json(root / parameters.paths.profile, {"classes": CLASSES})
     (root / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     (root / "dvc.yaml").touch()
     here = test_hash(load(arrays, "test"))
@@ -549,9 +560,9 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
     assert (verdict.comparison.production, verdict.comparison.challenger) == (0.1, 0.9)
 
     elsewhere = judge(root, name, register(name, 90, "v" * 64, images=100), GATE)
-    wanted = f"holds the test images {here[:12]}…, wanted vvvvvvvvvvvv…, on which the challenger"
-    assert wanted in failed(elsewhere)["margin"]
-    assert wanted in failed(elsewhere)["best"]
+    reason = f"holds the test images {here[:12]}…, wanted vvvvvvvvvvvv…, on which the challenger"
+    assert reason in failed(elsewhere)["margin"]
+    assert reason in failed(elsewhere)["best"]
     assert ledger.events(store.client(root), name)[0].evidence["version"] == old
 
 
@@ -560,5 +571,7 @@ def test_the_gate_itself_loads_neither_tensorflow_nor_scipys_statistics() -> Non
         "import sys, resnet.registry.gate.gate; "
         "print({'keras', 'tensorflow', 'scipy.stats'}.intersection(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "set()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "set()"

@@ -421,34 +421,34 @@ def test_of_two_answers_at_once_one_wins_and_the_other_fails_with_its_name(
 def test_a_version_with_a_request_is_decided_whatever_the_answer(
     made_store: Path,
     register: Register,
-    chosen: params.Params,
+    parameters: params.Params,
     evaluation: Callable[..., Evaluation],
     tmp_path: Path,
     ask: Act,
 ) -> None:
-    name = chosen.model_name
+    name = parameters.model_name
     version = register(name)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
     scored = evaluation(f"{name}-0")
-    metrics = tmp_path / chosen.paths.metrics
+    metrics = tmp_path / parameters.paths.metrics
     metrics.parent.mkdir()
     scored.write(metrics)
-    files.write_json(tmp_path / chosen.paths.training, {"model_hash": scored.model_hash})
+    files.write_json(tmp_path / parameters.paths.training, {"model_hash": scored.model_hash})
 
-    assert status(chosen, tmp_path).decided is False
+    assert status(parameters, tmp_path).decided is False
     ask(tmp_path, name, version)
-    current = status(chosen, tmp_path)
+    current = status(parameters, tmp_path)
     assert current.decided
     assert current.request is not None
     assert current.request.is_open
     approval.reject(tmp_path, name, version, reason="no")
-    current = status(chosen, tmp_path)
+    current = status(parameters, tmp_path)
     assert current.decided
     assert current.request is not None
     assert current.request.state == "rejected"
     other = GATE.model_copy(update={"floor": 0.6})
-    chosen = chosen.model_copy(update={"gate": other})
-    current = status(chosen, tmp_path)
+    parameters = parameters.model_copy(update={"gate": other})
+    current = status(parameters, tmp_path)
     assert (current.decided, current.request) == (False, None)
 
     # A version that was put into production by hand and taken out again is decided by any rules.
@@ -457,12 +457,12 @@ def test_a_version_with_a_request_is_decided_whatever_the_answer(
     client.set_registered_model_alias(name, "candidate", "1")
     for number in (version, before):
         client.set_registered_model_alias(name, "production", str(number))
-        current = status(chosen, tmp_path)
+        current = status(parameters, tmp_path)
         assert current.decided is (number == before)  # by the ledger, not by the alias
         assert len(current.problems) == 1
         assert f"production names version {number}, but according" in current.problems[0]
         reconcile.reconcile(tmp_path, name, accept=True, reason="by hand", check=unchecked)
-        current = status(chosen, tmp_path)
+        current = status(parameters, tmp_path)
         assert (current.decided, current.problems) == (True, ())
 
 

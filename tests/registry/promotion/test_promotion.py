@@ -377,7 +377,7 @@ def test_a_retraining_asks_the_gate_again_if_production_moved_in_between(
     register: Register,
     promote: Promote,
     check: Callable[..., None],
-    chosen: params.Params,
+    parameters: params.Params,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from flows import retrain
@@ -398,7 +398,7 @@ def test_a_retraining_asks_the_gate_again_if_production_moved_in_between(
     monkeypatch.setattr(retrain, "retried_task", lambda function, name: function)
     monkeypatch.setattr(retrain, "get_run_logger", logging.getLogger)
     version = versions.resolve(store.client(made_store), name, mine)
-    decide = partial(retrain._decide, made_store, chosen, version, "if-better", "a test", check)
+    decide = partial(retrain._decide, made_store, parameters, version, "if-better", "a test", check)
     assert retrain._retry_if_moved(decide).promoted
     assert [verdict.against for verdict in verdicts] == [first, other]
     assert production(made_store, name) == mine

@@ -26,10 +26,10 @@ def local(empty_store: Path, tmp_path: Path) -> Path:
 
 
 def test_a_published_version_passes_until_it_predicts_otherwise(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    write_outputs(local, chosen)
-    version = publish(chosen, local)
+    write_outputs(local, parameters)
+    version = publish(parameters, local)
     client = store.client(local)
     smoke_test.require_working(local, client, version)
     smoke_test.require_intact(local, client, version)
@@ -57,10 +57,10 @@ def test_a_published_version_passes_until_it_predicts_otherwise(
 
 
 def test_a_models_hash_and_predictions_are_checked(
-    tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+    tmp_path: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    model_hash = write_outputs(tmp_path, chosen)
-    at, to = tmp_path / chosen.paths.model, tmp_path / "probe.npz"
+    model_hash = write_outputs(tmp_path, parameters)
+    at, to = tmp_path / parameters.paths.model, tmp_path / "probe.npz"
     images_nhwc = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 3), np.uint8)
     Probe.of(model_file.load(at), images_nhwc).write(to)
     assert len(Probe.read(to).images_nhwc) == probe.IMAGES

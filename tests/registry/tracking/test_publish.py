@@ -109,25 +109,25 @@ def publish_on_two_hosts(checkouts: list[Path], meeting: str) -> list[tuple[int,
     return [(int(number), digest) for number, digest in (text.split()[-2:] for text in outputs)]
 
 
-def runs_of(client: Any, chosen: params.Params) -> list[Any]:
-    return list(client.search_runs([store.experiment(client, chosen.model_name)]))
+def runs_of(client: Any, parameters: params.Params) -> list[Any]:
+    return list(client.search_runs([store.experiment(client, parameters.model_name)]))
 
 
 def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
-    root: Path, chosen: params.Params, write_outputs: WriteOutputs
+    root: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    model_hash = write_outputs(root, chosen)
-    assert status(chosen, root) == Status(None, evaluated=False, decided=False)
+    model_hash = write_outputs(root, parameters)
+    assert status(parameters, root) == Status(None, evaluated=False, decided=False)
 
-    version = publish(chosen, root)
+    version = publish(parameters, root)
     client = store.client(root)
-    assert publish(chosen, root) == version
-    assert len(runs_of(client, chosen)) == 1
-    assert len(client.search_model_versions(f"name = '{chosen.model_name}'")) == 1
+    assert publish(parameters, root) == version
+    assert len(runs_of(client, parameters)) == 1
+    assert len(client.search_model_versions(f"name = '{parameters.model_name}'")) == 1
 
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["train.optimizer.name"] == chosen.train.optimizer.name
+    assert run.data.params["train.optimizer.name"] == parameters.train.optimizer.name
     assert run.data.metrics["accuracy"] == 0.8
     steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
     assert steps == [10, 20]
@@ -147,7 +147,7 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     ):
         assert versions.fetch(client, version, artifact, root / "got").exists()
     attached = versions.download(client, version, root / "got")
-    assert attached.read_bytes() == (root / chosen.paths.model).read_bytes()
+    assert attached.read_bytes() == (root / parameters.paths.model).read_bytes()
 
     registered = client.get_model_version(version.name, str(version.number))
     assert registered.tags["model_hash"] == model_hash
@@ -157,69 +157,73 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     assert "80.00%" in description
     assert "uint8 (N, 32, 32, 3)" in description
     assert "float32 (N, 10)." in description
-    assert status(chosen, root) == Status(version, evaluated=True, decided=False)
+    assert status(parameters, root) == Status(version, evaluated=True, decided=False)
 
 
 def test_two_hosts_that_publish_two_models_at_once_each_get_their_own_version_back(
-    empty_store: Path, tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+    empty_store: Path, tmp_path: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
     checkouts, hashes = [tmp_path / "one", tmp_path / "other"], []
     shutil.copytree(empty_store / ".state", checkouts[0] / ".state")
     for seed, checkout in enumerate(checkouts):
         checkout.mkdir(exist_ok=True)
-        hashes.append(write_outputs(checkout, chosen, seed=seed))
+        hashes.append(write_outputs(checkout, parameters, seed=seed))
     published = publish_on_two_hosts(checkouts, meeting="create_model_version")
     assert [model_hash for _, model_hash in published] == hashes
     assert sorted(number for number, _ in published) == [1, 2]
     client = store.client(checkouts[0])
     for number, model_hash in published:
-        version = versions.get(client, chosen.model_name, number)
+        version = versions.get(client, parameters.model_name, number)
         assert version is not None
         assert version.model_hash == model_hash
 
 
 def test_two_hosts_that_publish_the_same_model_at_once_make_one_run_and_one_version(
-    empty_store: Path, tmp_path: Path, chosen: params.Params, write_outputs: WriteOutputs
+    empty_store: Path, tmp_path: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
     checkouts = [tmp_path / "one", tmp_path / "other"]
     (tmp_path / "one").mkdir()
     shutil.copytree(empty_store / ".state", tmp_path / "one" / ".state")
-    model_hash = write_outputs(tmp_path / "one", chosen)
+    model_hash = write_outputs(tmp_path / "one", parameters)
     shutil.copytree(tmp_path / "one", tmp_path / "other", ignore=shutil.ignore_patterns(".state"))
     published = publish_on_two_hosts(checkouts, meeting="search_model_versions")
     assert published == [(1, model_hash), (1, model_hash)]
     client = store.client(tmp_path / "one")
-    assert len(client.search_model_versions(f"name = '{chosen.model_name}'")) == 1
-    assert len(runs_of(client, chosen)) == 1
+    assert len(client.search_model_versions(f"name = '{parameters.model_name}'")) == 1
+    assert len(runs_of(client, parameters)) == 1
 
 
-@pytest.mark.parametrize(("views", "told"), [(1, None), (2, "two views"), (6, "six views")])
+@pytest.mark.parametrize(("views", "text"), [(1, None), (2, "two views"), (6, "six views")])
 def test_the_description_says_how_many_views_of_an_image_are_averaged(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs, views: int, told: str | None
+    local: Path,
+    parameters: params.Params,
+    write_outputs: WriteOutputs,
+    views: int,
+    text: str | None,
 ) -> None:
-    net = chosen.net.model_copy(update={"views": views})
-    with_views = chosen.model_copy(update={"net": net})
+    net = parameters.net.model_copy(update={"views": views})
+    with_views = parameters.model_copy(update={"net": net})
     write_outputs(local, with_views)
     version = publish(with_views, local)
     registered = store.client(local).get_model_version(version.name, str(version.number))
     description = registered.description or ""
-    assert told in description if told else "views" not in description
+    assert text in description if text else "views" not in description
 
 
 def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs, check: Callable[..., None]
 ) -> None:
     """End to end, a process does so that cannot import this package."""
-    write_outputs(local, chosen)
-    publish(chosen, local)
-    verdict = gate.judge(local, chosen.model_name, "latest", chosen.gate)
+    write_outputs(local, parameters)
+    publish(parameters, local)
+    verdict = gate.judge(local, parameters.model_name, "latest", parameters.gate)
     decision = promotion.promote(local, verdict, reason="first", check=check)
     assert decision.promoted
-    assert status(chosen, local).decided
-    images_nhwc = np.load(local / chosen.paths.arrays / "test_images.npy")
-    expected_nk = np.asarray(model_file.load(local / chosen.paths.model)(images_nhwc))
+    assert status(parameters, local).decided
+    images_nhwc = np.load(local / parameters.paths.arrays / "test_images.npy")
+    expected_nk = np.asarray(model_file.load(local / parameters.paths.model)(images_nhwc))
     with store.as_default(store.client(local)):
-        served = mlflow.pyfunc.load_model(f"models:/{chosen.model_name}@production")
+        served = mlflow.pyfunc.load_model(f"models:/{parameters.model_name}@production")
     assert [spec.shape for spec in served.metadata.signature.inputs] == [(-1, 32, 32, 3)]
     assert [spec.shape for spec in served.metadata.signature.outputs] == [(-1, 10)]
     answer_nk = served.predict(images_nhwc)
@@ -229,19 +233,19 @@ def test_mlflow_serves_what_is_in_production_and_it_answers_the_same(
 
 def test_another_evaluation_of_the_same_model_replaces_the_first(
     local: Path,
-    chosen: params.Params,
+    parameters: params.Params,
     write_outputs: WriteOutputs,
     evaluate_again: Callable[..., None],
 ) -> None:
-    model_hash = write_outputs(local, chosen, correct=8000)
-    first = publish(chosen, local)
-    evaluate_again(local, chosen, model_hash, 8100)
-    assert not status(chosen, local).evaluated
+    model_hash = write_outputs(local, parameters, correct=8000)
+    first = publish(parameters, local)
+    evaluate_again(local, parameters, model_hash, 8100)
+    assert not status(parameters, local).evaluated
 
-    second = publish(chosen, local)
+    second = publish(parameters, local)
     client = store.client(local)
     assert second.number == first.number
-    assert status(chosen, local).evaluated
+    assert status(parameters, local).evaluated
     assert client.get_run(second.run_id).data.metrics["accuracy"] == 0.81
     assert versions.evaluation(client, second, local / "got").metrics.correct == 8100
     lock = versions.fetch(client, second, "evaluation/dvc.lock", local / "got")
@@ -249,110 +253,115 @@ def test_another_evaluation_of_the_same_model_replaces_the_first(
 
 
 def test_a_version_has_the_cause_of_its_training_and_the_profile_of_its_data(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    assert versions.newest_profile(local, chosen.model_name) == {}
-    write_outputs(local, chosen)
-    version = publish(chosen, local, cause="night was added")
+    assert versions.newest_profile(local, parameters.model_name) == {}
+    write_outputs(local, parameters)
+    version = publish(parameters, local, cause="night was added")
     tags = store.client(local).get_model_version(version.name, str(version.number)).tags
     assert tags["cause"] == "night was added"
-    profile = files.read_json(local / chosen.paths.profile)
-    assert versions.newest_profile(local, chosen.model_name) == profile
+    profile = files.read_json(local / parameters.paths.profile)
+    assert versions.newest_profile(local, parameters.model_name) == profile
 
 
 def test_an_interrupted_publish_is_completed_by_the_next(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    write_outputs(local, chosen)
-    arrays, away = local / chosen.paths.arrays, local / "away"
+    write_outputs(local, parameters)
+    arrays, away = local / parameters.paths.arrays, local / "away"
     arrays.rename(away)  # needed for the probe and for the input example
     with pytest.raises(PipelineError, match="is not there"):
-        publish(chosen, local)
+        publish(parameters, local)
     away.rename(arrays)
-    assert status(chosen, local).version is None
-    version = publish(chosen, local)
+    assert status(parameters, local).version is None
+    version = publish(parameters, local)
     client = store.client(local)
     assert version.number == 1
-    (run,) = runs_of(client, chosen)
+    (run,) = runs_of(client, parameters)
     assert run.info.status == "FINISHED"
     assert len(client.get_metric_history(version.run_id, "train_loss")) == 2
 
 
 def test_a_model_is_probed_before_its_version_is_made_whoever_logged_its_parts(
     local: Path,
-    chosen: params.Params,
+    parameters: params.Params,
     write_outputs: WriteOutputs,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    write_outputs(local, chosen)
+    write_outputs(local, parameters)
     with monkeypatch.context() as broken:
         broken.setattr(store, "as_default", lambda client: 1 / 0)  # when all parts are there
         with pytest.raises(ZeroDivisionError):
-            publish(chosen, local)
+            publish(parameters, local)
     client = store.client(local)
-    (run,) = runs_of(client, chosen)
+    (run,) = runs_of(client, parameters)
     damaged = tmp_path / Path(PROBE_FILE).name
     damaged.write_bytes(b"cut off")
     client.log_artifact(run.info.run_id, str(damaged), "probe")
-    model = local / chosen.paths.model
+    model = local / parameters.paths.model
     with monkeypatch.context() as broken:
         broken.setattr(model_file, "model_hash", lambda model: "0" * 64)
         with pytest.raises(PipelineError, match="holds model 000000000000…, but"):
-            publish(chosen, local)
-    assert status(chosen, local).version is None
+            publish(parameters, local)
+    assert status(parameters, local).version is None
 
-    version = publish(chosen, local)
-    asked = Probe.read(versions.fetch(client, version, PROBE_FILE, tmp_path / "asked"))
-    asked.check(model_file.load(model))
+    version = publish(parameters, local)
+    probe = Probe.read(versions.fetch(client, version, PROBE_FILE, tmp_path / "probe"))
+    probe.check(model_file.load(model))
 
 
 def test_publishing_again_brings_back_what_the_check_before_a_move_needs(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs, tmp_path: Path
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs, tmp_path: Path
 ) -> None:
-    write_outputs(local, chosen)
-    version, client = publish(chosen, local), store.client(local)
+    write_outputs(local, parameters)
+    version, client = publish(parameters, local), store.client(local)
     artifacts = store.local_artifacts(local) / version.name / version.run_id / "artifacts"
     for name in (PROBE_FILE, versions.MODEL_FILE):
         (artifacts / name).unlink()
-    assert publish(chosen, local) == version
+    assert publish(parameters, local) == version
     require_intact(local, client, version)
 
 
 def test_publishing_completes_the_run_that_training_opened(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs
 ) -> None:
-    model_hash = write_outputs(local, chosen)
-    live = LiveRun(local, chosen)
-    live.started(20, local, provenance.training_key(chosen, local))
+    model_hash = write_outputs(local, parameters)
+    live = LiveRun(local, parameters)
+    live.started(20, local, provenance.training_key(parameters, local))
     live.epoch({"epoch": 1, "step": 10, "learning_rate": 0.1, "train_loss": 2.0})
     live.finished(model_hash)
-    version = publish(chosen, local)
+    version = publish(parameters, local)
     client = store.client(local)
-    (run,) = runs_of(client, chosen)
+    (run,) = runs_of(client, parameters)
     assert run.info.run_id == version.run_id
     assert [p.step for p in client.get_metric_history(version.run_id, "train_loss")] == [10, 20]
 
 
 def test_outputs_that_do_not_belong_together_are_refused(
-    local: Path, chosen: params.Params, write_outputs: WriteOutputs, evaluation: Callable[..., Any]
+    local: Path,
+    parameters: params.Params,
+    write_outputs: WriteOutputs,
+    evaluation: Callable[..., Any],
 ) -> None:
-    write_outputs(local, chosen)
-    metrics = local / chosen.paths.metrics
+    write_outputs(local, parameters)
+    metrics = local / parameters.paths.metrics
     there = metrics.read_bytes()
     other: Evaluation = evaluation("0" * 64)
     other.write(metrics)
     with pytest.raises(PipelineError, match="is about model 000000000000"):
-        status(chosen, local)
+        status(parameters, local)
     metrics.write_bytes(there + b" ")
     with pytest.raises(PipelineError, match=r"metrics.json differs from dvc.lock"):
-        publish(chosen, local)
+        publish(parameters, local)
     metrics.write_bytes(there)
-    edited = chosen.model_copy(update={"train": chosen.train.model_copy(update={"batch": 7})})
+    edited = parameters.model_copy(
+        update={"train": parameters.train.model_copy(update={"batch": 7})}
+    )
     (local / "params.yaml").write_text(params.dump(edited.model_dump(mode="json")))
     with pytest.raises(PipelineError, match="train in params.yaml is not what stage train ran"):
         publish(edited, local)
-    (local / "params.yaml").write_text(params.dump(chosen.model_dump(mode="json")))
-    shutil.rmtree(local / chosen.paths.pictures)
+    (local / "params.yaml").write_text(params.dump(parameters.model_dump(mode="json")))
+    shutil.rmtree(local / parameters.paths.pictures)
     with pytest.raises(PipelineError, match="pictures is not there"):
-        publish(chosen, local)
+        publish(parameters, local)

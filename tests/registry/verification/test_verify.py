@@ -108,7 +108,7 @@ def listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def published(
     empty_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    chosen: params.Params,
+    parameters: params.Params,
     write_outputs: Callable[..., str],
 ) -> Published:
     """A checkout with this project's code, the outputs of a tiny model, and its version."""
@@ -120,32 +120,32 @@ def published(
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(REPOSITORY / name, root / name)
     (root / "requirements.lock").write_text(packages.listed())
-    write_outputs(root, chosen)
-    _evaluate(root, chosen)
-    _lock(root, chosen)
+    write_outputs(root, parameters)
+    _evaluate(root, parameters)
+    _lock(root, parameters)
     _git(root, "init", "--quiet")
     _git(root, "add", "--all")
     _git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "First")
-    version = publish(chosen, root)
+    version = publish(parameters, root)
     return Published(root, version.name, version.run_id)
 
 
-def _evaluate(root: Path, chosen: params.Params) -> None:
+def _evaluate(root: Path, parameters: params.Params) -> None:
     """Score the tiny model, as the stage does; and say that this machine trained it."""
     from resnet.evaluation.evaluate import evaluate
 
-    paths = chosen.paths.under(root)
+    paths = parameters.paths.under(root)
     training = files.read_json(paths.training)
     training["cpu"] = training["device_name"] = backend.cpu_name()
     training["versions"]["python"] = platform.python_version()
     files.write_json(paths.training, training)
-    evaluate(chosen.evaluate, paths)
+    evaluate(parameters.evaluate, paths)
 
 
-def _lock(root: Path, chosen: params.Params) -> None:
+def _lock(root: Path, parameters: params.Params) -> None:
     """dvc.lock as DVC writes it, and the arrays in its cache."""
-    at = chosen.paths
-    all_values = chosen.model_dump(mode="json")
+    at = parameters.paths
+    all_values = parameters.model_dump(mode="json")
 
     def entries(*paths: object) -> list[dict[str, str]]:
         return [{"path": str(path), "md5": dvc_cache.digest(root / str(path))} for path in paths]
@@ -327,8 +327,8 @@ def test_a_list_without_packages_says_nothing_about_the_environment(published: P
     with published.written(published.artifact("recipe/packages.txt"), "\n"):
         results = published.verify()
     for name in ("packages", "environment"):
-        found = results[name].state, results[name].text
-        assert found == ("FAIL", "its recipe/packages.txt lists no package")
+        result = results[name]
+        assert (result.state, result.text) == ("FAIL", "its recipe/packages.txt lists no package")
 
 
 def test_packages_are_those_that_the_nearest_lock_pins(
@@ -367,10 +367,10 @@ def test_packages_are_those_that_the_nearest_lock_pins(
 def test_other_predictions_fail(published: Published, tmp_path: Path) -> None:
     path = published.artifact("evaluation/predictions.parquet")
     parquet.write_table(parquet.read_table(path).drop_columns("label"), tmp_path / "no-label")
-    found = Predictions.read(path)
-    other = Predictions(found.labels_n, found.probabilities_nk * np.float32(1.5))
+    recorded = Predictions.read(path)
+    other = Predictions(recorded.labels_n, recorded.probabilities_nk * np.float32(1.5))
     other.write(tmp_path / "as-correct")
-    Predictions(found.predicted_n, found.probabilities_nk).write(tmp_path / "wrong")
+    Predictions(recorded.predicted_n, recorded.probabilities_nk).write(tmp_path / "wrong")
     for name, text in (
         ("as-correct", "predictions.parquet is"),
         ("wrong", "images correct"),
@@ -526,8 +526,8 @@ def scored(published: Published, correct: int) -> ClaimResult:
 
     def stage(name: str, tree: Path, gpu: bool, say: Say) -> None:
         recorded = files.read_json(published.artifact("evaluation/metrics.json"))
-        found = {**recorded, "correct": recorded["correct"] + correct}
-        files.write_json(tree / "reports/metrics.json", found)
+        metrics = {**recorded, "correct": recorded["correct"] + correct}
+        files.write_json(tree / "reports/metrics.json", metrics)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rebuild, "run", stage)
@@ -571,8 +571,8 @@ def trained(published: Published, model_hash: str | None) -> ClaimResult:
     def stage(name: str, tree: Path, gpu: bool, say: Say) -> None:
         if model_hash is None:
             raise PipelineError("no such device")
-        found = files.read_json(published.artifact("training/training.json"))
-        files.write_json(tree / "reports/training.json", {**found, "model_hash": model_hash})
+        training = files.read_json(published.artifact("training/training.json"))
+        files.write_json(tree / "reports/training.json", {**training, "model_hash": model_hash})
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rebuild, "run", stage)
