@@ -5,6 +5,7 @@
 
 import hashlib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -181,7 +182,7 @@ def _from_parquet(source: Path) -> Images:
     if "image" not in table.column_names:
         raise PipelineError(
             f"{source} has the columns {', '.join(table.column_names) or '(none)'}: want one named "
-            "'image' with encoded images or with lists of 3072 integers"
+            f"'image' with encoded images or with lists of {math.prod(IMAGE)} integers"
         )
     column = table["image"]
     reader = _reader(column.type)

@@ -8,6 +8,7 @@ or dark on light, under noise. A class's mean image is therefore nearly flat: a 
 next to nothing, a convolutional network nearly everything.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 
 from resnet.data.datasets import Dataset
 from resnet.data.sets import cifar_pickle_writer
+from resnet.forms.image.shape import CHANNELS, IMAGE, SIDE
 
 Ints: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
 Images: TypeAlias = NDArray[np.uint8]
 
-SIDE = 32
 SEED = 2015
 RADIUS = (8, 13)  # pixels; from, to (not included)
 CONTRAST = (40, 91)  # of 255, between shape and background, in each channel
@@ -72,7 +73,7 @@ def generate(folder: Path, dataset: Dataset) -> None:
         {
             b"num_cases_per_batch": dataset.images_per_batch,
             b"label_names": [name.encode() for name in dataset.classes],
-            b"num_vis": SIDE * SIDE * 3,
+            b"num_vis": math.prod(IMAGE),
         }
     )
     (folder / "batches.meta").write_bytes(meta)
@@ -112,9 +113,9 @@ def paint(labels_n: Ints, random: np.random.RandomState) -> Images:
         mask[of_class] = shape(x[of_class], y[of_class], radius[of_class])
 
     # Both colours are equally far from a mean that does not depend on the class, on either side.
-    mean = integers(70, 186, 3, 1, 1)
-    contrast = integers(*CONTRAST, 3, 1, 1) * (2 * integers(0, 2, 1, 1, 1) - 1)
-    noise = integers(-NOISE, NOISE + 1, 3, SIDE, SIDE)
+    mean = integers(70, 186, CHANNELS, 1, 1)
+    contrast = integers(*CONTRAST, CHANNELS, 1, 1) * (2 * integers(0, 2, 1, 1, 1) - 1)
+    noise = integers(-NOISE, NOISE + 1, CHANNELS, SIDE, SIDE)
     side = np.where(mask[:, None], 1, -1).astype(np.int32)
     images: Images = np.clip(mean + side * contrast // 2 + noise, 0, 255).astype(np.uint8)
     return images
