@@ -309,7 +309,7 @@ def test_a_version_that_is_referenced_while_prune_runs_stays(
 def test_a_run_that_is_published_while_prune_is_at_work_stays(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run of a training that has ended: `publish` makes it one that is under way again."""
+    """The run of a training that has ended: with `publish` it is in progress again."""
     client = store.client(checkout)
     run = client.create_run(store.experiment(client, NAME)).info.run_id
     client.set_terminated(run)

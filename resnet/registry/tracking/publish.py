@@ -51,7 +51,7 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
 def _run(client: Client, outputs: Outputs) -> str:
     """The run of this model: the one that training opened, or one made from its files.
 
-    It is under way again until the version is there, so that nobody prunes it.
+    It is in progress again until the version exists, so that 'resnet prune' leaves it alone.
     """
     model_hash, name = outputs.reports.model_hash, outputs.parameters.model_name
     experiment = store.experiment(client, name)
