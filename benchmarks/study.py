@@ -16,7 +16,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from resnet import params
-from resnet.checkout import project, provenance
+from resnet.checkout import checkpoint_folders, project, provenance
 from resnet.errors import STOPPED, StoppedError
 from resnet.params import Params
 from resnet.system import files
@@ -116,7 +116,7 @@ def spread(values: Iterable[float | None], digits: int | None = None) -> dict[st
 
 def _train(folder: Path, parameters: Params) -> dict[str, Any]:
     """Run `resnet train`. Of a resumed run only the seconds in the loop are known."""
-    resumed = any((folder / project.STATE / "checkpoints").glob("*/*.npz"))
+    resumed = any((folder / project.STATE / checkpoint_folders.NAME).glob("*/*.npz"))
     clock = time.perf_counter()
     run_stage(folder, "train")
     wall = time.perf_counter() - clock

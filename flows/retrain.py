@@ -174,7 +174,7 @@ def open_request(after: Status, decision: Decision | None) -> Request | None:
 
 
 def open_problems(after: Status, decision: Decision | None) -> tuple[str, ...]:
-    """Of the ledger. A decision has already settled or reported them."""
+    """The problems of the ledger; a decision has already settled or reported them."""
     return () if decision else after.problems
 
 

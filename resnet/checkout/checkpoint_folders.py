@@ -12,10 +12,12 @@ from filelock import FileLock, Timeout
 from resnet.checkout import project
 from resnet.system import file_locks
 
+NAME = "checkpoints"  # of the folder in the state
+
 
 def home(root: Path) -> Path:
     """The folder of all checkpoints of the checkout at `root`; it need not be there yet."""
-    return project.state(root) / "checkpoints"
+    return project.state(root) / NAME
 
 
 def run_id_file(folder: Path) -> Path:

@@ -23,15 +23,22 @@ def code(stage: str, root: Path) -> list[str]:
     No other code can change the stage's result; a test compares the list with what the stage
     imports.
     """
-    dependencies = [str(path) for path in _read(root)[stage].get("deps", ())]
+    try:
+        dependencies = [str(path) for path in _read(root)[stage].get("deps") or ()]
+    except (KeyError, AttributeError, TypeError) as error:
+        raise _unreadable(root, error) from None
     return [path for path in dependencies if path.startswith(CODE)]
 
 
 def _read(root: Path) -> Mapping[str, Any]:
-    path = root / "dvc.yaml"
     try:
-        return dict(files.read_yaml(path)["stages"])
+        return dict(files.read_yaml(root / "dvc.yaml")["stages"])
     except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
-        raise PipelineError(
-            f"{path} does not list the stages ({error!r}): restore it with git"
-        ) from None
+        raise _unreadable(root, error) from None
+
+
+def _unreadable(root: Path, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"{root / 'dvc.yaml'} does not list the stages and what they depend on ({error!r}): "
+        "restore it with git"
+    )

@@ -70,8 +70,18 @@ def training_key(parameters: params.Params, root: Path) -> str:
     except PipelineError:  # a stage that runs without DVC
         data = "unknown"
     libraries = {name: _version(name) for name in ("keras", "numpy", parameters.train.backend)}
-    code = {path: dvc_cache.digest(RUNNING_CODE / path) for path in dvc_yaml.code("train", root)}
-    return _hash([params_hash(parameters), data, code, libraries])
+    return _hash([params_hash(parameters), data, _code("train", root), libraries])
+
+
+def _code(stage: str, root: Path) -> dict[str, str]:
+    """DVC's md5 of each file and folder of code that the stage depends on, by its path."""
+    paths = dvc_yaml.code(stage, root)
+    if missing := [path for path in paths if not (RUNNING_CODE / path).exists()]:
+        raise PipelineError(
+            f"{root / 'dvc.yaml'} lists {', '.join(missing)}, which the code at work in "
+            f"{RUNNING_CODE} does not have: use the dvc.yaml of its own commit"
+        )
+    return {path: dvc_cache.digest(RUNNING_CODE / path) for path in paths}
 
 
 def _version(library: str) -> str | None:

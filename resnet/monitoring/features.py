@@ -16,7 +16,7 @@ CONFIDENCE = Bins(0.02, 50)
 
 @dataclass(frozen=True)
 class Features:
-    """Of some images: their predicted classes and confidence, their brightness and contrast."""
+    """The predicted classes and confidence of some images, and their brightness and contrast."""
 
     classes: Mapping[str, int]  # predicted images per class
     confidence: Histogram  # probability of the predicted class, 0 to 1
@@ -30,14 +30,14 @@ class Features:
         probabilities_nk: NDArray[np.float32],
         classes: Iterable[str],
     ) -> Self:
-        """Of at least one image, (N, 32, 32, 3), and a version's probabilities, (N, classes)."""
+        """From at least one image, (N, 32, 32, 3), and a version's probabilities, (N, classes)."""
         counted = statistics.describe(images_nhwc)
         predicted = predicted_counts(probabilities_nk, classes)
         return cls(*predicted, counted["brightness"], counted["contrast"])
 
     @classmethod
     def pooled(cls, parts: Iterable[Self]) -> Self:
-        """Of the images of all `parts`."""
+        """Those of the images of all `parts` together."""
         parts = list(parts)
         classes: Counter[str] = Counter()
         for part in parts:

@@ -67,16 +67,18 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     resumable = checkpoint_folders.resumable(root, before.timestamp())
     notes = [checkpoint_folders.run_id_file(folder) for folder in resumable]
     resumed = {note.read_text() for note in notes if note.exists()}
-    found = unreferenced.find(client, name, before, resumed)
+    registered = unreferenced.find(client, name, before, resumed)
     with tempfile.TemporaryDirectory() as folder:
-        needed = unreferenced.needed(client, found, Path(folder)) | _needed_by_trees(root, trees)
+        needed = unreferenced.needed(client, registered, Path(folder)) | _needed_by_trees(
+            root, trees
+        )
     items = [
-        *_registered(client, name, found),
+        *_registered(client, name, registered),
         *(Item("checkpoints", str(path), files.size(path)) for path in abandoned),
         *(Item("tree", str(path), files.size(path)) for path in trees),
         *_cached(dvc_gc.unneeded(root, needed)),
     ]
-    return _Plan(found, abandoned, before, frozenset(needed), items)
+    return _Plan(registered, abandoned, before, frozenset(needed), items)
 
 
 def _remove(root: Path, lock: ModelLock, plan: _Plan) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from resnet import params
-from resnet.checkout import provenance
+from resnet.checkout import dvc_yaml, provenance
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY, git
@@ -130,3 +130,24 @@ def test_the_key_of_a_training_follows_the_code_that_dvc_yaml_lists_and_no_other
     assert provenance.training_key(parameters, tmp_path) == key
     (nets / "blocks.py").write_text("depth = 2")
     assert provenance.training_key(parameters, tmp_path) != key
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("stages: {}", "does not list the stages and what they depend on .*restore it with git"),
+        ("stages: {train: x}", "does not list the stages and what they depend on"),
+        ("stages: {train: {deps: [resnet/gone.py]}}", "lists resnet/gone.py, which the code at"),
+    ],
+)
+def test_a_dvc_yaml_that_does_not_fit_the_code_is_refused(
+    tmp_path: Path, text: str, match: str
+) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=match):
+        provenance.training_key(params.load(REPOSITORY), tmp_path)
+
+
+def test_a_stage_without_dependencies_has_no_code(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {deps: }}")
+    assert dvc_yaml.code("train", tmp_path) == []

@@ -39,10 +39,10 @@ def rescore(
     from resnet.model.forward import compiled
 
     test = arrays.load(paths.arrays, "test")
-    found = hash_of(test)
-    if found != test_hash:
+    own_hash = hash_of(test)
+    if own_hash != test_hash:
         raise PipelineError(
-            f"{paths.arrays} holds the test images {found[:12]}…, wanted {test_hash[:12]}…, on "
+            f"{paths.arrays} holds the test images {own_hash[:12]}…, wanted {test_hash[:12]}…, on "
             "which the challenger was evaluated: ask in a checkout that has these, or get them "
             "with 'dvc checkout' or 'dvc pull'"
         )

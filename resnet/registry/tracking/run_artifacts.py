@@ -99,10 +99,10 @@ class Outputs:
         from resnet.model import model_file
 
         model = model_file.load(self.reports.paths.model)
-        found, expected = model_file.model_hash(model), self.reports.model_hash
-        if found != expected:
+        actual, expected = model_file.model_hash(model), self.reports.model_hash
+        if actual != expected:
             raise PipelineError(
-                f"{self.parameters.paths.model} holds model {found[:12]}…, but {expected[:12]}… "
+                f"{self.parameters.paths.model} holds model {actual[:12]}…, but {expected[:12]}… "
                 "was trained and evaluated: run 'dvc repro' first"
             )
         return model

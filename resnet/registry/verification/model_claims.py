@@ -86,8 +86,8 @@ def retrain(subject: VersionUnderTest) -> str:
     training = files.read_json(subject.tree / subject.paths.training)
     if training["model_hash"] == subject.version.model_hash:
         return f"{training['steps']:,} steps in {training['seconds']:.0f} s gave the same bits"
-    found, recorded = training["model_hash"], subject.version.model_hash
-    text = f"model {checks.short(found)}, {checks.short(recorded)} recorded"
+    retrained, recorded = training["model_hash"], subject.version.model_hash
+    text = f"model {checks.short(retrained)}, {checks.short(recorded)} recorded"
     device, differences = subject.tag("device_name"), subject.differences
     if subject.on_gpu and training["device_name"] != device:
         differences = [f"{training['device_name']}, not {device}", *differences]

@@ -44,15 +44,18 @@ def code(subject: VersionUnderTest) -> str:
                 if _is_in(path, output)
             }
             if path in outputs:
-                found, whose = outputs[path], "an output of an earlier stage"
+                md5, origin = outputs[path], "an output of an earlier stage"
             elif files_in:  # a folder whose files are outputs one by one
-                found, whose = dvc_cache.digest_of(files_in), "an output of an earlier stage"
+                md5, origin = dvc_cache.digest_of(files_in), "an output of an earlier stage"
             elif (subject.tree / path).exists():
-                found, whose = dvc_cache.digest(subject.tree / path), "the commit's"
+                md5, origin = dvc_cache.digest(subject.tree / path), "the commit's"
             else:
-                found, whose = None, "in the commit, nor an output of an earlier stage"
-            if found != dependency.get("md5") or found is None:
-                raise PipelineError(f"{path}, which stage {name} ran with, is not {whose}")
+                raise PipelineError(
+                    f"{path}, which stage {name} ran with, is neither in the commit nor an output "
+                    "of an earlier stage"
+                )
+            if md5 != dependency.get("md5"):
+                raise PipelineError(f"{path}, which stage {name} ran with, is not {origin}")
             count += 1
     return f"the {count} files and folders that its stages ran with are the commit's"
 
