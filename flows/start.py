@@ -22,7 +22,7 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)
-        overrides = [*overrides, synthetic.OVERRIDE]
+        overrides = [*overrides, *synthetic.OVERRIDES]
     with _server(root) as api:
         retrain = _flow(api)
         state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)

@@ -17,6 +17,13 @@ def stages(root: Path) -> tuple[str, ...]:
     return tuple(_read(root))
 
 
+def command(stage: str, root: Path) -> str | None:
+    """The command of a stage; None if dvc.yaml has none."""
+    entry = _read(root).get(stage)
+    text = entry.get("cmd") if isinstance(entry, Mapping) else None
+    return text if isinstance(text, str) else None
+
+
 def code(stage: str, root: Path) -> list[str]:
     """The files and folders of code that a stage depends on, as paths in a checkout.
 

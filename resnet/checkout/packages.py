@@ -1,17 +1,26 @@
 """The packages that are installed, and how they differ from those of a list or a lock."""
 
 import importlib.metadata
+import platform
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName, default_environment
 from packaging.utils import canonicalize_name
 
 PROJECT = "resnet-pipeline"  # its code is recorded as a commit, not as a version
-PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<marker>[ ]*;)?", re.MULTILINE)
+PIN = re.compile(
+    r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:[ ]*;(?P<marker>[^\n\\]*))?", re.MULTILINE
+)
+# How `platform.platform()` begins, and the values of markers that follow from it.
+SYSTEMS = {
+    "Linux": {"sys_platform": "linux", "platform_system": "Linux"},
+    "macOS": {"sys_platform": "darwin", "platform_system": "Darwin"},
+}
+MACHINES = {"x86_64", "aarch64", "arm64"}
 
 Pins = Mapping[str, frozenset[str]]
-"""The versions of each package, by its normalised name."""
+"""The versions of each package, by its normalised name; a lock may have several."""
 
 
 def listed() -> str:
@@ -21,16 +30,35 @@ def listed() -> str:
     return "\n".join(sorted({f"{one['Name']}=={one['Version']}" for one in metadata})) + "\n"
 
 
-def pins(text: str) -> Pins:
+def pins(text: str, markers: Mapping[str, str] | None = None) -> Pins:
     """What the requirements file `text` pins; this project is left out.
 
-    A lock may pin several versions of a package, for several Pythons.
+    A lock may be for many Pythons and platforms: with the values of `markers` that
+    `environment_markers` gives, only what it pins for that one.
     """
     versions: dict[str, set[str]] = {}
     for pin in PIN.finditer(text):
-        versions.setdefault(canonicalize_name(pin["name"]), set()).add(pin["version"])
+        if markers is None or _applies(pin["marker"], markers):
+            versions.setdefault(canonicalize_name(pin["name"]), set()).add(pin["version"])
     versions.pop(PROJECT, None)
     return {name: frozenset(pinned) for name, pinned in versions.items()}
+
+
+def environment_markers(python: str, system: str) -> dict[str, str]:
+    """The values of markers on another machine, from its Python and its `platform.platform()`.
+
+    What these two do not say is as on this machine.
+    """
+    name, *parts = system.split("-")
+    here = {key: str(value) for key, value in default_environment().items()}
+    machine = next((part for part in parts if part in MACHINES), platform.machine())
+    return {
+        **here,
+        **SYSTEMS.get(name, {}),
+        "platform_machine": machine,
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
+    }
 
 
 def missing(wanted: Pins, installed: Pins) -> list[str]:
@@ -42,33 +70,12 @@ def missing(wanted: Pins, installed: Pins) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class LockComparison:
-    """Installed packages beside a lock, by names and versions.
-
-    A lock is for many Pythons and platforms. Whether a marker held where the packages were
-    installed is not known, so a package that is pinned with one may be absent.
-    """
-
-    matching: Sequence[str]  # the packages that are installed in a pinned version
-    wrong: Sequence[str]  # in words: installed in another version, or absent
-    undecided: Sequence[str]  # absent, and pinned with a marker
-    unpinned: Sequence[str]  # installed, and not in the lock
-
-    @property
-    def distance(self) -> tuple[int, int, int]:
-        """How far the installed packages are from the lock: the least is the nearest."""
-        return len(self.wrong), len(self.unpinned), len(self.undecided)
-
-
-def compare(lock: str, installed: Pins) -> LockComparison:
-    """Compare the packages `installed` with the text of a lock."""
-    pinned = pins(lock)
-    with_marker = {canonicalize_name(pin["name"]) for pin in PIN.finditer(lock) if pin["marker"]}
-    undecided = sorted(with_marker & (pinned.keys() - installed.keys()))
-    wrong = missing({name: pinned[name] for name in pinned if name not in undecided}, installed)
-    matching = [name for name in pinned if pinned[name] & installed.get(name, frozenset())]
-    return LockComparison(matching, wrong, undecided, sorted(installed.keys() - pinned.keys()))
+def _applies(marker: str | None, markers: Mapping[str, str]) -> bool:
+    """Whether a pin's marker holds there; one that cannot be evaluated does not."""
+    try:
+        return not marker or Marker(marker.strip()).evaluate(dict(markers))
+    except (InvalidMarker, UndefinedEnvironmentName):
+        return False
 
 
 def _text(versions: frozenset[str] | None) -> str:

@@ -6,7 +6,7 @@ Nothing outside that folder is written: not the checkout, not DVC's cache, no ML
 import shutil
 from pathlib import Path
 
-from resnet.checkout import dvc, dvc_cache, dvc_lock, git, project, worktree
+from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml, git, project, worktree
 from resnet.errors import PipelineError
 from resnet.system import processes
 from resnet.system.processes import Say
@@ -70,11 +70,16 @@ def run(stage: str, tree: Path, gpu: bool, say: Say) -> None:
     """Run the command that the tree's dvc.lock records for a stage, with the tree's own code.
 
     Without `gpu` no GPU is visible to it. Raises PipelineError with the stage's own error, and if
-    dvc.lock records no command.
+    dvc.lock records no command, or another than the tree's dvc.yaml has.
     """
     recorded = dvc_lock.stages(tree).get(stage, {}).get("cmd")
     if not isinstance(recorded, str):
         raise PipelineError(f"its dvc.lock records no command of stage {stage}")
+    if recorded != (listed := dvc_yaml.command(stage, tree)):
+        raise PipelineError(
+            f"its dvc.lock records the command {recorded!r} of stage {stage}, and the commit's "
+            f"dvc.yaml has {listed!r}: it was edited, and is not run"
+        )
     state = tree / project.STATE
     env = {
         **project.environment(tree),

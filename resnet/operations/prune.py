@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,8 +56,7 @@ def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     client, before = store.client(root), datetime.now(UTC) - timedelta(days=days)
     plan = _plan(root, client, name, before)  # takes long, so before the lock is taken
     if delete:
-        with holding(client, name, processes.actor()) as lock:
-            _remove(root, lock, plan)
+        _remove(root, client, name, plan)
     return list(plan.items)
 
 
@@ -81,17 +81,29 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
     return _Plan(registered, abandoned, before, frozenset(needed), items)
 
 
-def _remove(root: Path, lock: ModelLock, plan: _Plan) -> None:
-    """Remove what is planned: first what references something, then what it referenced."""
-    unreferenced.delete_versions(lock, plan.registered.versions)
-    unreferenced.delete_runs(lock.client, plan.registered.runs)
+def _remove(root: Path, client: Client, name: str, plan: _Plan) -> None:
+    """Remove what is planned: first what references something, then what it referenced.
+
+    The model's lock is held for each step that needs it, never for as long as all of them take:
+    promotions wait for it.
+    """
+    with _locked(client, name) as lock:
+        unreferenced.delete_versions(lock, plan.registered.versions)
+    for run in plan.registered.runs:
+        with _locked(client, name):
+            unreferenced.delete_runs(client, [run])
     for folder in plan.checkpoints:
         checkpoint_folders.remove(folder)
     worktree.remove_left_over(root, plan.before.timestamp())
     _require_idle(root)
-    unreferenced.require_no_newer(lock.client, plan.registered)
-    lock.confirm()
-    dvc_gc.remove(root, plan.needed)
+    with _locked(client, name) as lock:
+        unreferenced.require_no_newer(client, plan.registered)
+        lock.confirm()
+        dvc_gc.remove(root, plan.needed)
+
+
+def _locked(client: Client, name: str) -> AbstractContextManager[ModelLock]:
+    return holding(client, name, processes.actor())
 
 
 def _require_idle(root: Path) -> None:

@@ -106,16 +106,17 @@ def _open(uri: str) -> Client:
         client = Client(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     except (*UNAVAILABLE, UnreachableError) as error:
+        cause = error.__cause__ if isinstance(error, UnreachableError) else error  # MLflow's own
         if database:
             raise PipelineError(
-                f"{database} cannot be read as an MLflow store ({_first_line(error)}): restore it, "
+                f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
                 "or move it away to start with an empty one"
             ) from error
-        raise _unreachable(uri, error) from error
+        raise _unreachable(uri, cause) from error
     return client
 
 
-def _unreachable(uri: str, error: Exception) -> UnreachableError:
+def _unreachable(uri: str, error: BaseException | None) -> UnreachableError:
     remedy = (
         "check whether its disk is full or another program holds the file"
         if _database(uri)
@@ -126,7 +127,7 @@ def _unreachable(uri: str, error: Exception) -> UnreachableError:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException | None) -> str:
     return f"{error}".partition("\n")[0][:200]
 
 

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 
+import pytest
+
 from resnet.checkout import packages
 
 LOCK = """
@@ -25,20 +27,28 @@ def test_a_package_fits_where_it_has_one_of_the_pinned_versions_however_its_name
     assert packages.missing(packages.pins("uv==1\n"), pins) == ["uv none, not 1"]
 
 
-def test_a_lock_for_many_platforms_is_compared_by_names_and_versions() -> None:
-    compared = packages.compare(
-        LOCK, packages.pins("jax==0.12.0\nTyping_Extensions==4.15.0\nuv==1\n")
-    )
-    assert (compared.matching, compared.wrong) == (["jax", "typing-extensions"], [])
-    assert (compared.undecided, compared.unpinned) == ([], ["uv"])
+LINUX = packages.environment_markers("3.12.1", "Linux-6.1-aarch64-with-glibc2.36")
+MACOS = packages.environment_markers("3.11.7", "macOS-14.5-arm64-arm-64bit")
 
 
-def test_a_package_that_is_pinned_with_a_marker_may_be_absent_and_no_other() -> None:
-    compared = packages.compare(LOCK, packages.pins("uv==1\n"))
-    assert (compared.matching, compared.undecided) == ([], ["jax"])
-    assert compared.wrong == ["typing-extensions none, not 4.15.0"]
-    other = packages.compare(LOCK, packages.pins("jax==0.11.0\ntyping-extensions==4.15.0\n"))
-    assert (other.wrong, other.undecided) == (["jax 0.11.0, not 0.10.2 or 0.12.0"], [])
+@pytest.mark.parametrize(
+    ("marker", "where"),
+    [
+        ("", [LINUX, MACOS]),
+        (" ; python_full_version >= '3.12'", [LINUX]),
+        (" ; python_version == '3.11' and sys_platform != 'win32'", [MACOS]),
+        (" ; platform_system == 'Darwin'", [MACOS]),
+        (" ; sys_platform == 'win32' or platform_machine == 'aarch64'", [LINUX]),
+        (" ; a_variable == 'of later days'", []),
+        (" ; no marker at all", []),
+    ],
+)
+def test_a_pin_is_for_the_pythons_and_platforms_of_its_marker(
+    marker: str, where: list[dict[str, str]]
+) -> None:
+    lock = f"thing==1.0{marker} \\\n    --hash=sha256:00\n"
+    assert packages.pins(lock) == {"thing": {"1.0"}}
+    assert [place for place in (LINUX, MACOS) if packages.pins(lock, place)] == where
 
 
 def test_what_is_installed_is_listed() -> None:

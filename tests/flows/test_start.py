@@ -31,7 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     return calls
 
 
-@pytest.mark.parametrize(("or_synthetic", "added"), [(False, []), (True, [synthetic.OVERRIDE])])
+@pytest.mark.parametrize(("or_synthetic", "added"), [(False, []), (True, [*synthetic.OVERRIDES])])
 def test_the_synthetic_data_set_replaces_cifar10_only_if_that_was_asked_for(
     started: list[dict[str, object]],
     capsys: pytest.CaptureFixture[str],

@@ -23,7 +23,7 @@ def require_working(root: Path, client: Client, version: Version) -> None:
             command.run(arguments, root, say=lambda line: None)
         except PipelineError as error:
             raise PipelineError(
-                f"{version} failed its load test: {error}; it was not promoted. Use another "
+                f"{version} failed its load test: {error}; no alias names it now. Use another "
                 "version, or publish the model again"
             ) from error
 
@@ -47,7 +47,7 @@ def _files(client: Client, version: Version) -> Iterator[tuple[Path, Path]]:
             probe = versions.fetch(client, version, versions.PROBE_FILE, Path(folder))
         except PipelineError as error:
             raise PipelineError(
-                f"{error}. Without it the version cannot be checked, so it was not promoted; "
+                f"{error}. Without it the version cannot be checked, so no alias may name it; "
                 "'resnet publish' adds it as long as the model is in the stage outputs"
             ) from error
         yield model, probe

@@ -99,14 +99,20 @@ class LiveRun:
 
 
 def left_running(client: Client, experiment: str, key: str) -> list[str]:
-    """Ids of runs of this training, newest first, that are RUNNING though their process ended."""
+    """Ids of runs of this training, newest first, that are RUNNING though their process ended.
+
+    A run that has its model's hash was being published: only `publish` of that model completes it.
+    """
     running = client.search_runs(
         [experiment],
         f"tags.training_key = '{key}' and attributes.status = 'RUNNING'",
         order_by=["attributes.start_time DESC"],
     )
     return [
-        run.info.run_id for run in running if processes.has_ended(run.data.tags.get("trainer", ""))
+        run.info.run_id
+        for run in running
+        if "model_hash" not in run.data.tags
+        and processes.has_ended(run.data.tags.get("trainer", ""))
     ]
 
 

@@ -3,10 +3,12 @@
 `publish` loads TensorFlow, so the flow calls it in a child process.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from resnet import params
 from resnet.checkout import provenance
+from resnet.errors import PipelineError
 from resnet.forms.image import description
 from resnet.registry import store, versions
 from resnet.registry.card import card
@@ -34,18 +36,33 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
     client = store.client(root)
     name, reports = parameters.model_name, outputs.reports
     version = versions.find(client, name, reports.model_hash)
-    run_id = version.run_id if version else _run(client, outputs)
-    # Outside the lock: it takes long, and two processes may do it at once. A promotion right after
-    # this does not probe a new version again, so it is probed now, even if a killed publish did.
-    run_artifacts.complete(client, run_id, outputs, anew=() if version else ["probe"])
     if version is None:
-        version = _register(client, run_id, outputs, cause)
+        version = _publish_new(client, outputs, cause)
+    else:
+        run_artifacts.complete(client, version.run_id, outputs)
     if version.evaluation_hash != reports.evaluation.hash:
         version = _renew_evaluation(client, version, outputs)
     history = ledger.events(client, name)
     if not card.is_current(client, version, history):
         card.renew(client, version, history)
     return version
+
+
+def _publish_new(client: Client, outputs: Outputs, cause: str | None) -> Version:
+    """Complete the run and make the version; the run is under way no more, whatever happens.
+
+    The parts are logged outside the lock: it takes long, and two processes may do it at once. A
+    promotion right after this does not probe a new version again, so it is probed now, even if a
+    killed publish did.
+    """
+    run_id = _run(client, outputs)
+    try:
+        run_artifacts.complete(client, run_id, outputs, anew=["probe"])
+        return _register(client, run_id, outputs, cause)
+    except BaseException:
+        with suppress(PipelineError, *store.UNAVAILABLE):
+            client.set_terminated(run_id)
+        raise
 
 
 def _run(client: Client, outputs: Outputs) -> str:
@@ -74,9 +91,9 @@ def _register(client: Client, run_id: str, outputs: Outputs, cause: str | None) 
     name = outputs.parameters.model_name
     model_id = _logged_model(client, run_id, outputs)
     with holding(client, name, processes.actor()) as held:
+        client.set_terminated(run_id)
         version = versions.find(client, name, outputs.reports.model_hash)
         if version is None:
-            client.set_terminated(run_id)
             held.confirm()
             version = _create_version(client, run_id, model_id, outputs, cause)
     return version

@@ -6,6 +6,7 @@ checked here.
 
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from resnet import params
@@ -67,7 +68,9 @@ def parameters(subject: VersionUnderTest) -> str:
     own = {name: subject.values.get(name) for name in provenance.MODEL_SECTIONS}
     try:
         here = params.read(subject.root)
-        here["evaluate"] = {**here["evaluate"], "annotations": []}  # of another data set, perhaps
+        evaluate = here.get("evaluate")
+        if isinstance(evaluate, Mapping):  # else the check says what is wrong
+            here["evaluate"] = {**evaluate, "annotations": []}  # of another data set, perhaps
         recorded = params.check({**here, **own})
     except PipelineError as error:
         raise Unknown(f"this checkout's code has other parameters: {error}") from None
@@ -78,31 +81,29 @@ def parameters(subject: VersionUnderTest) -> str:
 
 
 def locked(subject: VersionUnderTest) -> str:
-    """The installed packages were those that one of the commit's locks pins.
+    """The installed packages were those that one of the commit's locks pins for their Python.
 
-    Names and versions count. A lock is for many Pythons and platforms, so that one of its packages
-    that is pinned with a marker may be absent. Of several locks the nearest counts.
+    All of them, that is; the others that were installed are named. Of several locks the nearest
+    counts.
     """
+    markers = packages.environment_markers(subject.tag("version.python"), subject.tag("system"))
     locks = {
-        path.name: path.read_text() for path in sorted(subject.tree.glob("requirements*.lock"))
+        path.name: packages.pins(path.read_text(), markers)
+        for path in sorted(subject.tree.glob("requirements*.lock"))
     }
-    compared = {
-        name: packages.compare(text, subject.installed)
-        for name, text in locks.items()
-        if packages.pins(text)
+    wrong = {
+        name: packages.missing(pins, subject.installed) for name, pins in locks.items() if pins
     }
-    if not compared:
+    if not wrong:
         raise Unknown("the commit has no requirements.lock")
-    nearest = min(compared, key=lambda name: compared[name].distance)
-    result = compared[nearest]
-    if result.wrong:
+    unpinned = {name: sorted(subject.installed.keys() - locks[name].keys()) for name in wrong}
+    nearest = min(wrong, key=lambda name: (len(wrong[name]), len(unpinned[name])))
+    if wrong[nearest]:
         raise PipelineError(
-            f"not as {nearest} of the commit pins them: {checks.some(result.wrong)}"
+            f"not as {nearest} of the commit pins them: {checks.some(wrong[nearest])}"
         )
-    if not result.matching:
-        raise Unknown(f"{nearest} of the commit pins all of its packages for some platforms only")
-    others = f"; beside them {checks.some(result.unpinned)}" if result.unpinned else ""
-    return f"{len(result.matching)} packages were as {nearest} of the commit pins them{others}"
+    others = f"; beside them {checks.some(unpinned[nearest])}" if unpinned[nearest] else ""
+    return f"{len(locks[nearest])} packages were as {nearest} of the commit pins them{others}"
 
 
 def environment(subject: VersionUnderTest) -> str:
