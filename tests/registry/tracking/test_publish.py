@@ -273,10 +273,11 @@ def test_an_interrupted_publish_is_completed_by_the_next(
     arrays.rename(away)  # needed for the probe and for the input example
     with pytest.raises(PipelineError, match="is not there"):
         publish(parameters, local)
+    client = store.client(local)
+    assert "RUNNING" not in [run.info.status for run in runs_of(client, parameters)]
     away.rename(arrays)
     assert status(parameters, local).version is None
     version = publish(parameters, local)
-    client = store.client(local)
     assert version.number == 1
     (run,) = runs_of(client, parameters)
     assert run.info.status == "FINISHED"
