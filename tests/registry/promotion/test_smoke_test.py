@@ -40,7 +40,7 @@ def test_a_published_version_passes_until_it_predicts_otherwise(
     client.log_artifact(version.run_id, str(path), "probe")
     with pytest.raises(
         PipelineError,
-        match=r"version 1 failed its load test: .* differ by up to .*not promoted\. Use",
+        match=r"version 1 failed its load test: .* differ by up to .*no alias names it now\. Use",
     ):
         smoke_test.require_working(local, client, version)
     smoke_test.require_intact(local, client, version)  # which predicts nothing

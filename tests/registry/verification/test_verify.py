@@ -275,7 +275,7 @@ ARTIFACTS = {
         "path: resnet/nets",
         "path: resnet/nots",
         "code",
-        "resnet/nots, which stage train ran with, is not in the commit, nor an output of",
+        "resnet/nots, which stage train ran with, is neither in the commit nor an output of",
     ),
     "another raw file": (
         "recipe/dvc.lock",
@@ -417,7 +417,7 @@ def test_data_of_its_own_is_no_code(published: Published) -> None:
         with published.written(recipe, yaml.safe_dump(recorded)):
             results = published.verify()
         assert results.pop("code").text.startswith(
-            "data/extra, which stage ingest ran with, is not"
+            "data/extra, which stage ingest ran with, is neither in the commit"
         )
         assert {one.state for one in results.values()} == {"PASS"}  # a path less is no reason
 
