@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from resnet.checkout import project
+from resnet.checkout import git, project
 from resnet.errors import PipelineError
 from resnet.system import processes
 from resnet.system.processes import Say
@@ -81,6 +81,20 @@ def reproduce(stage: str, root: Path, lock_seconds: float, say: Say) -> Action:
     if any(UNCHANGED in line for line in lines):
         return "skipped"
     return "restored" if any(RESTORED in line for line in lines) else "ran"
+
+
+def hidden_files(root: Path, lock_seconds: float) -> list[str]:
+    """The .dvc files of a git checkout that DVC does not see, relative to `root`.
+
+    A pattern of .gitignore or .dvcignore hides them. Those that git ignores do not count.
+    """
+    dvc_files = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.dvc")
+    present = {name for name in git.run(root, *dvc_files).split("\0") if (root / name).is_file()}
+    if not present:
+        return []
+    words = ("stage", "list", "--all", "--name-only")
+    seen = run("stage list", words, root, lock_seconds, lambda line: None)
+    return sorted(present.difference(seen))
 
 
 def collect_garbage(options: Sequence[str], root: Path, lock_seconds: float) -> list[Path]:

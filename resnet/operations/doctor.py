@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 from resnet import params
-from resnet.checkout import dvc_rwlock, worktree
+from resnet.checkout import dvc, dvc_rwlock, git, worktree
 from resnet.errors import PipelineError
 from resnet.system import addresses
 
@@ -170,6 +170,22 @@ def added(root: Path) -> list[Finding]:
     ]
 
 
+def hidden(root: Path) -> list[Finding]:
+    """The .dvc files that DVC does not see, so that `dvc pull` removes their data."""
+    if git.commit(root) is None:
+        return [Finding("ok", "hidden", "not a git checkout: no .gitignore hides a .dvc file")]
+    return [
+        Finding(
+            "fail",
+            "hidden",
+            f"DVC does not see {name}: 'dvc push' leaves its data out, 'dvc pull' and 'dvc "
+            "checkout' remove them. A pattern of .gitignore or .dvcignore matches its folder: "
+            "write /folder/?* for /folder/*",
+        )
+        for name in dvc.hidden_files(root, params.load(root).runtime.lock_seconds)
+    ] or [Finding("ok", "hidden", "DVC sees every .dvc file")]
+
+
 def locks(root: Path) -> list[Finding]:
     """Locks of DVC whose holder is gone, and working trees that failed runs left."""
     findings = []
@@ -248,6 +264,7 @@ CHECKS: tuple[Check, ...] = (
     device,
     data,
     added,
+    hidden,
     locks,
     servers,
     artifacts,

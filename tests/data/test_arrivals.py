@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from resnet import params
 from resnet.checkout.dvc import DvcError
 from resnet.data import arrivals
 from resnet.data.arrivals import DataVersion, NewBatches
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, git
 
 
 @pytest.fixture
@@ -150,3 +151,29 @@ def test_a_profile_records_what_it_was_made_from() -> None:
     profile = {"source": "a", "extra": {"x": {"md5": "1", "images": 3}}}
     assert DataVersion.of(profile) == DataVersion("a", {"x": "1"})
     assert DataVersion.of({"dataset": "cifar10"}) == DataVersion(None, {})
+
+
+def dvc(root: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "dvc", *words]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def test_added_images_reach_the_remote_and_another_clone_and_a_second_pull_keeps_them(
+    root: Path, parameters: params.Params, tmp_path: Path
+) -> None:
+    path = add(root, "day.npz", 1)
+    before = DataVersion.current(root, parameters)
+    assert arrivals.track(root, parameters, before, print).tracked == ["day.npz"]
+    dvc(root, "push")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "A day's images")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(root), str(clone))
+    remote = str(root / ".state" / "dvc-remote")
+    dvc(clone, "remote", "modify", "--local", "local", "url", remote)
+    for _ in range(2):
+        dvc(clone, "pull")
+        assert (clone / "data" / "extra" / "day.npz").read_bytes() == path.read_bytes()
+    dvc(clone, "checkout")
+    assert (clone / "data" / "extra" / "day.npz").exists()
+    assert "up to date" in dvc(clone, "status")

@@ -12,7 +12,7 @@ import pytest
 from resnet.checkout import worktree
 from resnet.operations import doctor
 from resnet.registry import store
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, git
 
 DEVICE = """
 import sys
@@ -105,6 +105,25 @@ def test_added_images_that_dvc_does_not_track_are_found(checkout: Path) -> None:
     )
     batch.rmdir()
     assert doctor.added(checkout)[0].level == "ok"
+
+
+@pytest.mark.parametrize(("pattern", "level"), [("/data/*", "fail"), ("/data/?*", "ok")])
+def test_a_dvc_file_that_a_pattern_hides_from_dvc_is_found(
+    pattern: str, level: str, checkout: Path
+) -> None:
+    git(checkout, "init", "--quiet")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=checkout, check=True)
+    for folder in (checkout, checkout / "data"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.npz").write_bytes(b"a")
+        words = ("add", "--quiet", str(folder / "a.npz"))
+        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=checkout, check=True)
+    (checkout / ".gitignore").write_text(f"a.npz\n{pattern}\n!/data/*.dvc\n")
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message", "Two batches")
+    (finding,) = doctor.hidden(checkout)
+    assert finding.level == level
+    assert ("DVC does not see data/a.npz.dvc" in finding.text) == (level == "fail")
 
 
 def test_a_lock_of_dvc_says_whether_its_holder_lives(checkout: Path, rwlock: Path) -> None:
