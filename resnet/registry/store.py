@@ -6,12 +6,12 @@ whatever process and working directory it is opened.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, wraps
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
 from filelock import FileLock
@@ -31,6 +31,9 @@ from mlflow.entities import Run as Run  # for modules that read runs and do not 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.entities import PagedList
+
+T = TypeVar("T")
 
 FINISHED = "FINISHED"  # a run's status: it is complete
 SQLITE = "sqlite:///"
@@ -209,6 +212,25 @@ def experiment(client: Client, name: str) -> str:
             f"'mlflow experiments restore --experiment-id {existing.experiment_id}'"
         )
     return str(existing.experiment_id)
+
+
+def existing(read: Callable[[], T]) -> T | None:
+    """What `read` returns; None if it asks for something that the store does not have."""
+    try:
+        return read()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """All results of a `search` that MLflow answers in pages, each asked for by its token."""
+    page = search(None)
+    yield from page
+    while page.token:
+        page = search(page.token)
+        yield from page
 
 
 def log_metrics(client: Client, run_id: str, values: Mapping[str, float | None]) -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
-from resnet.registry import versions
+from resnet.registry import store, versions
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.lock import ModelLock
 from resnet.registry.store import Client
@@ -18,10 +17,6 @@ from resnet.system import processes
 
 from mlflow.entities import FileInfo, Run
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.store.entities import PagedList
-
-T = TypeVar("T")
 
 KEEP = "keep"  # a tag of a version or a run that is never removed
 IN_PROGRESS = ("RUNNING", "SCHEDULED")
@@ -44,7 +39,7 @@ def find(client: Client, name: str, before: datetime, resumed: Collection[str]) 
     """
     referenced = _in_ledger(client, name) | _with_alias(client, name)
     removable, remaining = {}, []
-    for version in _pages(lambda page: client.search_model_versions(page_token=page)):
+    for version in store.pages(lambda page: client.search_model_versions(page_token=page)):
         number, registered = int(version.version), _time(version.creation_timestamp)
         kept = number in referenced or KEEP in version.tags
         if version.name == name and not kept and registered < before:
@@ -118,7 +113,7 @@ def require_no_newer(client: Client, unreferenced: Unreferenced) -> None:
     `needed` lacks its data. Of the model whose lock is held nobody else registers a version.
     """
     known = {(version.name, int(version.version)) for version in unreferenced.remaining}
-    for version in _pages(lambda page: client.search_model_versions(page_token=page)):
+    for version in store.pages(lambda page: client.search_model_versions(page_token=page)):
         if (version.name, int(version.version)) not in known:
             raise PipelineError(
                 f"{version.name} version {version.version} was registered while this ran, and may "
@@ -160,13 +155,8 @@ def _in_ledger(client: Client, name: str) -> set[int]:
 
 def _with_alias(client: Client, name: str) -> set[int]:
     """The numbers of the versions that an alias names."""
-    try:
-        aliases = client.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return set()
-    return {int(number) for number in aliases.values()}
+    model = store.existing(lambda: client.get_registered_model(name))
+    return {int(number) for number in model.aliases.values()} if model else set()
 
 
 def _tags(client: Client, name: str, number: int) -> Mapping[str, str] | None:
@@ -180,7 +170,7 @@ def _runs(client: Client, name: str) -> Iterator[Run]:
     if experiment is None:
         return iter(())
     ids = [experiment.experiment_id]
-    return _pages(lambda page: client.search_runs(ids, page_token=page))
+    return store.pages(lambda page: client.search_runs(ids, page_token=page))
 
 
 def _has_ended(run: Run, before: datetime) -> bool:
@@ -200,15 +190,6 @@ def _bytes(folder: Callable[[str | None], Iterable[FileInfo]], path: str | None)
     return sum(
         _bytes(folder, item.path) if item.is_dir else item.file_size or 0 for item in folder(path)
     )
-
-
-def _pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
-    """All results of a search that MLflow answers in pages."""
-    page = search(None)
-    yield from page
-    while page.token:
-        page = search(page.token)
-        yield from page
 
 
 def _time(milliseconds: int) -> datetime:

@@ -60,12 +60,7 @@ class Version:
 
 def get(client: Client, name: str, number: int) -> Version | None:
     """The version of `name` with that number; None if there is none."""
-    try:
-        return Version.of(client.get_model_version(name, str(number)))
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    return store.existing(lambda: Version.of(client.get_model_version(name, str(number))))
 
 
 def find(client: Client, name: str, model_hash: str) -> Version | None:

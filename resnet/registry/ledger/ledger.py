@@ -135,11 +135,6 @@ def read(client: Client, name: str) -> Ledger:
     return Ledger(events, unfinished, head)
 
 
-def unfinished(client: Client, name: str) -> list[Event]:
-    """Events that were begun and neither finished nor abandoned. Raises as `read` does."""
-    return read(client, name).unfinished
-
-
 def events(client: Client, name: str) -> list[Event]:
     """Every event of the registered model `name`, in order. Raises as `read` does."""
     return read(client, name).events
@@ -223,13 +218,5 @@ def _head(event: Event) -> str:
 
 def _runs(client: Client, experiment: Experiment) -> list[Run]:
     """All runs of the ledger, oldest first by the clocks; one search, so they are of one moment."""
-    runs: list[Run] = []
-    page = None
-    while page is None or page.token:
-        page = client.search_runs(
-            [experiment.experiment_id],
-            order_by=["attributes.start_time ASC"],
-            page_token=page.token if page else None,
-        )
-        runs += page
-    return runs
+    ids, order = [experiment.experiment_id], ["attributes.start_time ASC"]
+    return list(store.pages(lambda page: client.search_runs(ids, order_by=order, page_token=page)))

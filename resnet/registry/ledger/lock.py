@@ -33,6 +33,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from resnet.errors import PipelineError, UnreachableError
+from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import processes
 
@@ -178,12 +179,7 @@ def _create(lock: ModelLock, who: str) -> bool:
 
 def _find(client: Client, name: str) -> RegisteredModel | None:
     """The registered model of that name; None if there is none."""
-    try:
-        return client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
+    return store.existing(lambda: client.get_registered_model(name))
 
 
 def _bury(client: Client, name: str, token: str) -> bool:

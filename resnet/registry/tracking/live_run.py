@@ -16,7 +16,6 @@ from resnet.registry.tracking import curves, run_artifacts
 from resnet.system import files, processes
 
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 ENDINGS = {"stopped", "failure"}  # tags: why a training ended early
 
@@ -118,10 +117,5 @@ def left_running(client: Client, experiment: str, key: str) -> list[str]:
 
 def _active(client: Client, run_id: str) -> Run | None:
     """The run; None where the store has none of this id, or it is deleted."""
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    return run if run.info.lifecycle_stage == "active" else None
+    run = store.existing(lambda: client.get_run(run_id))
+    return run if run and run.info.lifecycle_stage == "active" else None

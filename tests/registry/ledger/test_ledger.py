@@ -59,7 +59,7 @@ def test_events_are_read_as_they_were_written(any_store: Path) -> None:
     name = f"long-{any_store.name}"
     begun = ledger.begin(client, event(name, **kwargs))
     assert ledger.events(client, name) == []
-    assert ledger.unfinished(client, name) == [begun]
+    assert ledger.read(client, name).unfinished == [begun]
     finished = ledger.finish(client, begun)
     assert ledger.events(client, name) == [finished]
     assert broken(client, name) is None

@@ -162,7 +162,7 @@ def test_a_damaged_model_is_never_promoted(
         promote(made_store, name, version.number, reason="a try", force=True)
     assert production(made_store, name) is None
     assert ledger.events(client, name) == []
-    assert ledger.unfinished(client, name) == []
+    assert ledger.read(client, name).unfinished == []
 
 
 def test_an_empty_reason_and_an_unknown_version_are_refused(
