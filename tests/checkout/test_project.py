@@ -13,7 +13,7 @@ from resnet import params
 from resnet.checkout import project
 from resnet.errors import PipelineError
 from resnet.system import files
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, loaded
 
 
 def test_the_checkout_is_found_from_any_folder_in_it():
@@ -46,19 +46,6 @@ def test_this_interpreters_commands_come_first_on_the_path(tmp_path, monkeypatch
     monkeypatch.setenv("PATH", os.pathsep.join(["/usr/bin", str(Path(sys.executable).parent)]))
     folders = project.environment(tmp_path)["PATH"].split(os.pathsep)
     assert folders == [str(Path(sys.executable).parent), "/usr/bin"]
-
-
-def loaded(code: str, *words: str) -> set[str]:
-    """Top-level modules that a process has loaded when it has run `code`."""
-    script = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(done.stdout.splitlines()[-1].split())
 
 
 HEAVY = {"prefect", "mlflow", "dvc", "pandas", "matplotlib"}

@@ -1,6 +1,7 @@
 """What tests of several rooms share: where the repository is, and fixtures to import by name."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -12,3 +13,16 @@ def git(root: Path, *words: str) -> str:
     return subprocess.run(
         ["git", *IDENTITY, *words], cwd=root, check=True, capture_output=True, text=True
     ).stdout
+
+
+def loaded(code: str, *words: str) -> set[str]:
+    """The modules that a process with the arguments `words` has loaded when it has run `code`."""
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())

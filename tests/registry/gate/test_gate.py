@@ -1,8 +1,6 @@
 """The gate's rules by themselves, and its verdicts from a real SQLite store."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger
 from resnet.registry.promotion import promotion
 from resnet.system import files
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, loaded
 
 GATE = params.load(REPOSITORY).gate
 CLASSES = [f"class {k}" for k in range(10)]
@@ -567,11 +565,6 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
 
 
 def test_the_gate_itself_loads_neither_tensorflow_nor_scipys_statistics() -> None:
-    code = (
-        "import sys, resnet.registry.gate.gate; "
-        "print({'keras', 'tensorflow', 'scipy.stats'}.intersection(sys.modules))"
+    assert (
+        loaded("import resnet.registry.gate.gate") & {"keras", "tensorflow", "scipy.stats"} == set()
     )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert process.stdout.strip() == "set()"
