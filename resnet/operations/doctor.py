@@ -173,7 +173,7 @@ def added(root: Path) -> list[Finding]:
 def hidden(root: Path) -> list[Finding]:
     """The .dvc files that DVC does not see, so that `dvc pull` removes their data."""
     if git.commit(root) is None:
-        return [Finding("ok", "hidden", "not a git checkout: no .gitignore hides a .dvc file")]
+        return [Finding("ok", "hidden", "not checked: this is not a git checkout with a commit")]
     return [
         Finding(
             "fail",
