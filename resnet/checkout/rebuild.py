@@ -112,6 +112,4 @@ def _configure_remotes(root: Path, tree: Path) -> None:
     if not settings.has_section("core"):
         settings.add_section("core")
     settings.set("core", "site_cache_dir", str(tree / project.STATE / "dvc"))
-    (tree / ".dvc").mkdir(exist_ok=True)
-    with (tree / ".dvc" / "config.local").open("w") as stream:
-        settings.write(stream)
+    worktree.write_dvc_settings(tree, settings)

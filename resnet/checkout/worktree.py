@@ -75,6 +75,14 @@ def dvc_settings(root: Path) -> configparser.ConfigParser:
     return settings
 
 
+def write_dvc_settings(tree: Path, settings: configparser.ConfigParser) -> None:
+    """Make them the settings of `tree`; they take precedence over those of its commit."""
+    path = tree / ".dvc" / "config.local"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as stream:
+        settings.write(stream)
+
+
 def left_over(root: Path, before: float = math.inf) -> list[Path]:
     """The trees that failed runs left before that time, in seconds since 1970.
 
@@ -120,5 +128,4 @@ def _share_cache(root: Path, tree: Path) -> None:
         settings.add_section("cache")
     settings.set("cache", "dir", str(dvc_cache.folder(root)))
     settings.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
-    with (tree / ".dvc" / "config.local").open("w") as stream:
-        settings.write(stream)
+    write_dvc_settings(tree, settings)

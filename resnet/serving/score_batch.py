@@ -16,7 +16,7 @@ from resnet.monitoring import reference, scored_batches
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store, versions
-from resnet.registry.ledger.event import utc_iso
+from resnet.registry.ledger.event import second, utc_iso
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.serving.predict import score
@@ -58,7 +58,7 @@ class ScoringResult:
             return f"recorded in {batch.model}{scored_batches.SUFFIX}"
         return (
             f"already recorded in {batch.model}{scored_batches.SUFFIX}: this version has scored "
-            f"the same images on {batch.time[:19].replace('T', ' ')} UTC"
+            f"the same images on {second(batch.time)} UTC"
         )
 
 

@@ -27,7 +27,12 @@ def utc_iso(moment: datetime) -> str:
 
 def minute(time: str) -> str:
     """A time of the ledger for a reader, to the minute, in UTC: `2031-01-02 03:04`."""
-    return time[:16].replace("T", " ")
+    return second(time)[:16]
+
+
+def second(time: str) -> str:
+    """The same, to the second: `2031-01-02 03:04:05`."""
+    return time[:19].replace("T", " ")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from resnet.pages.text_table import aligned
 from resnet.registry import store
 from resnet.registry.ledger import audit, ledger, queries
-from resnet.registry.ledger.event import Event
+from resnet.registry.ledger.event import Event, second
 from resnet.registry.promotion.request import Request, requests
 
 HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
@@ -55,7 +55,7 @@ def _row(event: Event, by_event: Mapping[str, Request]) -> tuple[str, ...]:
         why.append(f"(flow run {event.flow_run})")
     return (
         str(event.index),
-        event.time[:19].replace("T", " "),
+        second(event.time),
         event.action + (f" ({mark})" if mark else ""),
         str(event.version or "–"),
         f"{before} → {after}" if queries.last_move([event]) else "",
