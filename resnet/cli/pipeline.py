@@ -121,9 +121,9 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:
-    from resnet.operations import doctor
+    from resnet.operations.doctor import report
 
-    return doctor.report(root, arguments.debug)
+    return report.report(root, arguments.debug)
 
 
 def _deploy(root: Path, arguments: argparse.Namespace) -> None:

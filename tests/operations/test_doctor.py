@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from resnet.checkout import worktree
-from resnet.operations import doctor
+from resnet.operations.doctor import checkout as checkouts
+from resnet.operations.doctor import installation, report, stores
+from resnet.operations.doctor.finding import Finding
 from resnet.registry import store
 from tests.support import REPOSITORY, git
 
 DEVICE = """
 import sys
 from pathlib import Path
-from resnet.operations import doctor
-print(*doctor.device(Path(sys.argv[1])))
+from resnet.operations.doctor import installation
+print(*installation.device(Path(sys.argv[1])))
 """
 
 
@@ -41,7 +43,7 @@ def rwlock(checkout: Path) -> Path:
     return path
 
 
-def text(findings: list[doctor.Finding]) -> str:
+def text(findings: list[Finding]) -> str:
     return "\n".join(map(str, findings))
 
 
@@ -50,7 +52,7 @@ def locked_by(pid: int) -> str:
 
 
 def test_what_is_installed_here_fits(checkout: Path) -> None:
-    assert "FAIL" not in text(doctor.tools(checkout))
+    assert "FAIL" not in text(installation.tools(checkout))
 
 
 def test_a_package_of_another_version_is_named_with_the_wanted_one(
@@ -60,7 +62,7 @@ def test_a_package_of_another_version_is_named_with_the_wanted_one(
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: keras\nVersion: 2.0\n")
     monkeypatch.syspath_prepend(installed.parent)
-    (finding,) = [one for one in doctor.tools(checkout) if one.level == "fail"]
+    (finding,) = [one for one in installation.tools(checkout) if one.level == "fail"]
     assert "keras is 2.0, want <3.16,>=3.15.1: run 'rm .venv/installed; make run'" in finding.text
 
 
@@ -68,8 +70,8 @@ def test_another_python_is_named_with_those_that_do(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    assert "FAIL  tools      Python is" in text(doctor.tools(checkout))
-    assert "want 3.11, 3.12 or 3.13" in text(doctor.tools(checkout))
+    assert "FAIL  tools      Python is" in text(installation.tools(checkout))
+    assert "want 3.11, 3.12 or 3.13" in text(installation.tools(checkout))
 
 
 def test_a_gpu_that_the_backend_cannot_see_is_found(checkout: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_gpu_that_the_backend_cannot_see_is_found(checkout: Path) -> None:
 
 
 def test_no_data_and_no_network_are_found_and_an_archive_is_asked_for(checkout: Path) -> None:
-    (finding,) = doctor.data(checkout)
+    (finding,) = checkouts.data(checkout)
     assert finding.level == "warn"
     assert "cannot be reached" in finding.text
     assert finding.text.endswith("set CIFAR10_ARCHIVE to an archive of CIFAR-10")
@@ -98,13 +100,13 @@ def test_no_data_and_no_network_are_found_and_an_archive_is_asked_for(checkout: 
 def test_added_images_that_dvc_does_not_track_are_found(checkout: Path) -> None:
     batch = checkout / "data" / "extra" / "night"
     batch.mkdir(parents=True)
-    (finding,) = doctor.added(checkout)
+    (finding,) = checkouts.added(checkout)
     assert finding.level == "warn"
     assert (
         f"{batch} is not tracked by DVC: once it is complete, run 'dvc add {batch}'" in finding.text
     )
     batch.rmdir()
-    assert doctor.added(checkout)[0].level == "ok"
+    assert checkouts.added(checkout)[0].level == "ok"
 
 
 @pytest.mark.parametrize(("pattern", "level"), [("/data/*", "fail"), ("/data/?*", "ok")])
@@ -121,7 +123,7 @@ def test_a_dvc_file_that_a_pattern_hides_from_dvc_is_found(
     (checkout / ".gitignore").write_text(f"a.npz\n{pattern}\n!/data/*.dvc\n")
     git(checkout, "add", "--all")
     git(checkout, "commit", "--quiet", "--message", "Two batches")
-    (finding,) = doctor.hidden(checkout)
+    (finding,) = checkouts.hidden(checkout)
     assert finding.level == level
     assert ("DVC does not see data/a.npz.dvc" in finding.text) == (level == "fail")
 
@@ -130,12 +132,15 @@ def test_a_lock_of_dvc_says_whether_its_holder_lives(checkout: Path, rwlock: Pat
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     rwlock.write_text(locked_by(child.pid))
-    assert f"names ended processes [{child.pid}]: DVC removes them" in text(doctor.locks(checkout))
+    assert f"names ended processes [{child.pid}]: DVC removes them" in text(
+        checkouts.locks(checkout)
+    )
     rwlock.write_text(locked_by(os.getpid()))
-    assert f"dvc is running here: processes [{os.getpid()}]" in text(doctor.locks(checkout))
+    assert f"dvc is running here: processes [{os.getpid()}]" in text(checkouts.locks(checkout))
     rwlock.write_text("{}")
     assert (
-        text(doctor.locks(checkout)) == "ok    locks      no stale lock, no left-over working tree"
+        text(checkouts.locks(checkout))
+        == "ok    locks      no stale lock, no left-over working tree"
     )
 
 
@@ -144,7 +149,7 @@ def test_a_damaged_lock_of_dvc_is_found_and_is_to_be_removed(
     content: str, checkout: Path, rwlock: Path
 ) -> None:
     rwlock.write_text(content)
-    (finding,) = doctor.locks(checkout)
+    (finding,) = checkouts.locks(checkout)
     assert finding.level == "fail"
     assert "rwlock is not a list of locks" in finding.text
     assert finding.text.endswith("make sure that no dvc is running, and remove it")
@@ -159,7 +164,7 @@ def test_the_tree_of_a_failed_run_is_found(checkout: Path) -> None:
     with pytest.raises(RuntimeError), worktree.worktree(checkout, "a", {}):
         raise RuntimeError
     assert "working trees left by failed runs: 1; inspect them, then run 'make clean'" in text(
-        doctor.locks(checkout)
+        checkouts.locks(checkout)
     )
 
 
@@ -167,8 +172,8 @@ def test_a_store_that_cannot_be_read_is_found(checkout: Path) -> None:
     database = checkout / ".state" / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_text("no database")
-    for check in (doctor.artifacts, doctor.ledgers):
-        (finding,) = doctor._run(check, checkout, debug=True)
+    for check in (stores.artifacts, stores.ledgers):
+        (finding,) = report._run(check, checkout, debug=True)
         assert finding.level == "fail"
         assert f"{database} cannot be read as an MLflow store" in finding.text
 
@@ -177,7 +182,7 @@ def test_a_moved_checkout_is_found(checkout: Path) -> None:
     store.experiment(store.client(checkout), "made-before")
     moved = checkout.with_name(f"{checkout.name}-moved")
     checkout.rename(moved)
-    (finding,) = doctor.artifacts(moved)
+    (finding,) = stores.artifacts(moved)
     assert finding.level == "fail"
     assert f"store their artifacts in {checkout}" in finding.text
     assert "move it back, or remove .state/mlflow" in finding.text
@@ -186,18 +191,18 @@ def test_a_moved_checkout_is_found(checkout: Path) -> None:
 def test_a_check_that_fails_is_named_and_the_others_run(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(root: Path) -> list[doctor.Finding]:
+    def broken(root: Path) -> list[Finding]:
         raise KeyError("pid")
 
-    def after(root: Path) -> list[doctor.Finding]:
-        return [doctor.Finding("ok", "after", capsys.readouterr().out)]
+    def after(root: Path) -> list[Finding]:
+        return [Finding("ok", "after", capsys.readouterr().out)]
 
-    monkeypatch.setattr(doctor, "CHECKS", (broken, after))
-    assert doctor.report(checkout) == 1
+    monkeypatch.setattr(report, "CHECKS", (broken, after))
+    assert report.report(checkout) == 1
     # What `after` says is what was on the screen before it was asked.
     assert (
         "ok    after      FAIL  broken     this check failed unexpectedly: KeyError ('pid');"
         in (capsys.readouterr().out)
     )
     with pytest.raises(KeyError):
-        doctor.report(checkout, debug=True)
+        report.report(checkout, debug=True)

@@ -9,7 +9,7 @@ import pytest
 
 from resnet import cli, params
 from resnet.errors import PipelineError
-from resnet.operations import doctor
+from resnet.operations.doctor import stores
 from resnet.registry import store, versions
 from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger, lock
@@ -334,7 +334,7 @@ def test_the_commands_print_the_problems_and_what_they_did(
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
     enter(tmp_path)
-    assert doctor.ledgers(tmp_path)[0].text == "nothing is registered yet"
+    assert stores.ledgers(tmp_path)[0].text == "nothing is registered yet"
     shutil.copytree(empty_store / ".state", tmp_path / ".state")
     client = store.client(tmp_path)
     client.create_registered_model("mine")
@@ -344,7 +344,7 @@ def test_the_commands_print_the_problems_and_what_they_did(
 
     assert cli.main(["history", "--json", "--model", "other"]) == 0
     assert capsys.readouterr().out == ""
-    assert [finding.level for finding in doctor.ledgers(tmp_path)] == ["warn"]
+    assert [finding.level for finding in stores.ledgers(tmp_path)] == ["warn"]
     assert cli.main(["history", "--model", "mine"]) == 0
     printed = capsys.readouterr()
     assert "– → 1" in printed.out
@@ -355,4 +355,4 @@ def test_the_commands_print_the_problems_and_what_they_did(
     assert "recorded: found, production 1 → none" in capsys.readouterr().out
     assert cli.main(["reconcile", "--model", "mine"]) == 0
     assert capsys.readouterr().out == "nothing to reconcile\n"
-    assert [finding.level for finding in doctor.ledgers(tmp_path)] == ["ok"]
+    assert [finding.level for finding in stores.ledgers(tmp_path)] == ["ok"]

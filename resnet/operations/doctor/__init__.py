@@ -1,0 +1,1 @@
+"""Check the installation for known problems, and say what to do about each."""

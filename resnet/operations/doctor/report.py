@@ -1,0 +1,53 @@
+"""Run each check and print what it finds."""
+
+from pathlib import Path
+
+from resnet.errors import PipelineError
+from resnet.operations.doctor import checkout, installation, stores
+from resnet.operations.doctor.finding import Check, Finding
+
+CHECKS: tuple[Check, ...] = (
+    installation.tools,
+    installation.parameters,
+    installation.device,
+    checkout.data,
+    checkout.added,
+    checkout.hidden,
+    checkout.locks,
+    stores.servers,
+    stores.artifacts,
+    stores.ledgers,
+)
+
+
+def report(root: Path, debug: bool = False) -> int:
+    """Print each finding as it comes. Returns 1 if one of them is a failure, else 0.
+
+    With `debug`, an unexpected error of a check is raised.
+    """
+    failed = False
+    for check in CHECKS:
+        for finding in _run(check, root, debug):
+            print(finding, flush=True)
+            failed |= finding.level == "fail"
+    return int(failed)
+
+
+def _run(check: Check, root: Path, debug: bool) -> list[Finding]:
+    """What `check` finds; an error in it is a finding too."""
+    name = check.__name__
+    try:
+        return check(root)
+    except PipelineError as error:
+        return [Finding("fail", name, str(error))]
+    except Exception as error:  # the other checks still run
+        if debug:
+            raise
+        return [
+            Finding(
+                "fail",
+                name,
+                f"this check failed unexpectedly: {type(error).__name__} ({error}); "
+                "'resnet --debug doctor' shows where",
+            )
+        ]

@@ -1,0 +1,55 @@
+"""Checks of what remembers: the servers, MLflow's artifacts, the ledger."""
+
+from pathlib import Path
+
+from resnet import params
+from resnet.operations.doctor.finding import Finding
+from resnet.system import addresses
+
+
+def servers(root: Path) -> list[Finding]:
+    """Whether the servers that the user's variables name answer."""
+    findings = []
+    for variable in addresses.VARIABLES:
+        address = addresses.user_server(variable)
+        if address and not addresses.answers(address.rstrip("/") + "/health"):
+            findings.append(
+                Finding(
+                    "fail",
+                    "servers",
+                    f"{variable} is {address}, which does not answer: "
+                    "start it ('make ui' for the project's own), or unset the variable",
+                )
+            )
+    return findings or [Finding("ok", "servers", "every named server answers")]
+
+
+def artifacts(root: Path) -> list[Finding]:
+    """Artifacts that MLflow looks for in another folder, because the checkout was moved."""
+    from resnet.registry import store
+
+    moved = store.moved_experiments(root)
+    if moved:
+        return [
+            Finding(
+                "fail",
+                "artifacts",
+                f"{len(moved)} MLflow experiments store their artifacts in {moved[0]}, which is "
+                "not in this checkout: it was moved; move it back, or remove .state/mlflow and "
+                "start with an empty registry",
+            )
+        ]
+    return [Finding("ok", "artifacts", "MLflow's artifacts are where its records point")]
+
+
+def ledgers(root: Path) -> list[Finding]:
+    """Whether the ledger is intact and matches the aliases."""
+    from resnet.registry import store
+    from resnet.registry.promotion import history
+
+    if not store.exists(root):
+        return [Finding("ok", "ledgers", "nothing is registered yet")]
+    problems = history.problems(root, params.load(root).model_name)
+    return [Finding("warn", "ledgers", problem) for problem in problems] or [
+        Finding("ok", "ledgers", "every ledger is intact and matches the aliases")
+    ]
