@@ -43,6 +43,7 @@ ALSO_HARMLESS = {  # in these stages
         "resnet.checkout.checkpoint_folders": "where checkpoints are",
         "resnet.checkout.project": "as above",
         "resnet.checkout.provenance": "the key of a checkpoint, made of all this",
+        "resnet.checkout.changes": "as above",
         "resnet.checkout.dvc_cache": "as above",
         "resnet.checkout.dvc_lock": "as above",
         "resnet.checkout.dvc_yaml": "as above",

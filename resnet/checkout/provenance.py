@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet import params
-from resnet.checkout import dvc_cache, dvc_yaml, git
+from resnet.checkout import changes, dvc_cache, dvc_yaml, git
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 
@@ -25,7 +25,7 @@ class Code:
 
     commit: str | None
     dirty: bool
-    patch: str  # for `git apply`; it includes files that git does not track yet
+    patch: str  # for `git apply`; new code is in it, and notes above it name what it leaves out
 
     def __str__(self) -> str:
         if self.commit is None:
@@ -45,8 +45,8 @@ def code(root: Path) -> Code:
     recorded = ["params.yaml", "dvc.lock", "*.dvc"]
     if (root / "dvc.lock").exists():
         recorded += DvcLock.read(root).outputs
-    changes = git.patch(root, exclude=recorded)
-    return Code(head, bool(changes), changes)
+    differences = changes.for_record(root, recorded)
+    return Code(head, bool(differences), differences)
 
 
 def data_hash(root: Path, paths: params.Paths) -> str:

@@ -16,8 +16,8 @@ class MissingError(PipelineError):
     """The data is in neither DVC's cache nor its remote."""
 
 
-def clone(root: Path, commit: str, patch: bytes, tree: Path) -> None:
-    """A clone of the checkout's repository as `tree`: `commit`, and `patch` on top of it.
+def clone(root: Path, commit: str, patch: str, tree: Path) -> None:
+    """A clone of the checkout's repository as `tree`: `commit`, and the patch of a record on top.
 
     Raises PipelineError if the repository has no such commit, or if the patch does not apply.
     """
@@ -37,9 +37,8 @@ def clone(root: Path, commit: str, patch: bytes, tree: Path) -> None:
         )
     git.run(tree, "checkout", "--quiet", "--detach", commit)
     if patch:
-        text = patch.decode(errors="surrogateescape")
         try:
-            git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=text)
+            git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
         except PipelineError as error:
             reason = str(error).partition("error: ")[2]
             raise PipelineError(f"the recorded patch does not apply to it: {reason}") from None

@@ -1,11 +1,12 @@
 """A second working tree of the checkout, for a run with parameters of its own.
 
-The tree is in `.state/runs/`, at the checkout's commit and with its uncommitted changes; only
-params.yaml differs. It shares DVC's cache and remotes with the checkout, so that what was computed
+The tree is in `.state/runs/`, at the checkout's commit and with its uncommitted changes of code;
+only params.yaml differs. It shares DVC's cache and remotes with the checkout, so that what was computed
 in one is restored in the other.
 """
 
 import configparser
+import logging
 import math
 import os
 import shutil
@@ -17,9 +18,11 @@ from typing import Any
 from filelock import FileLock
 
 from resnet import params
-from resnet.checkout import dvc_cache, git, project
+from resnet.checkout import changes, dvc_cache, git, project
 from resnet.errors import PipelineError
 from resnet.system import file_locks
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -42,14 +45,21 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
             shutil.rmtree(tree)
         git.run(root, "worktree", "prune")
         git.run(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
-        changes = git.patch(root)
-        if changes:
-            git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=changes)
+        _apply_changes(root, tree)
         (tree / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
         _share_cache(root, tree)
         yield tree
         git.run(root, "worktree", "remove", "--force", str(tree))
         _lock(tree).unlink()
+
+
+def _apply_changes(root: Path, tree: Path) -> None:
+    """Make the checkout's changes in the tree too, and say which new code it does not get."""
+    patch, lacking = changes.for_run(root)
+    for file in lacking:
+        log.warning("%s is not in the tree of this run (%s)", file.path, file.why)
+    if patch:
+        git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
 
 
 def with_absolute_archive(values: Mapping[str, Any], root: Path) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def test_a_dvc_lock_of_another_form_says_what_to_do(tmp_path: Path, text: bytes)
 
 def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
     (checkout / "code.py").write_text("x = 2\n")
-    (checkout / "new.bin").write_bytes(bytes(range(256)))
+    (checkout / "resnet").mkdir()
+    (checkout / "resnet" / "new.bin").write_bytes(bytes(range(256)))
+    (checkout / "resnet" / "latin.py").write_bytes(b"# \xe9\n")
     before = git(checkout, "status", "--porcelain")
     code = provenance.code(checkout)
     assert code.dirty
@@ -70,22 +72,23 @@ def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path
     (tmp_path / "changes.patch").write_text(code.patch, errors="surrogateescape")
     git(clone, "apply", str(tmp_path / "changes.patch"))
     assert (clone / "code.py").read_text() == "x = 2\n"
-    assert (clone / "new.bin").read_bytes() == bytes(range(256))
+    assert (clone / "resnet" / "new.bin").read_bytes() == bytes(range(256))
+    assert (clone / "resnet" / "latin.py").read_bytes() == b"# \xe9\n"
 
 
 def test_a_repository_of_its_own_without_a_commit_says_what_to_do_with_it(
     checkout: Path, tmp_path: Path
 ) -> None:
-    inner = checkout / "notes" / "inner"
+    inner = checkout / "resnet" / "inner"
     inner.mkdir(parents=True)
     git(inner, "init", "--quiet")
-    with pytest.raises(PipelineError, match=r"^notes/inner/ in .*: commit there, move it out"):
+    with pytest.raises(PipelineError, match=r"^resnet/inner/ in .*: commit there, move it out"):
         provenance.code(checkout)
     git(inner, "commit", "--quiet", "--allow-empty", "-m", "First")
     assert "Subproject commit" in provenance.code(checkout).patch
     with (checkout / ".gitignore").open("a") as stream:
-        stream.write("notes\n")
-    git(checkout, "commit", "--quiet", "-am", "Ignore the notes")
+        stream.write("inner\n")
+    git(checkout, "commit", "--quiet", "-am", "Ignore it")
     assert not provenance.code(checkout).dirty
 
 

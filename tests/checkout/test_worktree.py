@@ -39,12 +39,13 @@ def checkout(tmp_path):
 
 def test_the_tree_has_the_uncommitted_changes_and_its_own_parameters(checkout):
     (checkout / "code.py").write_text("edited\n")
-    (checkout / "new.bin").write_bytes(bytes(range(256)))
+    (checkout / "resnet").mkdir()
+    (checkout / "resnet" / "new.bin").write_bytes(bytes(range(256)))
     (checkout / "ignored").touch()
     before = git(checkout, "status", "--porcelain")
     with worktree.worktree(checkout, "a", {"train": {"epochs": 9}}) as tree:
         assert (tree / "code.py").read_text() == "edited\n"
-        assert (tree / "new.bin").read_bytes() == bytes(range(256))
+        assert (tree / "resnet" / "new.bin").read_bytes() == bytes(range(256))
         assert not (tree / "ignored").exists()
         assert yaml.safe_load((tree / "params.yaml").read_text()) == {"train": {"epochs": 9}}
         assert git(tree, "rev-parse", "HEAD") == git(checkout, "rev-parse", "HEAD")

@@ -214,7 +214,10 @@ def _rebuild(content: CardContent) -> Iterator[str]:
         f"resnet verify {version.number} --model {version.name} --retrain\n```"
     )
     if content.tags.get("git_dirty") == "true":
-        yield "Some of its code was not in that commit: `recipe/changes.patch` has the rest."
+        yield (
+            "The checkout differed from that commit: `recipe/changes.patch` has the changes of its "
+            "code, and names what it leaves out."
+        )
     yield (
         "In a temporary folder this checks out the code and the data, trains again with the "
         "recorded `recipe/params.yaml`, and compares the bits."

@@ -161,7 +161,12 @@ def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     for name in ("params.yaml", "dvc.lock"):
         client.log_artifact(run_id, str(outputs.root / name), "recipe")
-    client.log_text(run_id, outputs.code.patch, "recipe/changes.patch")
+    with tempfile.TemporaryDirectory() as folder:
+        patch = Path(folder) / "changes.patch"
+        patch.write_bytes(
+            outputs.code.patch.encode(errors="surrogateescape")
+        )  # code may be Latin-1
+        client.log_artifact(run_id, str(patch), "recipe")
     client.log_text(run_id, packages.listed(), "recipe/packages.txt")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from resnet import params
-from resnet.checkout import dvc_cache, packages, provenance, rebuild
+from resnet.checkout import changes, dvc_cache, packages, provenance, rebuild
 from resnet.errors import PipelineError
 from resnet.registry.verification import checks
 from resnet.registry.verification.version_under_test import Unknown, VersionUnderTest
@@ -21,14 +21,21 @@ def commit(subject: VersionUnderTest) -> str:
     recorded, dirty = subject.tag("git_commit"), subject.tag("git_dirty") == "true"
     if recorded == "none":
         raise PipelineError("it was made in a folder without a git commit")
-    patch = subject.fetch("recipe/changes.patch").read_bytes()
-    if dirty != bool(patch):
-        raise PipelineError(f"git_dirty is {dirty}, and the recorded patch has {len(patch)} bytes")
+    content = subject.fetch("recipe/changes.patch").read_bytes()
+    if dirty != bool(content):
+        raise PipelineError(
+            f"git_dirty is {dirty}, and the recorded patch has {len(content)} bytes"
+        )
+    unrecorded, patch = changes.split(content.decode(errors="surrogateescape"))
     rebuild.clone(subject.root, recorded, patch, subject.tree)
     for name in ("params.yaml", "dvc.lock"):
         shutil.copyfile(subject.fetch(f"recipe/{name}"), subject.tree / name)
-    changes = f"the recorded patch ({len(patch):,} bytes) applies to it" if dirty else "clean"
-    return f"{recorded[:12]} is in the repository; {changes}"
+    state = f"the recorded patch ({len(content):,} bytes) applies to it" if patch else "clean"
+    if unrecorded:
+        state += (
+            f" but for {len(unrecorded)} files of which recipe/changes.patch has only the names"
+        )
+    return f"{recorded[:12]} is in the repository; {state}"
 
 
 def code(subject: VersionUnderTest) -> str:

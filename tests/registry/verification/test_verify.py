@@ -315,6 +315,12 @@ def test_a_patch_has_to_apply(published: Published) -> None:
         with published.written(recorded, patch):
             result = published.verify()["commit"]
             assert (result.state, "applies to it" in result.text) == ("PASS", True), result
+        notes = '# These files differ too:\n# 12ab ".env": its name is that of a secret\n'
+        for text, state in {notes: "clean", notes + patch: "applies to it"}.items():
+            with published.written(recorded, text):
+                result = published.verify()["commit"]
+            assert result.state == "PASS"
+            assert f"{state} but for 1 files of which recipe/changes.patch has only" in result.text
         with published.written(recorded, patch.replace("\n zipp", "\n nothing")):
             result = published.verify()["commit"]
             assert (result.state, "does not apply" in result.text) == ("FAIL", True), result
@@ -432,11 +438,11 @@ def test_a_commit_is_found_in_a_shallow_checkout_though_no_branch_has_it(
     _git(root, *words, "-m", "Left behind")
     left = _git(root, "rev-parse", "HEAD").strip()
     _git(root, "reset", "--quiet", "--hard", "HEAD~1")
-    rebuild.clone(root, left, b"", tree)
+    rebuild.clone(root, left, "", tree)
     assert (tree / "dvc.yaml").read_bytes() == (root / "dvc.yaml").read_bytes()
     assert _git(tree, "log", "--format=%H").split() == [left, first]
     with pytest.raises(PipelineError, match="000000000000 is not .*'git fetch --unshallow'"):
-        rebuild.clone(root, "0" * 40, b"", tmp_path / "other")
+        rebuild.clone(root, "0" * 40, "", tmp_path / "other")
 
 
 def test_an_environment_that_is_not_here_is_unknown(published: Published) -> None:
