@@ -83,7 +83,8 @@ def patch(
     new = list(new)
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
-        shutil.copyfile(root / run(root, "rev-parse", "--git-path", "index").strip(), index)
+        # With its time: git looks into files that were written in the second of the index or later.
+        shutil.copy2(root / run(root, "rev-parse", "--git-path", "index").strip(), index)
         env = {**os.environ, "GIT_INDEX_FILE": str(index)}
         if new:
             _intend_to_add(root, new, env)

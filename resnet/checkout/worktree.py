@@ -1,8 +1,8 @@
 """A second working tree of the checkout, for a run with parameters of its own.
 
 The tree is in `.state/runs/`, at the checkout's commit and with its uncommitted changes of code;
-only params.yaml differs. It shares DVC's cache and remotes with the checkout, so that what was computed
-in one is restored in the other.
+only params.yaml differs. It shares DVC's cache and remotes with the checkout, so that what was
+computed in one is restored in the other.
 """
 
 import configparser

@@ -1,5 +1,6 @@
 """What a model was made from, in real git repositories."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,17 @@ def test_the_patch_brings_every_change_to_a_clean_clone(checkout: Path, tmp_path
     assert (clone / "code.py").read_text() == "x = 2\n"
     assert (clone / "resnet" / "new.bin").read_bytes() == bytes(range(256))
     assert (clone / "resnet" / "latin.py").read_bytes() == b"# \xe9\n"
+
+
+def test_a_change_in_the_second_of_the_commit_is_seen(checkout: Path) -> None:
+    git(checkout, "config", "core.trustctime", "false")  # a test can set the other time alone
+    for text in ("x = 1\n", "x = 2\n"):
+        (checkout / "code.py").write_text(text)
+        os.utime(checkout / "code.py", (100, 100))
+        if text == "x = 1\n":
+            git(checkout, "add", "--renormalize", ".")
+            os.utime(checkout / ".git" / "index", (100, 100))
+    assert "+x = 2" in provenance.code(checkout).patch
 
 
 def test_a_repository_of_its_own_without_a_commit_says_what_to_do_with_it(
