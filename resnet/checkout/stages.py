@@ -83,9 +83,9 @@ def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     if before.get("cmd") != after.get("cmd"):
         reasons.append("its command changed")
     old, new = _parameters(before), _parameters(after)
-    reasons += [f"{key} {old.get(key)} → {new.get(key)}" for key in _different(old, new)]
+    reasons += [f"{key} {old.get(key)} → {new.get(key)}" for key in mappings.different(old, new)]
     old, new = _dependencies(before), _dependencies(after)
-    reasons += [f"{path} changed" for path in _different(old, new)]
+    reasons += [f"{path} changed" for path in mappings.different(old, new)]
     return "; ".join(reasons) or "its outputs were missing, or not as it had left them"
 
 
@@ -97,7 +97,3 @@ def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _dependencies(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The md5 of each dependency that a stage ran with, by its path."""
     return {dependency["path"]: dependency.get("md5") for dependency in entry.get("deps", [])}
-
-
-def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from resnet.checkout import project
-from resnet.cli import children, pipeline, registry
+from resnet.cli import children, overview, pipeline, registry
 from resnet.errors import STOPPED, PipelineError, StoppedError
 from resnet.system.termination import SIGNALS, Stop
 
@@ -80,6 +80,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(resumes=False)  # whether a signal makes the command end with STOPPED
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (pipeline, registry, children):
+    for group in (pipeline, overview, registry, children):
         group.add(commands)
     return parser

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+A_VERSION = "a number, or an alias such as candidate"
 Commands = Any  # argparse's subparsers, whose class has no public name
 Function = Callable[[Path, argparse.Namespace], int | None]
 """What runs a command: (the checkout's root, the arguments) → the exit code, None for 0."""
@@ -23,3 +24,20 @@ def command(
     )
     parser.set_defaults(command=function)
     return parser
+
+
+def model_option() -> argparse.ArgumentParser:
+    """The option `--model`, as a parent of parsers: see `model_name`."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(
+        "--model", metavar="NAME", help="registered model; default: the one of params.yaml's data"
+    )
+    return parent
+
+
+def model_name(root: Path, arguments: argparse.Namespace) -> str:
+    """The name of the registered model that a command is about."""
+    from resnet import params
+
+    name: str = arguments.model or params.load(root).model_name
+    return name

@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from resnet.cli.command import Commands, command
-
-A_VERSION = "a number, or an alias such as candidate"
+from resnet.cli.command import A_VERSION, Commands, command, model_name, model_option
 
 
 class _Options(NamedTuple):
@@ -21,15 +19,13 @@ class _Options(NamedTuple):
 
 def add(commands: Commands) -> None:
     """Add them to the parser."""
-    options = _Options(*(argparse.ArgumentParser(add_help=False) for _ in _Options._fields))
+    version, served, reason = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    options = _Options(version, served, reason, model_option())
     options.version.add_argument("version", help=A_VERSION)
     options.served.add_argument(
         "--version", default="production", help=f"{A_VERSION}; default: %(default)s"
     )
     options.reason.add_argument("--reason", required=True, help="why; the history records it")
-    options.model.add_argument(
-        "--model", metavar="NAME", help="registered model; default: the one of params.yaml's data"
-    )
     _add_moves(commands, options)
     _add_records(commands, options)
     _add_scoring(commands, options)
@@ -123,7 +119,7 @@ def _promote(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.registry.promotion import promotion
 
     parameters = params.load(root)
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     verdict = gate.judge(root, name, arguments.version, parameters.gate)
     decision = promotion.promote(root, verdict, reason=arguments.reason, force=arguments.force)
     print(decision)
@@ -137,7 +133,7 @@ def _approve(root: Path, arguments: argparse.Namespace) -> int:
     parameters = params.load(root)
     decision = approval.approve(
         root,
-        _name(root, arguments),
+        model_name(root, arguments),
         arguments.version,
         parameters.gate,
         reason=arguments.reason,
@@ -149,14 +145,14 @@ def _approve(root: Path, arguments: argparse.Namespace) -> int:
 def _reject(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.promotion import approval
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     print(approval.reject(root, name, arguments.version, reason=arguments.reason))
 
 
 def _rollback(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.promotion import promotion
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     print(promotion.rollback(root, name, reason=arguments.reason, to=arguments.to))
 
 
@@ -165,7 +161,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
     from resnet.registry.promotion import history
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     events, problems = history.read(root, name)
     render = history.as_json_lines if arguments.json else history.as_table
     text = render(events, datetime.now(UTC))
@@ -178,7 +174,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.promotion.reconcile import reconcile
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     lines = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
     print("\n".join(lines) or "nothing to reconcile")
 
@@ -187,7 +183,7 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.registry.verification import claims
     from resnet.registry.verification.verify import verify
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     checked = claims.EVERY if arguments.retrain else claims.CLAIMS
     report = verify(root, name, arguments.version, _progress, checked)
     print(report)
@@ -197,7 +193,7 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
 def _prune(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.operations import prune
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     items = prune.prune(root, name, arguments.days, arguments.delete)
     print(prune.as_text(items, arguments.delete))
 
@@ -205,7 +201,7 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
 def _card(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.card import card
 
-    model_card = card.make(root, _name(root, arguments), arguments.version)
+    model_card = card.make(root, model_name(root, arguments), arguments.version)
     print(model_card)
     if arguments.out:
         model_card.write(out := arguments.here / arguments.out)
@@ -215,7 +211,7 @@ def _card(root: Path, arguments: argparse.Namespace) -> None:
 def _predict(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.model import backend
 
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     backend.select("tensorflow", "cpu")
     from resnet.serving.score_batch import score_registered
 
@@ -238,7 +234,7 @@ def _monitor(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.system import files
 
     rules = params.load(root).monitor
-    name = _name(root, arguments)
+    name = model_name(root, arguments)
     report = monitor(root, name, arguments.version, rules, arguments.batches)
     print(report)
     if arguments.out:
@@ -249,11 +245,3 @@ def _monitor(root: Path, arguments: argparse.Namespace) -> int:
 def _progress(line: str) -> None:
     """Print a line of progress to stderr: stdout is for what a command returns."""
     print(line, file=sys.stderr, flush=True)
-
-
-def _name(root: Path, arguments: argparse.Namespace) -> str:
-    """The name of the registered model that a command is about."""
-    from resnet import params
-
-    name: str = arguments.model or params.load(root).model_name
-    return name

@@ -1,4 +1,4 @@
-"""Nested mappings: made from an override, laid over another, and their values by dotted keys."""
+"""Nested mappings: made from an override, laid over another, compared, by dotted keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,3 +51,8 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+def different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The keys that only one of the two has, or that have another value, in order."""
+    return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

@@ -1,0 +1,101 @@
+"""Every version of a registered model with what it was made from: two searches, no artifact."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Self
+
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.registry.ledger.event import utc_iso
+from resnet.registry.store import Client
+from resnet.registry.versions import PRODUCTION, Version
+from resnet.system import mappings
+
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+
+ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test images"}
+"""Tags of a version, and what another value of each means."""
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """A registered version, and what its run says of its making."""
+
+    version: Version
+    registered: str  # ISO 8601, UTC
+    accuracy: float | None  # on its test images; None if its run does not have that evaluation's
+    parameters: Mapping[str, str]  # params.yaml's, flattened; empty if its run has none
+    tags: Mapping[str, str]  # of the version
+
+    @classmethod
+    def of(cls, registered: ModelVersion, aliases: Sequence[str], run: Run | None) -> Self:
+        """From MLflow's records of the version, whose `aliases` a search does not return."""
+        version = replace(Version.of(registered), aliases=tuple(sorted(aliases)))
+        time = datetime.fromtimestamp(registered.creation_timestamp / 1000, UTC)
+        accuracy = None
+        if run and run.data.tags.get("logged.evaluation") == version.evaluation_hash:
+            accuracy = run.data.metrics.get("accuracy")
+        parameters = run.data.params if run else {}
+        return cls(version, utc_iso(time), accuracy, parameters, registered.tags)
+
+    def differences(self, base: "VersionRecord") -> list[str]:
+        """In what it differs from `base`, in words: parameters first, then data, code, images."""
+        old, new = base.parameters, self.parameters
+        words = [
+            f"{key} {old.get(key, '–')} → {new.get(key, '–')}"
+            for key in mappings.different(old, new)
+        ]
+        changed = mappings.different(base.tags, self.tags)
+        return words + [f"other {what}" for tag, what in ORIGINS.items() if tag in changed]
+
+
+def read(client: Client, name: str) -> list[VersionRecord]:
+    """All versions of the registered model `name`, in order.
+
+    Raises PipelineError if there is no such model; it names those that there are.
+    """
+    model = store.existing(lambda: client.get_registered_model(name))
+    if model is None:
+        raise PipelineError(f"there is no registered model {name}: {_instead(client)}")
+    aliases: dict[int, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(int(number), []).append(alias)
+    runs = _runs(client, name)
+    found = store.pages(
+        lambda page: client.search_model_versions(f"name = '{name}'", page_token=page)
+    )
+    return [
+        VersionRecord.of(one, aliases.get(int(one.version), ()), _run(client, runs, one))
+        for one in sorted(found, key=lambda one: int(one.version))
+    ]
+
+
+def in_production(records: Sequence[VersionRecord]) -> VersionRecord | None:
+    """The record of the version in production; None if none is."""
+    return next((one for one in records if PRODUCTION in one.version.aliases), None)
+
+
+def _runs(client: Client, name: str) -> dict[str, Run]:
+    """The runs of the model's experiment, by their ids."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return {}
+    ids = [experiment.experiment_id]
+    runs = store.pages(lambda page: client.search_runs(ids, page_token=page))
+    return {run.info.run_id: run for run in runs}
+
+
+def _run(client: Client, runs: Mapping[str, Run], version: ModelVersion) -> Run | None:
+    """The version's run; it may be of another experiment, deleted, or there may be none."""
+    run_id = version.run_id or ""
+    if not run_id or run_id in runs:
+        return runs.get(run_id)
+    return store.existing(lambda: client.get_run(run_id))
+
+
+def _instead(client: Client) -> str:
+    names = [model.name for model in client.search_registered_models()]
+    known = ", ".join(sorted(name for name in names if not name.endswith(".lock")))
+    return f"--model takes one of {known}" if known else "nothing is registered yet: 'resnet run'"

@@ -1,0 +1,150 @@
+"""`resnet versions` and `resnet diff`, in a real SQLite store."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet import cli
+from resnet.errors import PipelineError
+from resnet.registry import store
+from resnet.registry.overview import difference, listing
+from tests.support import loaded
+
+Record = Callable[..., int]
+Enter = Callable[[Path], None]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_each_version_has_its_aliases_its_accuracy_and_what_differs_from_production(
+    three: Path, enter: Enter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(three)
+    assert cli.main(["versions", "--model", "three"]) == 0
+    heading, *rows = (cells(line) for line in capsys.readouterr().out.splitlines())
+    assert heading[-1] == "DIFFERS FROM VERSION 2 IN"
+    assert [row[:3] + row[4:] for row in rows] == [
+        ["1", "–", "80.00%", "train.seed 1 → 0"],
+        ["2", "candidate, production", "82.00%", "–"],
+        ["3", "–", "70.00%", "train.epochs 5 → 2; other data; other code"],
+    ]
+    assert all(row[3].startswith("20") for row in rows)
+
+
+def test_as_json_lines_nothing_is_left_out(
+    three: Path, enter: Enter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(three)
+    assert cli.main(["versions", "--model", "three", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["version"], line["aliases"], line["accuracy"]) for line in lines] == [
+        (1, [], 0.8),
+        (2, ["candidate", "production"], 0.82),
+        (3, [], 0.7),
+    ]
+    assert lines[2]["differences"] == ["train.epochs 5 → 2", "other data", "other code"]
+    assert lines[2]["parameters"] == {"net.depth": "8", "train.seed": "1", "train.epochs": "2"}
+    assert lines[2]["tags"]["cause"] == "night"
+
+
+def test_without_production_each_is_compared_with_the_one_before_it(
+    made_store: Path, record: Record
+) -> None:
+    for seed in ("0", "1", "1"):
+        record("unpromoted", {"train.seed": seed}, correct=8000)
+    heading, *rows = listing.as_table(made_store, "unpromoted").splitlines()
+    assert heading.endswith("DIFFERS FROM THE ONE BEFORE IN")
+    assert [cells(row)[-1] for row in rows] == ["–", "train.seed 0 → 1", "nothing that is recorded"]
+
+
+def test_a_row_has_three_differences_and_says_how_many_more(
+    made_store: Path, record: Record
+) -> None:
+    record("many", correct=8000)
+    record("many", {f"a.{k}": "1" for k in range(5)}, correct=8000)
+    last = listing.as_table(made_store, "many").splitlines()[-1]
+    assert last.endswith("a.0 – → 1; a.1 – → 1; a.2 – → 1; and 2 more")
+
+
+def test_a_version_without_a_run_or_with_another_evaluation_has_no_accuracy(
+    made_store: Path, record: Record
+) -> None:
+    client = store.client(made_store)
+    number = record("odd", correct=8000)
+    client.set_model_version_tag("odd", str(number), "evaluation_hash", "f" * 64)
+    client.create_model_version("odd", source=(made_store / "model").as_uri())
+    rows = listing.as_table(made_store, "odd").splitlines()[1:]
+    assert [cells(row)[:3] for row in rows] == [["1", "–", "–"], ["2", "–", "–"]]
+
+
+def test_another_name_is_an_error_that_names_the_registered_models(three: Path) -> None:
+    with pytest.raises(PipelineError, match="no registered model tree: .*one of .*three"):
+        listing.as_table(three, "tree")
+
+
+def test_neither_list_nor_comparison_loads_tensorflow() -> None:
+    modules = loaded("import resnet.registry.overview.listing, resnet.registry.overview.difference")
+    assert not modules & {"keras", "tensorflow", "prefect"}
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The cells of each row of a table, by its first."""
+    lines = [
+        [cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.split("\n")
+    ]
+    return {line[0]: line[1:] for line in lines if line}
+
+
+def test_two_versions_stand_beside_each_other_with_what_differs(
+    three: Path, enter: Enter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(three)
+    assert cli.main(["diff", "2", "3", "--model", "three"]) == 0
+    text = capsys.readouterr().out
+    table = rows(text)
+    assert table["three"] == ["VERSION 2", "VERSION 3"]
+    assert table["aliases"] == ["candidate, production", "–"]
+    assert table["cause"] == ["–", "night"]
+    assert table["code"] == ["a" * 12, f"{'b' * 12} with local changes"]
+    assert table["data"] == ["d" * 12, "e" * 12]
+    assert table["train.epochs"] == ["5", "2"]
+    assert "train.seed" not in table
+    assert table["environment"] == ["the same", "the same"]
+    assert table["accuracy"] == ["82.00%", "70.00%"]
+    first, second = table["gate"]
+    assert first == "passed (promote, event 0)"
+    assert second.startswith("refused: floor, ")
+    assert second.endswith(" (refuse, event 1)")
+    assert f"git diff {'a' * 12} {'b' * 12}" in text
+
+
+def test_one_version_alone_is_compared_with_production(
+    three: Path, enter: Enter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(three)
+    assert cli.main(["diff", "1", "--model", "three"]) == 0
+    table = rows(capsys.readouterr().out)
+    assert table["three"] == ["VERSION 2", "VERSION 1"]
+    assert table["train.seed"] == ["1", "0"]
+    assert table["gate"] == ["passed (promote, event 0)", "was not asked"]
+
+
+def test_accuracies_on_other_test_images_are_not_left_to_be_compared(
+    made_store: Path, register: Callable[..., int]
+) -> None:
+    for test_hash in ("t" * 64, "u" * 64):
+        register("elsewhere", test_hash=test_hash)
+    text = difference.as_table(made_store, "elsewhere", "1", "2")
+    assert "different test images" in text
+
+
+def test_a_version_that_was_registered_by_hand_is_an_error(made_store: Path) -> None:
+    client = store.client(made_store)
+    client.create_registered_model("by-hand")
+    client.create_model_version("by-hand", source=(made_store / "model").as_uri())
+    with pytest.raises(PipelineError, match="by-hand version 1 has no run"):
+        difference.as_table(made_store, "by-hand", "1", "1")
