@@ -88,8 +88,7 @@ def hidden_files(root: Path, lock_seconds: float) -> list[str]:
 
     A pattern of .gitignore or .dvcignore hides them. Those that git ignores do not count.
     """
-    dvc_files = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.dvc")
-    present = {name for name in git.run(root, *dvc_files).split("\0") if (root / name).is_file()}
+    present = {name for name in git.listed(root, "*.dvc") if (root / name).is_file()}
     if not present:
         return []
     words = ("stage", "list", "--all", "--name-only")

@@ -47,6 +47,12 @@ def commit(root: Path) -> str | None:
     return head if top == str(root.resolve()) and head else None
 
 
+def listed(root: Path, pathspec: str) -> list[str]:
+    """The files that match, tracked or new; those that git ignores do not count."""
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    return _paths(run(root, *words, "--", pathspec))
+
+
 def untracked(root: Path, exclude: Iterable[str] = ()) -> list[str]:
     """The new files that git does not ignore, but for the pathspecs `exclude`.
 

@@ -25,6 +25,10 @@ PROFILE_FILE = "data/profile.json"
 PROBE_FILE = "probe/probe.npz"  # see `resnet.model.probe`
 
 
+class MissingArtifactError(PipelineError):
+    """An artifact of a version's run cannot be read."""
+
+
 @dataclass(frozen=True)
 class Version:
     """A registered version, as the registry records it."""
@@ -218,7 +222,7 @@ def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
     try:
         return client.fetch_artifact(version.run_id, artifact, into)
     except (MlflowException, OSError) as error:
-        raise PipelineError(
+        raise MissingArtifactError(
             f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "
             "moved or emptied? 'resnet doctor' checks"
         ) from error

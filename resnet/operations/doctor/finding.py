@@ -1,18 +1,19 @@
 """What a check of `doctor` returns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+Level = Literal["ok", "warn", "fail"]
+MARKS: Mapping[Level, str] = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the report: what was checked, with which result, and what to do."""
 
-    level: Literal["ok", "warn", "fail"]
+    level: Level
     subject: str
     text: str
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from resnet.errors import PipelineError
-from resnet.operations.doctor import checkout, installation, stores
+from resnet.operations.doctor import checkout, definitions, installation, models, stores
 from resnet.operations.doctor.finding import Check, Finding
 
 CHECKS: tuple[Check, ...] = (
     installation.tools,
+    definitions.definitions,
     installation.parameters,
     installation.device,
     checkout.data,
@@ -17,6 +18,7 @@ CHECKS: tuple[Check, ...] = (
     stores.servers,
     stores.artifacts,
     stores.ledgers,
+    models.models,
 )
 
 
