@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
 from resnet.forms.image.shape import IMAGE
+from resnet.system import npy
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -46,14 +47,14 @@ def load(arrays: Path, split: SplitName) -> Split:
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
         # Into memory: a memory-mapped file that is truncated later would kill the process (SIGBUS).
-        array = np.load(path, allow_pickle=False)
+        array = npy.load(path)
     except FileNotFoundError:
         raise PipelineError(f"{path} is not there: run 'resnet ingest' or 'dvc repro'") from None
-    except (OSError, ValueError, EOFError) as error:
+    except npy.UNREADABLE as error:
         raise PipelineError(
             f"{path} is damaged ({error}): run 'resnet ingest' or 'dvc repro'"
         ) from error
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+    if array.dtype != np.uint8:
         raise PipelineError(f"{path} is not a uint8 array: run 'resnet ingest' or 'dvc repro'")
     return array
 

@@ -3,6 +3,7 @@
 They show in seconds, and without the data set, whether a model works.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from resnet.errors import PipelineError
-from resnet.system import files
+from resnet.system import files, npy
 
 IMAGES = 8
 TOLERANCE = 1e-3  # of a probability: other CPUs and libraries round differently
@@ -31,9 +32,12 @@ class Probe:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """From a file that `write` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(arrays["images"], arrays["probabilities"])
+        """From a file that `write` wrote. Raises PipelineError where it is damaged."""
+        try:
+            with zipfile.ZipFile(path) as arrays:
+                return cls(npy.read(arrays, "images"), npy.read(arrays, "probabilities"))
+        except npy.UNREADABLE as error:
+            raise PipelineError(f"{path.name} is not a probe ({error}): it is damaged") from None
 
     def write(self, path: Path) -> None:
         with files.replacing(path) as draft:

@@ -1,5 +1,6 @@
 """Added batches are read in both forms; an error names what is not tracked or has another form."""
 
+import io
 import os
 import shutil
 import zipfile
@@ -16,6 +17,8 @@ from resnet.data import additions, arrays, datasets
 from resnet.data.additions import AddedBatch
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
+from resnet.forms.image import added_images
+from resnet.system import npy
 
 Add = Callable[..., Path]
 
@@ -211,13 +214,46 @@ def test_one_array_under_the_name_of_several_is_refused(checkout: params.Params)
         read(checkout)
 
 
-def test_what_is_no_array_in_a_file_of_arrays_is_refused(checkout: params.Params) -> None:
+@pytest.mark.parametrize("name", ["images", "images.npy"])
+def test_what_is_no_array_in_a_file_of_arrays_is_refused(
+    checkout: params.Params, name: str
+) -> None:
     path = checkout.paths.extra / "day.npz"
     with zipfile.ZipFile(path, "w") as stream:
-        stream.writestr("images", b"no array")
-        stream.writestr("labels", b"no array")
+        stream.writestr(name, b"no array")
     add_track(path)
-    with pytest.raises(PipelineError, match=r"images are \|S8 of shape"):
+    with pytest.raises(PipelineError, match=r"day.npz is not an .npz file with the arrays images"):
+        read(checkout)
+
+
+def header(shape: tuple[int, ...], dtype: str) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()
+
+
+def test_arrays_that_declare_more_than_they_hold_take_no_memory(checkout: params.Params) -> None:
+    path = checkout.paths.extra / "day.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("images.npy", header((10**9, 32, 32, 3), "|u1"))
+        stream.writestr("labels.npy", header((10**9,), "<i8"))
+    assert path.stat().st_size == 360
+    add_track(path)
+    with pytest.raises(PipelineError, match=r"declares uint8 of shape .*, but 0 follow"):
+        read(checkout)
+
+
+def test_more_images_than_memory_should_hold_are_refused_before_they_are_read(
+    checkout: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = checkout.paths.extra / "day.npz"
+    np.savez(path, images=IMAGES, labels=LABELS)
+    add_track(path)
+    monkeypatch.setattr(added_images, "MAX_IMAGES", 2)
+    monkeypatch.setattr(npy, "read", None)
+    with pytest.raises(PipelineError, match=r"holds 3 images, at most 2 .*: split it into several"):
         read(checkout)
 
 

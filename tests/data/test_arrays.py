@@ -54,6 +54,14 @@ def test_a_cut_off_array_is_refused(folder: Path) -> None:
     refused(folder, "test_images.npy is damaged")
 
 
+def test_an_array_that_declares_more_than_it_holds_takes_no_memory(folder: Path) -> None:
+    with (folder / "test_images.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 32, 32, 3)}
+        )
+    refused(folder, r"test_images.npy is damaged .*3,072,000,000,000 bytes, but 0 follow")
+
+
 def test_something_else_than_an_array_is_refused(folder: Path) -> None:
     (folder / "test_labels.npy").write_bytes(b"")
     refused(folder, "test_labels.npy is damaged")

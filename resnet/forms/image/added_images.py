@@ -1,11 +1,9 @@
 """Images added by a user: a folder with one folder per class, or an .npz file → arrays."""
 
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +11,11 @@ from numpy.typing import NDArray
 from resnet.errors import PipelineError
 from resnet.forms.image import image_files
 from resnet.forms.image.shape import IMAGE
+from resnet.system import npy
+from resnet.system.npy import Declared
 
 ARRAYS = ".npz"
-# What NumPy raises for a file that is not an .npz file, or is damaged or encrypted.
-UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-)
+MAX_IMAGES = 300_000  # in one .npz file: 0.9 GB, six times CIFAR-10's
 
 Labelled: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images (N, 32, 32, 3) and their labels (N,)."""
@@ -59,27 +55,35 @@ def _from_folders(path: Path, classes: Sequence[str]) -> Labelled:
 
 
 def _from_arrays(path: Path, classes: int) -> Labelled:
-    """The arrays images and labels of an .npz file; pickled objects are refused."""
+    """The arrays images and labels of an .npz file, read when their headers are as they should."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            # NumPy returns a member of the zip file that is not an array as its bytes.
-            images_nhwc, labels_n = np.asarray(stored["images"]), np.asarray(stored["labels"])
-    except UNREADABLE as error:
+        with zipfile.ZipFile(path) as stored:
+            _require_form(path, npy.declared(stored, "images"), npy.declared(stored, "labels"))
+            images_nhwc, labels_n = npy.read(stored, "images"), npy.read(stored, "labels")
+    except npy.UNREADABLE as error:
         raise PipelineError(
             f"{path} is not an .npz file with the arrays images and labels ({error})"
         ) from None
-    images: Any = images_nhwc
-    if images.dtype != np.uint8 or images.shape[1:] != IMAGE:
-        raise PipelineError(
-            f"{path}: images are {images.dtype} of shape {images.shape}, want uint8 (N, 32, 32, 3)"
-        )
-    if labels_n.dtype.kind not in "iu" or labels_n.shape != images.shape[:1]:
-        raise PipelineError(
-            f"{path}: labels are {labels_n.dtype} of shape {labels_n.shape}, want integers "
-            f"({len(images)},)"
-        )
     wrong = labels_n[(labels_n < 0) | (labels_n >= classes)]
     if len(wrong):
         raise PipelineError(f"{path}: label {wrong[0]}, want 0 to {classes - 1}")
     # In C order: an image's fingerprint is computed from its bytes in that order.
-    return np.ascontiguousarray(images), labels_n.astype(np.uint8)
+    return np.ascontiguousarray(images_nhwc), labels_n.astype(np.uint8)
+
+
+def _require_form(path: Path, images: Declared, labels: Declared) -> None:
+    """Raise PipelineError unless there are as many labels as images, and not too many of them."""
+    if images.dtype != np.uint8 or images.shape[1:] != IMAGE:
+        raise PipelineError(
+            f"{path}: images are {images.dtype} of shape {images.shape}, want uint8 (N, 32, 32, 3)"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise PipelineError(
+            f"{path}: labels are {labels.dtype} of shape {labels.shape}, want integers "
+            f"({images.shape[0]},)"
+        )
+    if images.shape[0] > MAX_IMAGES:
+        raise PipelineError(
+            f"{path} holds {images.shape[0]:,} images, at most {MAX_IMAGES:,} are read from one "
+            "file: split it into several batches"
+        )

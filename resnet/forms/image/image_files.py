@@ -4,6 +4,7 @@ Training and scoring both use these functions, so that a photograph is read in t
 """
 
 import io
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from resnet.errors import PipelineError
 from resnet.forms.image.shape import IMAGE, SIDE
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-# What Pillow raises for a file that is not an image, is cut off, or is a decompression bomb.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# Pillow goes by a file's content; of the formats that it would try, some start other programs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What `decode` raises for a file that is not such an image, is cut off, or has too many pixels.
+UNREADABLE = (OSError, SyntaxError, ValueError)
 
 Reader = Callable[[Any], NDArray[np.uint8]]
 """A value → an image, uint8 (32, 32, 3). Raises one of `UNREADABLE`, TypeError, OverflowError."""
@@ -64,12 +67,25 @@ def decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
     """An encoded image (PNG, JPEG, …) as uint8 (32, 32, 3), red, green, blue.
 
     It is rotated as its EXIF data say, converted to RGB, and, unless it is 32 × 32, resized to that
-    without keeping its aspect ratio. Raises one of `UNREADABLE`.
+    without keeping its aspect ratio. Raises one of `UNREADABLE`, without decoding an image that has
+    more pixels than Pillow's limit: at the limit it takes 0.7 GB.
     """
-    with Image.open(file) as image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            return _decode(file)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise ValueError(
+                f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller"
+            ) from None
+
+
+def _decode(file: Path | io.BytesIO) -> NDArray[np.uint8]:
+    with Image.open(file, formats=FORMATS) as image:
         if image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
             raise ValueError("its channels have more than 8 bits")
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    if upright.size != (SIDE, SIDE):
-        upright = upright.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(upright)
+        ImageOps.exif_transpose(image, in_place=True)  # each copy of a large image takes memory
+        upright = image if image.mode == "RGB" else image.convert("RGB")
+        if upright.size != (SIDE, SIDE):
+            upright = upright.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        return np.asarray(upright)
