@@ -23,6 +23,7 @@ from flows.tasks import (
     run_stages,
 )
 from resnet import params
+from resnet.checkout import git
 from resnet.checkout.stages import StageOutcome
 from resnet.checkout.worktree import worktree
 from resnet.data import arrivals
@@ -68,6 +69,7 @@ def retrain(
     base = params.read(root)
     values = params.merge(base, root, preset, overrides or [])
     parameters = params.check(values)
+    git.commit(root)  # raises here, not after a training, where git does not look at the checkout
     with _checkout(root, base, values) as tree:
         if cause:
             get_run_logger().info("cause: %s", cause)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet import params
+from resnet.checkout import git
 from resnet.data import synthetic
 from resnet.operations import servers
 from resnet.system import addresses
@@ -16,9 +17,11 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     """Run the flow in this process and print its result. Raises what the flow raised.
 
     With `or_synthetic`, the synthetic data set is used if CIFAR-10 is not available, and the first
-    line and the last say so. Raises PipelineError for invalid parameters, before anything starts.
+    line and the last say so. Raises PipelineError, before anything starts, for invalid parameters
+    and where git does not look at the checkout.
     """
     parameters = params.check(params.merge(params.read(root), root, preset, overrides))
+    git.commit(root)
     notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)

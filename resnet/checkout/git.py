@@ -1,10 +1,13 @@
-"""Run git: the commit of HEAD, and what differs from it."""
+"""Run git: the commit of HEAD, and what differs from it.
+
+A checkout may be a folder of a larger repository: what differs elsewhere in it does not count.
+"""
 
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from resnet.errors import PipelineError
@@ -12,7 +15,7 @@ from resnet.errors import PipelineError
 # One form of patch, whatever the user's git settings are.
 DIFF = (
     *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"),
-    *("--src-prefix=a/", "--dst-prefix=b/"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--no-relative"),
 )
 
 
@@ -27,24 +30,75 @@ def run(
 
     Raises PipelineError if git is not installed or fails; without `check` the result is then empty.
     """
-    content = stdin.encode(errors="surrogateescape")
     try:
-        process = subprocess.run(
-            ["git", *words], cwd=root, env=env, input=content, capture_output=True, check=check
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        if not check:
-            return ""
-        message = getattr(error, "stderr", b"").decode(errors="replace").strip()
-        raise PipelineError(f"git {words[0]} in {root} failed: {message or error}") from None
+        process = _start(root, words, env, stdin)
+    except PipelineError:
+        if check:
+            raise
+        return ""
+    if check and process.returncode:
+        raise _failed(root, words, process)
     return process.stdout.decode(errors="surrogateescape") if process.returncode == 0 else ""
 
 
 def commit(root: Path) -> str | None:
-    """The commit of HEAD; None if `root` is not the top of a git checkout, or has no commit."""
-    words = ("rev-parse", "--show-toplevel", "--verify", "--quiet", "HEAD")
-    top, _, head = run(root, *words, check=False).strip().partition("\n")
-    return head if top == str(root.resolve()) and head else None
+    """The commit of HEAD; None where `root` is in no repository, or in one without a commit.
+
+    Raises PipelineError where git does not look at the repository, such as at that of another
+    account, and where the repository around `root` does not have its code.
+    """
+    if top(root) is None:
+        return None
+    head = run(root, "rev-parse", "--verify", "--quiet", "HEAD", check=False).strip()
+    if not head:
+        return None
+    if prefix(root) and not run(root, "ls-tree", "--name-only", "HEAD", check=False):
+        raise PipelineError(
+            f"{root} is in the git repository {top(root)}, which has no commit of it: commit it "
+            "there, or move it out and clone it as a repository of its own"
+        )
+    return head
+
+
+def top(root: Path) -> Path | None:
+    """The top of the repository that `root` is in; None if it is in none.
+
+    Raises PipelineError, with git's own words, where git does not look at the repository.
+    """
+    words = ("rev-parse", "--show-toplevel")
+    process = _start(root, words, {**os.environ, "LC_ALL": "C"})
+    if process.returncode == 0:
+        return Path(os.fsdecode(process.stdout.removesuffix(b"\n")))
+    if b"not a git repository (or any" in process.stderr:
+        return None
+    raise _failed(root, words, process)
+
+
+def prefix(root: Path) -> str:
+    """The path of `root` below the top of its repository; "" if it is the top."""
+    return run(root, "rev-parse", "--show-prefix").removesuffix("\n").removesuffix("/")
+
+
+def _start(
+    root: Path, words: Iterable[str], env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    content = stdin.encode(errors="surrogateescape")
+    try:
+        return subprocess.run(
+            ["git", *words], cwd=root, env=env, input=content, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise PipelineError(f"git cannot be run in {root} ({error}): is it installed?") from None
+
+
+def _failed(
+    root: Path, words: Sequence[str], process: subprocess.CompletedProcess[bytes]
+) -> PipelineError:
+    """git's own words, on one line: they say what to do, such as about safe.directory."""
+    message = " ".join(process.stderr.decode(errors="replace").split())
+    return PipelineError(
+        f"git {words[0]} in {root} failed: {message or f'it exited with {process.returncode}'}"
+    )
 
 
 def listed(root: Path, pathspec: str) -> list[str]:
@@ -64,7 +118,8 @@ def untracked(root: Path, exclude: Iterable[str] = ()) -> list[str]:
 
 def changed(root: Path, exclude: Iterable[str] = ()) -> dict[str, int]:
     """The tracked files that differ from HEAD, but for `exclude`; their bytes in HEAD, 0 if new."""
-    paths = _paths(run(root, "diff", "--name-only", "--no-renames", "-z", "HEAD", *_scope(exclude)))
+    words = ("diff", "--name-only", "--relative", "--no-renames", "-z", "HEAD", *_scope(exclude))
+    paths = _paths(run(root, *words))
     if not paths:
         return {}
     sizes = {}

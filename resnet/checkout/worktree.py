@@ -27,16 +27,17 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]:
-    """The path of a working tree of `root` whose params.yaml is `values`.
+    """The path of the checkout in a working tree of `root`; its params.yaml is `values`.
 
     It is removed at the end of the block. If the block raises it is kept for inspection, until the
     next tree of that name replaces it: a run that is retried has the same. Raises PipelineError if
     `root` is not a git checkout.
     """
     if git.commit(root) is None:
+        remedy = "commit its code" if git.top(root) else "run 'git init' and commit"
         raise PipelineError(
             f"{root} is not a git checkout with a commit, which parameters other than those of "
-            "params.yaml need: run 'git init' and commit, or edit params.yaml"
+            f"params.yaml need: {remedy}, or edit params.yaml"
         )
     tree = _home(root) / name
     tree.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +47,10 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         git.run(root, "worktree", "prune")
         git.run(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
         _apply_changes(root, tree)
-        (tree / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
-        _share_cache(root, tree)
-        yield tree
+        checkout = checkout_in(tree, root)
+        (checkout / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
+        _share_cache(root, checkout)
+        yield checkout
         git.run(root, "worktree", "remove", "--force", str(tree))
         _lock(tree).unlink()
 
@@ -91,6 +93,11 @@ def write_dvc_settings(tree: Path, settings: configparser.ConfigParser) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as stream:
         settings.write(stream)
+
+
+def checkout_in(tree: Path, root: Path) -> Path:
+    """The folder of a tree that `root` is of its own repository: the tree, if that is the top."""
+    return tree / git.prefix(root)
 
 
 def left_over(root: Path, before: float = math.inf) -> list[Path]:

@@ -146,7 +146,8 @@ def _cached(entries: Sequence[Path]) -> Iterator[Item]:
 def _needed_by_trees(root: Path, removed: Sequence[Path]) -> set[str]:
     """The md5s in the dvc.locks of trees that failed runs have left, except those in `removed`."""
     trees = [tree for tree in worktree.left_over(root) if tree not in removed]
-    locks = [DvcLock.read(tree) for tree in trees if (tree / "dvc.lock").exists()]
+    checkouts = [worktree.checkout_in(tree, root) for tree in trees]
+    locks = [DvcLock.read(path) for path in checkouts if (path / "dvc.lock").exists()]
     return {md5 for lock in locks for md5 in lock.outputs.values()}
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from resnet import params
-from resnet.checkout import dvc_yaml, provenance
+from resnet.checkout import changes, dvc_yaml, provenance, rebuild
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY, git
@@ -108,6 +108,48 @@ def test_without_git_there_is_no_commit_and_it_says_so(tmp_path: Path) -> None:
     code = provenance.code(tmp_path)
     assert code == provenance.Code(None, True, "")
     assert str(code) == "no git commit: this folder is not a git checkout"
+
+
+def test_what_git_says_of_a_checkout_of_another_account_is_passed_on(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with pytest.raises(PipelineError) as raised:
+        provenance.code(checkout)
+    assert "dubious ownership" in str(raised.value)
+    assert f"git config --global --add safe.directory {checkout}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_of_a_larger_repository_has_its_commit_and_its_own_changes(
+    checkout: Path, tmp_path: Path
+) -> None:
+    folder = checkout / "models" / "a [b]"
+    (folder / "resnet").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.lock", "resnet/code.py"):
+        (folder / name).write_text("{}\n")
+    with pytest.raises(PipelineError, match="has no commit of it: commit it there, or move it out"):
+        provenance.code(folder)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "A model")
+    head = git(checkout, "rev-parse", "HEAD").strip()
+    (checkout / "code.py").write_text("x = 'elsewhere'\n")
+    (checkout / "new.txt").touch()
+    (folder / "params.yaml").write_text("{a: 1}\n")
+    assert provenance.code(folder) == provenance.Code(head, False, "")
+    (folder / "resnet" / "code.py").write_text("x = 2\n")
+    (folder / "resnet" / "new.py").write_text("y = 2\n")
+    (folder / "notes.txt").touch()
+    code = provenance.code(folder)
+    notes, patch = changes.split(code.patch)
+    assert [note.split()[1] for note in notes] == ['"notes.txt":']
+    (tmp_path / "clone").mkdir()
+    rebuild.clone(folder, head, patch, tmp_path / "clone")
+    for name in ("code.py", "new.py"):
+        assert (
+            (tmp_path / "clone" / "models" / "a [b]" / "resnet" / name).read_text().endswith("2\n")
+        )
 
 
 def test_the_data_hash_is_the_one_in_the_lock(checkout: Path) -> None:

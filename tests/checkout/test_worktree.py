@@ -162,9 +162,38 @@ def test_two_trees_stand_side_by_side(checkout):
         assert (first / "params.yaml").read_text() != (second / "params.yaml").read_text()
 
 
+def test_a_checkout_in_a_larger_repository_has_a_tree_of_all_of_it(checkout):
+    folder = checkout / "models" / "cifar"
+    (folder / "resnet").mkdir(parents=True)
+    shutil.copytree(checkout / ".dvc", folder / ".dvc")
+    for name in ("params.yaml", "dvc.lock", "resnet/code.py"):
+        (folder / name).write_text("{}\n")
+    (folder / ".gitignore").write_text("/.state/\n")
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message", "second")
+    (folder / "resnet" / "code.py").write_text("edited\n")
+    with pytest.raises(RuntimeError), worktree.worktree(folder, "m", {"seed": 1}) as tree:
+        assert tree.parts[-3:] == ("m", "models", "cifar")
+        assert yaml.safe_load((tree / "params.yaml").read_text()) == {"seed": 1}
+        assert (tree / "resnet" / "code.py").read_text() == "edited\n"
+        assert dvc_cache.folder(tree) == dvc_cache.folder(folder)
+        raise RuntimeError
+    (left,) = worktree.left_over(folder)
+    assert worktree.checkout_in(left, folder) == tree
+    worktree.remove_left_over(folder)
+    assert git(checkout, "worktree", "list").count("\n") == 1
+
+
 def test_a_folder_that_is_not_a_checkout_is_an_error(tmp_path):
-    with (
-        pytest.raises(PipelineError, match="is not a git checkout with a commit"),
-        worktree.worktree(tmp_path, "f", {}),
-    ):
-        pass
+    def refused():
+        with (
+            pytest.raises(PipelineError, match="is not a git checkout with a commit") as raised,
+            worktree.worktree(tmp_path, "f", {}),
+        ):
+            pass
+        return str(raised.value)
+
+    assert "run 'git init' and commit" in refused()
+    git(tmp_path, "init", "--quiet")
+    assert "commit its code" in refused()
+    assert "git init" not in refused()

@@ -57,6 +57,16 @@ def test_the_option_is_also_known_by_its_former_name(
     assert asked == [True, False]
 
 
+def test_a_checkout_of_another_account_is_told_before_anything_starts(
+    started: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with pytest.raises(PipelineError, match="dubious ownership.* safe.directory"):
+        start.run(REPOSITORY, "quick", [], "never", or_synthetic=False)
+    assert started == []
+
+
 def test_what_fails_in_the_flow_fails_the_command(
     started: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:

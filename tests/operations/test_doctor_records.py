@@ -1,5 +1,6 @@
 """doctor looks at what the pipeline is defined by, and at the files of registered versions."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from resnet.operations.doctor import checkout as checkouts
 from resnet.operations.doctor import definitions, models, report
 from resnet.registry import store, versions
 from tests.support import REPOSITORY, git
@@ -103,3 +105,21 @@ def test_the_missing_and_the_damaged_files_of_versions_are_found(
 
 def test_what_error_texts_send_people_to_doctor_for_is_among_its_checks() -> None:
     assert {definitions.definitions, models.models} <= set(report.CHECKS)
+
+
+def test_a_checkout_whose_commit_git_does_not_tell_is_found(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checkouts.repository(checkout)[0].level == "ok"
+    folder = tmp_path_factory.mktemp("folder")
+    (finding,) = checkouts.repository(folder)
+    assert finding.level == "warn"
+    assert "run 'git init' and commit the code" in finding.text
+    git(folder, "init", "--quiet")
+    assert "git init" not in checkouts.repository(folder)[0].text
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    (finding,) = report._run(checkouts.repository, checkout, debug=True)
+    assert finding.level == "fail"
+    assert "dubious ownership" in finding.text
+    assert "safe.directory" in finding.text

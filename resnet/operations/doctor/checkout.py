@@ -10,6 +10,17 @@ from resnet.errors import PipelineError
 from resnet.operations.doctor.finding import Finding
 
 
+def repository(root: Path) -> list[Finding]:
+    """Whether git tells which commit a version is made from; its own words where it does not."""
+    head, top = git.commit(root), git.top(root)  # raise what git says
+    if head is None:
+        remedy = "commit the code" if top else "run 'git init' and commit the code"
+        text = f"versions made here are registered without a commit of their code: {remedy}"
+        return [Finding("warn", "repository", text)]
+    within = f", a folder of the repository {top}" if git.prefix(root) else ""
+    return [Finding("ok", "repository", f"git commit {head[:12]}{within}")]
+
+
 def data(root: Path) -> list[Finding]:
     """Whether the data set is here, or can be downloaded."""
     from resnet.data import datasets, sources

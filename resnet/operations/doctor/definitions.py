@@ -1,12 +1,13 @@
 """Checks of the files that describe the pipeline and its data: that each can be read."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from resnet import params
-from resnet.checkout import dvc_yaml, git
+from resnet.checkout import dvc_yaml
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.operations.doctor.finding import Finding
@@ -27,8 +28,9 @@ def definitions(root: Path) -> list[Finding]:
 def _paths(root: Path) -> Iterator[Path]:
     yield from (root / name for name in ("params.yaml", "dvc.yaml", "dvc.lock"))
     yield from params.presets(root).values()
-    if git.commit(root):
-        yield from (root / name for name in git.listed(root, "*.dvc"))
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(names) if name.endswith(".dvc"))
 
 
 def _problem(path: Path, root: Path) -> str | None:

@@ -8,6 +8,7 @@ from resnet.operations.doctor.finding import Check, Finding
 
 CHECKS: tuple[Check, ...] = (
     installation.tools,
+    checkout.repository,
     definitions.definitions,
     installation.parameters,
     installation.device,

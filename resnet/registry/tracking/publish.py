@@ -3,6 +3,7 @@
 `publish` loads TensorFlow, so the flow calls it in a child process.
 """
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from resnet.system import files, processes
 from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 
+log = logging.getLogger(__name__)
+
 
 def publish(parameters: params.Params, root: Path, cause: str | None = None) -> Version:
     """Make or complete the run and the version of the model in the outputs of the stages.
@@ -33,6 +36,8 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
     Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
     """
     outputs = Outputs.read(parameters, root)
+    if outputs.code.commit is None:
+        log.warning("%s: the version is registered without one", outputs.code)
     client = store.client(root)
     name, reports = parameters.model_name, outputs.reports
     version = versions.find(client, name, reports.model_hash)

@@ -27,7 +27,7 @@ def commit(subject: VersionUnderTest) -> str:
             f"git_dirty is {dirty}, and the recorded patch has {len(content)} bytes"
         )
     unrecorded, patch = changes.split(content.decode(errors="surrogateescape"))
-    rebuild.clone(subject.root, recorded, patch, subject.tree)
+    rebuild.clone(subject.root, recorded, patch, subject.clone)
     for name in ("params.yaml", "dvc.lock"):
         shutil.copyfile(subject.fetch(f"recipe/{name}"), subject.tree / name)
     state = f"the recorded patch ({len(content):,} bytes) applies to it" if patch else "clean"

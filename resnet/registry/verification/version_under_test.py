@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from resnet import params
-from resnet.checkout import command, packages
+from resnet.checkout import command, git, packages
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Evaluation, Predictions
@@ -50,8 +50,13 @@ class VersionUnderTest:
 
     def __init__(self, root: Path, client: Client, version: Version, home: Path, say: Say) -> None:
         self.root, self.version, self.say = root, version, say
-        self.tree = home / "clone"  # made by the first check
+        self.clone = home / "clone"  # made by the first check
         self._client, self._artifacts = client, home / "artifacts"
+
+    @cached_property
+    def tree(self) -> Path:
+        """The checkout in the clone, which is all of it unless the repository is a larger one."""
+        return self.clone / git.prefix(self.root)
 
     def fetch(self, artifact: str) -> Path:
         """A copy of one artifact of the run."""
