@@ -14,11 +14,12 @@ from types import MethodType
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
-from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
-from resnet.system import addresses, files
+from resnet.registry import sqlite_file
+from resnet.system import addresses
 
 # MLflow starts its telemetry when it is imported, which a flow does before it enters the checkout,
 # and with it `project.environment`. Every module imports MLflow after this one: ruff sorts it last.
@@ -36,7 +37,6 @@ from mlflow.store.entities import PagedList
 T = TypeVar("T")
 
 FINISHED = "FINISHED"  # a run's status: it is complete
-SQLITE = "sqlite:///"
 UNANSWERED = (
     "TEMPORARILY_UNAVAILABLE",
     "INTERNAL_ERROR",
@@ -45,7 +45,15 @@ UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing stor
 
 
 class Client(MlflowClient):
-    """MLflow's client, whose methods raise UnreachableError if the store does not answer."""
+    """MLflow's client, whose methods raise UnreachableError if the store does not answer.
+
+    They raise PipelineError if its file is damaged. `state` is the checkout's folder for what is
+    known of the store outside of it.
+    """
+
+    def __init__(self, uri: str, state: Path) -> None:
+        super().__init__(tracking_uri=uri, registry_uri=uri)
+        self.state = state
 
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
@@ -57,6 +65,8 @@ class Client(MlflowClient):
             try:
                 return attribute(*args, **kwargs)
             except MlflowException as error:
+                if sqlite_file.DAMAGED in f"{error}":
+                    raise _damaged(self.tracking_uri, error) from error
                 if error.error_code in UNANSWERED:
                     raise _unreachable(self.tracking_uri, error) from error
                 raise
@@ -87,9 +97,7 @@ class Client(MlflowClient):
 
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI if it is set, else the SQLite store under `root`/.state/mlflow."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_local_database(root)}"
-    database = _database(uri)
-    return f"{SQLITE}{database}" if database else uri
+    return sqlite_file.absolute(os.environ.get("MLFLOW_TRACKING_URI") or _local_uri(root))
 
 
 def client(root: Path) -> Client:
@@ -98,15 +106,28 @@ def client(root: Path) -> Client:
     Raises UnreachableError, after some seconds, if a server does not answer, and PipelineError if
     a file is not a store.
     """
-    return _open(tracking_uri(root))
+    return _open(tracking_uri(root), project.state(root))
 
 
-def _open(uri: str) -> Client:
-    database = _database(uri)
+def damage(root: Path) -> list[str]:
+    """What is wrong with the SQLite file that `tracking_uri` names, in words.
+
+    Empty if it is sound or missing, or the store is of another kind. Reads the whole file.
+    """
+    database = sqlite_file.path_of(tracking_uri(root))
+    return sqlite_file.damage(database) if database and database.exists() else []
+
+
+def _local_uri(root: Path) -> str:
+    return f"{sqlite_file.SCHEME}{sqlite_file.local(root)}"
+
+
+def _open(uri: str, state: Path) -> Client:
+    database = sqlite_file.path_of(uri)
     if database:
-        _prepare(database)
+        sqlite_file.prepare(database)
     try:
-        client = Client(tracking_uri=uri, registry_uri=uri)
+        client = Client(uri, state)
         client.search_experiments(max_results=1)
     except (*UNAVAILABLE, UnreachableError) as error:
         cause = error.__cause__ if isinstance(error, UnreachableError) else error  # MLflow's own
@@ -119,10 +140,17 @@ def _open(uri: str) -> Client:
     return client
 
 
+def _damaged(uri: str, error: BaseException) -> PipelineError:
+    return PipelineError(
+        f"the MLflow store {uri} is damaged ({_first_line(error)}): restore it from a backup; "
+        "'resnet doctor' checks the whole file"
+    )
+
+
 def _unreachable(uri: str, error: BaseException | None) -> UnreachableError:
     remedy = (
         "check whether its disk is full or another program holds the file"
-        if _database(uri)
+        if sqlite_file.path_of(uri)
         else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
     )
     return UnreachableError(
@@ -142,14 +170,14 @@ def ui_url(root: Path) -> str:
 
 def exists(root: Path) -> bool:
     """Whether the store may hold something; the SQLite file is not created to find out."""
-    database = _database(tracking_uri(root))
+    database = sqlite_file.path_of(tracking_uri(root))
     return database is None or database.exists()
 
 
 def prepare_local(root: Path) -> str:
     """The address of the checkout's own SQLite store, which is created if it is missing."""
-    _prepare(_local_database(root))
-    return f"{SQLITE}{_local_database(root)}"
+    sqlite_file.prepare(sqlite_file.local(root))
+    return _local_uri(root)
 
 
 def servable(root: Path) -> tuple[str, Path]:
@@ -158,19 +186,20 @@ def servable(root: Path) -> tuple[str, Path]:
     The store is created if it is missing. Raises PipelineError if it is a store of another kind.
     """
     uri = tracking_uri(root)
-    database = _database(uri)
+    database = sqlite_file.path_of(uri)
     if database is None:
         raise PipelineError(
-            f"MLFLOW_TRACKING_URI is {uri}, which is neither a SQLite file ({SQLITE}…) nor a "
-            "server's address: name one of these, or unset the variable for the project's own store"
+            f"MLFLOW_TRACKING_URI is {uri}, which is neither a SQLite file "
+            f"({sqlite_file.SCHEME}…) nor a server's address: name one of these, or unset the "
+            "variable for the project's own store"
         )
-    _prepare(database)
-    return uri, _artifacts(database)
+    sqlite_file.prepare(database)
+    return uri, sqlite_file.artifacts(database)
 
 
 def local_artifacts(root: Path) -> Path:
     """The artifact folder of the checkout's own store."""
-    return _artifacts(_local_database(root))
+    return sqlite_file.artifacts(sqlite_file.local(root))
 
 
 def moved_experiments(root: Path) -> list[Path]:
@@ -178,10 +207,10 @@ def moved_experiments(root: Path) -> list[Path]:
 
     They are those of a checkout that was moved. Raises PipelineError if the file is not a store.
     """
-    database = _local_database(root)
+    database = sqlite_file.local(root)
     if not database.exists():
         return []
-    client = _open(f"{SQLITE}{database}")
+    client = _open(_local_uri(root), project.state(root))
     folders = (
         Path(unquote(urlparse(experiment.artifact_location).path))
         for experiment in client.search_experiments()
@@ -198,8 +227,8 @@ def experiment(client: Client, name: str) -> str:
     """
     existing = client.get_experiment_by_name(name)
     if existing is None:
-        database = _database(client.tracking_uri)
-        location = (_artifacts(database) / name).as_uri() if database else None
+        database = sqlite_file.path_of(client.tracking_uri)
+        location = (sqlite_file.artifacts(database) / name).as_uri() if database else None
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
@@ -258,31 +287,3 @@ def as_default(client: Client) -> Iterator[None]:
         mlflow.set_tracking_uri(before or "")
         if before is None:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
-
-
-def _prepare(database: Path) -> None:
-    """Create the SQLite file beside its place, then rename it: two first users would race."""
-    if database.exists():
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_suffix(".lock")):
-        if database.exists():
-            return
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        with files.replacing(database) as draft:
-            store = SqlAlchemyStore(f"{SQLITE}{draft}", _artifacts(database).as_uri())
-            store._dispose_engine()
-
-
-def _local_database(root: Path) -> Path:
-    return (root / ".state" / "mlflow" / "mlflow.db").resolve()
-
-
-def _database(uri: str) -> Path | None:
-    """The file of a SQLite store; None for any other store."""
-    return Path(uri.removeprefix(SQLITE)).resolve() if uri.startswith(SQLITE) else None
-
-
-def _artifacts(database: Path) -> Path:
-    return database.with_name("artifacts")

@@ -112,3 +112,42 @@ def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     database.write_text("not a database, " * 100)
     with pytest.raises(PipelineError, match=r"mlflow\.db"):
         store.client(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", "a file of another program"])
+def test_a_file_that_is_no_store_is_not_taken_for_a_new_one(
+    tmp_path: Path, content: bytes | str
+) -> None:
+    database = tmp_path / ".state" / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    if content:
+        with closing(sqlite3.connect(database)) as other, other:
+            other.execute("CREATE TABLE notes (text)")
+    else:
+        database.touch()
+    before = database.read_bytes()
+    with pytest.raises(PipelineError, match=r"mlflow\.db .*no MLflow store.*: restore it, or move"):
+        store.client(tmp_path)
+    assert database.read_bytes() == before
+
+
+def test_a_store_that_is_damaged_in_the_middle_is_named_by_whoever_reads_it(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    assert store.damage(tmp_path) == []
+    overwrite_page(tmp_path / ".state" / "mlflow" / "mlflow.db", "registered_models")
+    assert store.damage(tmp_path) != []
+    with pytest.raises(PipelineError, match=r"mlflow\.db is damaged .*malformed.*backup"):
+        store.client(tmp_path).create_registered_model("new")
+
+
+def overwrite_page(database: Path, table: str) -> None:
+    """Zeros where a table begins, as a disk that fails may leave them."""
+    with closing(sqlite3.connect(database)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = connection.execute(query, (table,)).fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))

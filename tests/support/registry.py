@@ -170,12 +170,14 @@ def save(
 ) -> Callable[[], Callable[[], None]]:
     """Save `made_store`, which is in use. Returns a function that restores it."""
     database = made_store / ".state" / "mlflow" / "mlflow.db"
-    artifacts = store.local_artifacts(made_store)
+    artifacts, heads = store.local_artifacts(made_store), made_store / ".state" / "ledgers"
 
     def now() -> Callable[[], None]:
         saved = tmp_path_factory.mktemp("saved")
         shutil.copy(database, saved / "database")
         shutil.copytree(artifacts, saved / "artifacts")
+        if heads.exists():
+            shutil.copytree(heads, saved / "heads")
 
         def put_back() -> None:
             source, target = sqlite3.connect(saved / "database"), sqlite3.connect(database)
@@ -183,6 +185,9 @@ def save(
                 source.backup(target)
             shutil.rmtree(artifacts)
             shutil.copytree(saved / "artifacts", artifacts)
+            shutil.rmtree(heads, ignore_errors=True)
+            if (saved / "heads").exists():
+                shutil.copytree(saved / "heads", heads)
 
         return put_back
 

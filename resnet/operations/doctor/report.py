@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     checkout.hidden,
     checkout.locks,
     stores.servers,
+    stores.database,
     stores.artifacts,
     stores.ledgers,
     models.models,

@@ -24,6 +24,16 @@ def servers(root: Path) -> list[Finding]:
     return findings or [Finding("ok", "servers", "every named server answers")]
 
 
+def database(root: Path) -> list[Finding]:
+    """Whether the SQLite file of MLflow's store is sound: a damaged one may still answer."""
+    from resnet.registry import store
+
+    return [
+        Finding("fail", "database", f"MLflow's SQLite file is damaged ({text}): restore it")
+        for text in store.damage(root)
+    ] or [Finding("ok", "database", "MLflow's SQLite file is sound, or there is none")]
+
+
 def artifacts(root: Path) -> list[Finding]:
     """Artifacts that MLflow looks for in another folder, because the checkout was moved."""
     from resnet.registry import store
@@ -47,9 +57,9 @@ def ledgers(root: Path) -> list[Finding]:
     from resnet.registry import store
     from resnet.registry.promotion import history
 
-    if not store.exists(root):
-        return [Finding("ok", "ledgers", "nothing is registered yet")]
     problems = history.problems(root, params.load(root).model_name)
+    if not problems and not store.exists(root):
+        return [Finding("ok", "ledgers", "nothing is registered yet")]
     return [Finding("warn", "ledgers", problem) for problem in problems] or [
         Finding("ok", "ledgers", "every ledger is intact and matches the aliases")
     ]

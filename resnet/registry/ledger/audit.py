@@ -54,6 +54,7 @@ def _problems(
     client: Client, name: str, current: Ledger, mismatch: AliasMismatch | None
 ) -> list[str]:
     lines = [f"the ledger is not intact: {current.broken}"] if current.broken else []
+    lines += [f"the ledger lacks events: {current.missing}"] if current.missing else []
     holder = lock.Holder.read(client, name)
     if holder and not holder.is_over:
         lines.append(f"a change is in progress, by {holder}")

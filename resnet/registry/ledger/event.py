@@ -73,6 +73,11 @@ class Event:
         numbers = {self.version, *(number for move in self.moves.values() for number in move)}
         return frozenset(number for number in numbers if number is not None)
 
+    @property
+    def head(self) -> str:
+        """What names it while it is the last of the chain: its index, its hash and its run."""
+        return f"{self.index} {self.hash} {self.id}"
+
     def digest(self) -> str:
         """SHA-256, hex, of the canonical JSON of everything but the hash itself."""
         content = asdict(self)

@@ -23,13 +23,14 @@ from datetime import UTC, datetime
 
 from resnet.errors import PipelineError
 from resnet.registry import store
+from resnet.registry.ledger import known_head
 from resnet.registry.ledger.event import TAG_LENGTH, Event, utc_iso
 from resnet.registry.store import Client
 
 from mlflow.entities import Experiment, Run, RunTag
 
 SUFFIX = "-ledger"
-HEAD = "head"  # tag of the experiment: the last event, see `_head`
+HEAD = "head"  # tag of the experiment: the last event, see `Event.head`
 NOTE = "mlflow.note.content"  # a run's description in MLflow's UI
 CHECKED = "checked"  # tag of a run; like the run's status it is the event's state, not its content
 
@@ -43,11 +44,25 @@ class Ledger:
     events: list[Event]  # in the chain, in order
     unfinished: list[Event]  # begun: in progress, or their process was killed
     head: str | None  # None if there never was an event
+    known: str | None = None  # the last head that this checkout knows of
 
     @property
     def broken(self) -> str | None:
         """The first place where the chain is broken, in words; None if it is intact."""
         return _first_break(self.events) or _wrong_head(self.events, self.head)
+
+    @property
+    def missing(self) -> str | None:
+        """What this checkout knows of and the ledger has not, in words; None if nothing.
+
+        The chain may be intact: so is that of a store that was restored from an older backup.
+        """
+        missing = known_head.missing(self.events, self.known)
+        return missing and (
+            f"{missing}. The store was restored from an older backup or emptied, or is another "
+            "one: restore the newer one, or go on with this one by 'resnet reconcile --accept "
+            "--reason …'"
+        )
 
 
 def begin(client: Client, event: Event) -> Event:
@@ -88,7 +103,8 @@ def finish(client: Client, event: Event) -> Event:
     tags = placed.tags()
     place = [RunTag(name, tags[name]) for name in ("index", "previous", "hash") if name in tags]
     client.log_batch(event.id, tags=place)
-    client.set_experiment_tag(experiment.experiment_id, HEAD, _head(placed))
+    client.set_experiment_tag(experiment.experiment_id, HEAD, placed.head)
+    known_head.write(client, event.model, placed.head)
     client.set_terminated(event.id, store.FINISHED)
     return placed
 
@@ -115,9 +131,10 @@ def read(client: Client, name: str) -> Ledger:
 
     Raises PipelineError if a run is not an event; `Ledger.broken` checks the chain.
     """
+    known = known_head.read(client, name)
     experiment = _experiment(client, name)
     if experiment is None:
-        return Ledger([], [], None)
+        return Ledger([], [], None, known)
     while True:
         head, runs = experiment.tags.get(HEAD), _runs(client, experiment)
         experiment = client.get_experiment(experiment.experiment_id)
@@ -132,7 +149,7 @@ def read(client: Client, name: str) -> Ledger:
     except ValueError as error:
         raise _not_intact(name, str(error)) from error
     events.sort(key=lambda event: -1 if event.index is None else event.index)
-    return Ledger(events, unfinished, head)
+    return Ledger(events, unfinished, head, known)
 
 
 def events(client: Client, name: str) -> list[Event]:
@@ -140,11 +157,16 @@ def events(client: Client, name: str) -> list[Event]:
     return read(client, name).events
 
 
-def read_intact(client: Client, name: str) -> Ledger:
-    """The ledger of `name`. Raises PipelineError if its chain is broken."""
+def read_intact(client: Client, name: str, accept_missing: bool = False) -> Ledger:
+    """The ledger of `name`. Raises PipelineError if its chain is broken.
+
+    And, unless `accept_missing`, if it has not the last event that this checkout knows of.
+    """
     ledger = read(client, name)
     if ledger.broken:
         raise _not_intact(name, ledger.broken)
+    if ledger.missing and not accept_missing:
+        raise PipelineError(f"the ledger {name}{SUFFIX} lacks events: {ledger.missing}")
     return ledger
 
 
@@ -165,7 +187,7 @@ def _first_break(history: Sequence[Event]) -> str | None:
 
 def _wrong_head(history: Sequence[Event], head: str | None) -> str | None:
     """What is wrong with `head` if it does not name the last event."""
-    expected = _head(history[-1]) if history else None
+    expected = history[-1].head if history else None
     if head == expected:
         return None
     if head and head.rpartition(" ")[2] not in {event.id for event in history}:
@@ -177,9 +199,10 @@ def _wrong_head(history: Sequence[Event], head: str | None) -> str | None:
 
 
 def models(client: Client) -> list[str]:
-    """Names of the registered models that have a ledger."""
+    """Names of the registered models that have a ledger, or had one when it was last seen."""
     experiments = client.search_experiments(filter_string=f"name LIKE '%{SUFFIX}'")
-    return sorted(experiment.name.removesuffix(SUFFIX) for experiment in experiments)
+    names = {experiment.name.removesuffix(SUFFIX) for experiment in experiments}
+    return sorted(names | known_head.models(client.tracking_uri, client.state))
 
 
 def _experiment(client: Client, name: str) -> Experiment | None:
@@ -209,11 +232,6 @@ def _require_open(client: Client, event: Event) -> None:
 def _note(event: Event, outcome: str = "") -> str:
     """An event for a reader, cut to what every store accepts: the event's own tags are complete."""
     return f"{outcome}{event}"[:TAG_LENGTH]
-
-
-def _head(event: Event) -> str:
-    """The tag `head` while `event` is the last of the chain: its index, its hash and its run."""
-    return f"{event.index} {event.hash} {event.id}"
 
 
 def _runs(client: Client, experiment: Experiment) -> list[Run]:

@@ -39,6 +39,7 @@ class HeldModel:
 
     lock: ModelLock
     history: Sequence[Event]  # of the ledger; none is unfinished
+    missing: str | None = None  # see `Ledger.missing`
 
     @property
     def client(self) -> Client:
@@ -103,14 +104,14 @@ def apply_alias_move(root: Path, held: HeldModel, event: Event, check: Check) ->
     return _close(client, event, held.history)
 
 
-def recover(lock: ModelLock) -> tuple[HeldModel, list[str]]:
+def recover(lock: ModelLock, accept_missing: bool = False) -> tuple[HeldModel, list[str]]:
     """Complete or undo what killed processes have left; one line about each.
 
     Nobody works on an unfinished event, as this process holds the lock. Raises PipelineError if the
-    ledger is broken.
+    ledger is broken or, unless `accept_missing`, lacks events that this checkout knows of.
     """
     client, name, lines = lock.client, lock.name, []
-    current = ledger.read_intact(client, name)
+    current = ledger.read_intact(client, name, accept_missing)
     lock.confirm()
     ledger.close_last(client, current)
     history = current.events
@@ -126,7 +127,7 @@ def recover(lock: ModelLock) -> tuple[HeldModel, list[str]]:
         ledger.abandon(client, event, "its process ended before the aliases were moved")
         production = _number(client, name, PRODUCTION) or "none"
         lines.append(f"undone: {event}; production stays at {production}")
-    return HeldModel(lock, history), lines
+    return HeldModel(lock, history, current.missing), lines
 
 
 def set_alias(client: Client, name: str, alias: str, number: int | None) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from resnet.checkout import project
 from resnet.pages.text_table import aligned
 from resnet.registry import store
-from resnet.registry.ledger import audit, ledger, queries
+from resnet.registry.ledger import audit, known_head, ledger, queries
 from resnet.registry.ledger.event import Event, second
 from resnet.registry.promotion.request import Request, requests
 
@@ -19,7 +20,17 @@ def read(root: Path, name: str) -> tuple[list[Event], list[str]]:
 
 
 def problems(root: Path, name: str) -> list[str]:
-    """The problems of all ledgers in the store, and of that of the registered model `name`."""
+    """The problems of all ledgers in the store, and of that of the registered model `name`.
+
+    A SQLite file that is missing is not created.
+    """
+    if not store.exists(root):
+        known = known_head.models(store.tracking_uri(root), project.state(root))
+        return [
+            f"{model}: its store is missing, but this checkout knows events of its ledger: restore "
+            "the file; after the next command there is a new, empty one"
+            for model in sorted(known)
+        ]
     client = store.client(root)
     models = sorted({name, *ledger.models(client)})
     return [

@@ -1,5 +1,6 @@
 """Make the ledger and the aliases agree again, after a crash or a change in MLflow's UI."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from resnet.errors import PipelineError
@@ -25,15 +26,20 @@ def reconcile(
 ) -> list[str]:
     """Recover what killed processes have left, then undo a change outside the ledger.
 
-    With `accept` such a change is recorded instead, which needs a reason. Returns one line about
-    each. Raises PipelineError if the ledger is broken, or a version that an alias will name fails
-    its check.
+    With `accept` such a change is recorded instead, and so is that the ledger lacks events that
+    this checkout knows of; that needs a reason. Returns one line about each. Raises PipelineError
+    if the ledger is broken, or a version that an alias will name fails its check.
     """
     if accept:
         alias_move.require_reason(reason)
     client, who = store.client(root), processes.actor()
     with holding(client, name, who) as lock:
-        held, lines = alias_move.recover(lock)
+        held, lines = alias_move.recover(lock, accept_missing=accept)
+        if held.missing:
+            event = _missing_event(name, held.missing, who, reason, flow_run)
+            event = alias_move.apply_alias_move(root, held, event, check)
+            held = replace(held, history=[*held.history, event], missing=None)
+            lines.append(f"recorded: {event}")
         mismatch = audit.alias_mismatch(client, name, held.history)
         if mismatch:
             make = _found_event if accept else _restore_event
@@ -57,6 +63,13 @@ def _found_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str |
         reason=reason,
         flow_run=flow_run,
     )
+
+
+def _missing_event(name: str, missing: str, who: str, reason: str, flow_run: str | None) -> Event:
+    """That the ledger goes on without events, as an event; nothing moves."""
+    lacks = missing.partition(".")[0]
+    who = f"unknown (found by {who})"
+    return Event("found", name, None, {}, who=who, reason=f"{reason} ({lacks})", flow_run=flow_run)
 
 
 def _restore_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None) -> Event:

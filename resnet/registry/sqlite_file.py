@@ -1,0 +1,100 @@
+"""The SQLite file of an MLflow store: where it is, whether it is one, and how it is made.
+
+Importing this loads neither MLflow nor SQLAlchemy, and opens nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from resnet.errors import PipelineError
+from resnet.system import files
+
+SCHEME = "sqlite:///"
+TABLES = {"alembic_version", "experiments", "runs"}  # some of MLflow's, of every release
+DAMAGED = "(sqlite3.DatabaseError)"  # in the text of MLflow's error; that of a lock is another
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter by sqlite3, for its own text
+RESTORE = "restore it, or move it away to start with an empty one"
+
+
+def path_of(uri: str) -> Path | None:
+    """The file of a SQLite store; None for any other store."""
+    if not uri.startswith(SCHEME):
+        return None
+    return Path(uri.removeprefix(SCHEME).partition("?")[0]).resolve()
+
+
+def absolute(uri: str) -> str:
+    """The address with an absolute path if it is a file's; options such as `?timeout=60` stay."""
+    database, (_, mark, options) = path_of(uri), uri.partition("?")
+    return f"{SCHEME}{database}{mark}{options}" if database else uri
+
+
+def local(root: Path) -> Path:
+    """The file of the checkout's own store; it need not be there yet."""
+    return (root / ".state" / "mlflow" / "mlflow.db").resolve()
+
+
+def artifacts(database: Path) -> Path:
+    """The folder beside it in which a store keeps its artifacts."""
+    return database.with_name("artifacts")
+
+
+def prepare(database: Path) -> None:
+    """Create the file beside its place, then rename it: two first users would race.
+
+    Raises PipelineError if there is a file that is no MLflow store, such as an empty one: MLflow
+    would take it for a new one, and the history would seem never to have been.
+    """
+    if database.exists():
+        _require_store(database)
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_suffix(".lock")):
+        if database.exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with files.replacing(database) as draft:
+            store = SqlAlchemyStore(f"{SCHEME}{draft}", artifacts(database).as_uri())
+            store._dispose_engine()
+
+
+def damage(database: Path) -> list[str]:
+    """What SQLite's own check finds wrong first with the file, in its words; empty if it is sound.
+
+    It reads the whole file and writes nothing.
+    """
+    try:
+        with _reading(database) as connection:
+            rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    except UNREADABLE as error:
+        return [str(error)]
+    return [row for row in rows if row != "ok"]
+
+
+def _require_store(database: Path) -> None:
+    if database.stat().st_size == 0:
+        raise PipelineError(f"{database} is empty, 0 bytes, and no MLflow store: {RESTORE}")
+    try:
+        with _reading(database) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            missing = sorted(TABLES - {name for (name,) in rows})
+    except UNREADABLE as error:
+        raise PipelineError(
+            f"{database} cannot be read as an MLflow store ({error}): {RESTORE}"
+        ) from error
+    if missing:
+        raise PipelineError(
+            f"{database} is no MLflow store, it lacks the tables {', '.join(missing)}: {RESTORE}"
+        )
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that creates no file. It may write: after a crash SQLite has to roll back."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+        yield connection
