@@ -71,6 +71,11 @@ def work_queues(root: Path) -> list[WorkQueue]:
     return list(dict.fromkeys(queues))
 
 
+def pools(root: Path) -> list[str]:
+    """The names of the work pools that prefect.yaml's deployments name."""
+    return list(dict.fromkeys(queue.pool for queue in work_queues(root)))
+
+
 def job_template(pool_type: str) -> dict[str, Any]:
     """What a new work pool of the type runs. Raises PipelineError for an unknown type."""
     from prefect.workers.base import BaseWorker

@@ -16,7 +16,9 @@ from prefect import Task, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run
 
+from flows import runs
 from resnet.checkout import command, dvc_yaml, project, stages
 from resnet.checkout.stages import StageOutcome
 from resnet.errors import PipelineError, UnreachableError
@@ -127,6 +129,7 @@ def decided_by(author: str | None) -> str:
 def enter_checkout() -> Path:
     """The root of the checkout around this process, which now works there, with its MLflow store.
 
+    Until the process ends, others can see that the flow run has one, see `flows.runs`.
     From now on Prefect logs a PipelineError as its message alone, without a traceback, and takes
     what `resnet` logs into the log of the run that it belongs to.
     """
@@ -136,6 +139,8 @@ def enter_checkout() -> Path:
         logging.getLogger(f"prefect.{name}").addFilter(_without_traceback)
     root = project.find_root()
     project.enter(root)
+    if flow_run.id:  # None where the flow's function is called without Prefect
+        runs.hold(root, flow_run.id)
     os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
     return root
 

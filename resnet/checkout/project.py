@@ -56,6 +56,10 @@ def defaults(root: Path) -> dict[str, str]:
         "RESNET_STATE": str(state),  # a run in a tree of its own gets the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # In memory, where it is by default, a slot that is taken when the server ends stays taken.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         # By default it retries for about four minutes while a server does not answer.

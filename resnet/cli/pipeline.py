@@ -121,9 +121,10 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:
+    from flows import health
     from resnet.operations.doctor import report
 
-    return report.report(root, arguments.debug)
+    return report.report(root, arguments.debug, health.CHECKS)
 
 
 def _deploy(root: Path, arguments: argparse.Namespace) -> None:

@@ -172,11 +172,15 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
+    from flows import runs
     from resnet.registry.promotion.reconcile import reconcile
 
+    freed = runs.free(root)
+    for line in freed:
+        print(line, flush=True)
     name = model_name(root, arguments)
-    lines = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
-    print("\n".join(lines) or "nothing to reconcile")
+    moved = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
+    print(*moved or ([] if freed else ["nothing to reconcile"]), sep="\n")
 
 
 def _verify(root: Path, arguments: argparse.Namespace) -> int:

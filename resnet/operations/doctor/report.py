@@ -1,5 +1,6 @@
 """Run each check and print what it finds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from resnet.errors import PipelineError
@@ -24,13 +25,13 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def report(root: Path, debug: bool = False) -> int:
+def report(root: Path, debug: bool = False, others: Sequence[Check] = ()) -> int:
     """Print each finding as it comes. Returns 1 if one of them is a failure, else 0.
 
-    With `debug`, an unexpected error of a check is raised.
+    `others` are made after `CHECKS`. With `debug`, an unexpected error of a check is raised.
     """
     failed = False
-    for check in CHECKS:
+    for check in (*CHECKS, *others):
         for finding in _run(check, root, debug):
             print(finding, flush=True)
             failed |= finding.level == "fail"

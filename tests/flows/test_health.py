@@ -1,0 +1,228 @@
+"""Runs without a process, slots that nobody holds and silent watchers are found, and freed.
+
+All of it on a real Prefect server, with processes that are killed.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    GlobalConcurrencyLimitUpdate,
+    WorkPoolCreate,
+)
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Pending, Running, Scheduled
+
+from flows import health, runs
+from resnet.checkout import project
+from resnet.operations import servers
+from resnet.system import addresses, files
+from tests.support import REPOSITORY
+
+ASLEEP = """
+import time
+from prefect import flow
+from prefect.runtime import flow_run
+from flows.tasks import enter_checkout
+
+@flow(name="asleep")
+def asleep():
+    enter_checkout()
+    print(flow_run.id, flush=True)
+    time.sleep(600)
+
+asleep()
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("params.yaml", "dvc.yaml", "prefect.yaml"):
+        shutil.copy(REPOSITORY / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[tuple[ExitStack, str]]:
+    """A server that looks every second for leases that are over; the stack ends it."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS", "1")
+        api = stack.enter_context(servers.prefect_server(root, addresses.free_port()))
+        patch.setenv("PREFECT_API_URL", api)
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield stack, api
+
+
+@pytest.fixture(scope="module")
+def client(server: tuple[ExitStack, str]) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="resnet", type="process"))
+        yield client
+
+
+@pytest.fixture(scope="module")
+def flow_id(client: SyncPrefectClient) -> UUID:
+    return client.create_flow_from_name("watch")
+
+
+def findings(root: Path) -> str:
+    return "\n".join(map(str, health.flow_runs(root)))
+
+
+def test_without_a_server_there_is_nothing_to_look_at_and_nothing_to_free(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(addresses, "PREFECT_API", f"http://127.0.0.1:{addresses.free_port()}/api")
+    (finding,) = health.flow_runs(root)
+    assert (finding.level, finding.text) == ("ok", "not looked at: no Prefect server is running")
+    assert runs.free(root) == []
+
+
+def test_a_run_whose_process_was_killed_is_found_and_freed_and_a_living_one_is_not(
+    root: Path, client: SyncPrefectClient
+) -> None:
+    env = {**project.environment(root), "PYTHONPATH": str(REPOSITORY)}
+    words = [sys.executable, "-c", ASLEEP]
+    with subprocess.Popen(words, cwd=root, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        found, freed = findings(root), runs.free(root)
+        process.kill()
+        process.wait()
+    assert run_id
+    assert run_id not in found
+    assert freed == []
+    assert f"({run_id}) says Running, but its process is gone" in findings(root)
+    assert "run 'resnet reconcile'" in findings(root)
+
+    (line,) = runs.free(root)
+    assert line.startswith("freed: flow run ")
+    state = client.read_flow_run(UUID(run_id)).state
+    assert state is not None
+    assert (state.name, state.message) == ("Crashed", runs.GONE)
+    assert run_id not in findings(root)
+    assert runs.free(root) == []
+    assert list((root / ".state" / "flow-runs").iterdir()) == []
+
+
+def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_host_is_not(
+    root: Path, client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    deployment = client.create_deployment(flow_id, "taken", work_pool_name="resnet")
+    ids = []
+    for worker in ("killed", "elsewhere"):
+        run = client.create_flow_run_from_deployment(deployment, state=Pending())
+        client.update_flow_run_labels(run.id, {runs.WORKER_LABEL: worker})
+        ids.append(run.id)
+    lock = root / ".state" / "workers" / "killed.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()  # as a process that holds it no more has left it
+    assert f"({ids[0]}) says Pending, but its process is gone" in findings(root)
+    assert str(ids[1]) not in findings(root)
+    assert len(runs.free(root)) == 1
+    assert [client.read_flow_run(one).state_name for one in ids] == ["Crashed", "Pending"]
+    assert not lock.exists()
+    client.delete_deployment(deployment)
+
+
+def test_a_slot_that_no_run_holds_is_found_and_given_back(
+    root: Path, client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    deployment = client.create_deployment(
+        flow_id, "one-at-a-time", work_pool_name="resnet", concurrency_limit=1
+    )
+    limit = client.read_deployment(deployment).global_concurrency_limit
+    assert limit is not None
+    client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=1))
+    assert "watch/one-at-a-time has 1 slots taken, and 0 runs that hold one" in findings(root)
+    assert runs.free(root) == [
+        "freed: watch/one-at-a-time had 1 slots taken, and 0 runs that hold one"
+    ]
+    assert client.read_global_concurrency_limit_by_name(limit.name).active_slots == 0
+    assert "slots" not in findings(root)
+    client.delete_deployment(deployment)
+
+
+def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_look_is_an_alarm(
+    root: Path, client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    schedules = [
+        DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=seconds)))
+        for seconds in (1, 3600)
+    ]
+    watcher, hourly = (
+        client.create_deployment(flow_id, name, work_pool_name="resnet", schedules=[schedule])
+        for name, schedule in zip(("watcher", "hourly"), schedules, strict=True)
+    )
+    client.create_flow_run_from_deployment(
+        hourly, state=Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
+    )
+    late = findings(root)
+    assert "1 runs of watch/hourly are late, the first since" in late
+    assert "no worker takes them: start 'make worker'" in late
+
+    deadline = time.monotonic() + 30
+    while (alarm := "watch/watcher has never run, and its schedule asked for it 3 times") not in (
+        found := findings(root)
+    ):
+        assert time.monotonic() < deadline, found
+    assert f"FAIL  flow runs  {alarm}" in found
+    assert "watch/hourly has" not in found
+
+    run = client.create_flow_run_from_deployment(watcher)
+    client.set_flow_run_state(run.id, Running(), force=True)
+    client.pause_deployment(watcher)
+    assert "watch/watcher has" not in findings(root)
+    for deployment in (watcher, hourly):
+        client.delete_deployment(deployment)
+
+
+def test_a_slot_that_was_taken_when_the_server_was_killed_is_given_back_when_its_lease_is_over(
+    root: Path, server: tuple[ExitStack, str], client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    stack, api = server
+    deployment = client.create_deployment(
+        flow_id, "often", work_pool_name="resnet", concurrency_limit=1
+    )
+    limit = client.read_deployment(deployment).global_concurrency_limit
+    assert limit is not None
+    client.increment_concurrency_slots_with_lease([limit.name], 1, "concurrency", lease_duration=60)
+    port = api.removesuffix("/api").rpartition(":")[2]
+    for process in psutil.Process().children(recursive=True):
+        if port in process.cmdline():
+            process.kill()
+    stack.close()
+    let_leases_run_out(root / ".state" / "prefect" / "concurrency_leases")
+    stack.enter_context(servers.prefect_server(root, int(port)))
+
+    deadline = time.monotonic() + 60
+    while client.read_global_concurrency_limit_by_name(limit.name).active_slots:
+        assert time.monotonic() < deadline, "the slot is taken for ever"
+        time.sleep(0.2)
+
+
+def let_leases_run_out(folder: Path) -> None:
+    """What a minute would do, in which nobody renews them."""
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    index = folder / "expirations.json"
+    leases: dict[str, str] = files.read_json(index)
+    assert leases
+    index.write_text(json.dumps(dict.fromkeys(leases, past)))
+    for name in leases:
+        lease = folder / f"{name}.json"
+        lease.write_text(json.dumps({**files.read_json(lease), "expiration": past}))
