@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.system import files
+from resnet.system import files, mappings
 
 
 class _File(BaseModel):
@@ -93,7 +93,7 @@ class DvcLock:
             f"{key} in params.yaml is not what stage {name} ran with"
             for name, stage in self.stages.items()
             for key, value in stage.get("params", {}).get("params.yaml", {}).items()
-            if _at(values, key) != value
+            if mappings.at(values, key) != value
         ]
 
 
@@ -102,9 +102,6 @@ def stages(root: Path) -> Mapping[str, Any]:
     return DvcLock.read(root).stages if (root / "dvc.lock").exists() else {}
 
 
-def _at(values: Mapping[str, Any], key: str) -> Any:
-    """{"data": {"seed": 0}}, "data.seed" → 0; None if there is no such key."""
-    value: Any = values
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+def outputs(root: Path) -> Mapping[str, str]:
+    """The md5 of each output by its path, as `DvcLock.outputs`; none without a dvc.lock."""
+    return DvcLock.read(root).outputs if (root / "dvc.lock").exists() else {}

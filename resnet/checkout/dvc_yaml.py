@@ -1,5 +1,6 @@
 """Read dvc.yaml: the stages in their order, and the code that each depends on."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import yaml
 
 from resnet.errors import PipelineError
-from resnet.system import files
+from resnet.system import files, mappings
 
+VALUE = re.compile(r"\$\{(?P<key>[^}]+)\}")  # stands in a path for a value of params.yaml
 CODE = "resnet/"  # begins the path of a dependency that is code; data are given as ${paths.…}
 
 
@@ -30,11 +32,27 @@ def code(stage: str, root: Path) -> list[str]:
     No other code can change the stage's result; a test compares the list with what the stage
     imports.
     """
+    return [path for path in _listed("deps", stage, root) if path.startswith(CODE)]
+
+
+def dependencies(stage: str, root: Path, values: Mapping[str, Any]) -> list[str]:
+    """The paths of all that a stage depends on; `values` are those of params.yaml."""
+    return [
+        VALUE.sub(lambda match: str(mappings.at(values, match["key"])), path)
+        for path in _listed("deps", stage, root)
+    ]
+
+
+def parameters(stage: str, root: Path) -> list[str]:
+    """The keys of params.yaml, sections among them, that a stage depends on."""
+    return _listed("params", stage, root)
+
+
+def _listed(what: str, stage: str, root: Path) -> list[str]:
     try:
-        dependencies = [str(path) for path in _read(root)[stage].get("deps") or ()]
+        return [str(entry) for entry in _read(root)[stage].get(what) or ()]
     except (KeyError, AttributeError, TypeError) as error:
         raise _unreadable(root, error) from None
-    return [path for path in dependencies if path.startswith(CODE)]
 
 
 def _read(root: Path) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml
+from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml, stage_lock
 from resnet.checkout.dvc import Action
 from resnet.system import mappings
 from resnet.system.processes import Say
@@ -53,12 +53,13 @@ def skipped(stage: str, root: Path) -> StageOutcome:
 def run(stage: str, root: Path, lock_seconds: float, say: Say) -> StageOutcome:
     """Let DVC reproduce one stage in `root`, each line of its output given to `say`.
 
-    While another process works on the same files, waits for it up to `lock_seconds`. Raises
-    DvcError with the stage's own error.
+    While another process works on the same files, or runs the stage with the same inputs in another
+    working tree, waits for it up to `lock_seconds`. Raises DvcError with the stage's own error.
     """
     before = dvc_lock.stages(root).get(stage)
     started = time.monotonic()
-    action = dvc.reproduce(stage, root, lock_seconds, say)
+    with stage_lock.holding(stage, root, lock_seconds, say):
+        action = dvc.reproduce(stage, root, lock_seconds, say)
     seconds = time.monotonic() - started
     if action == "skipped":
         return skipped(stage, root)

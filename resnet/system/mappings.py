@@ -42,6 +42,14 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> di
     return merged
 
 
+def at(values: Mapping[str, Any], key: str) -> Any:
+    """{"data": {"seed": 0}}, "data.seed" → 0; None if there is no such key."""
+    value: Any = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """{"train": {"epochs": 3}} → {"train.epochs": 3}"""
     flat: dict[str, Any] = {}

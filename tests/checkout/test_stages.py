@@ -105,11 +105,12 @@ def test_a_failing_stage_reports_its_own_error(pipeline):
     assert run("fetch", pipeline).why == "source changed"
 
 
-def test_two_processes_wait_for_each_other(pipeline, monkeypatch):
+def test_a_stage_waits_for_a_dvc_repro_in_a_shell(pipeline, monkeypatch):
     monkeypatch.setattr(dvc, "RETRY_SECONDS", 0.5)
     (pipeline / "source").write_text("3")
     (pipeline / "slow").touch()
-    first = threading.Thread(target=run, args=("fetch", pipeline))
+    words = (pipeline, "repro", "--single-item", "fetch")
+    first = threading.Thread(target=run_dvc, args=words)
     first.start()
     while not (pipeline / "started").exists():
         time.sleep(0.1)
