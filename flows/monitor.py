@@ -9,7 +9,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import enter_checkout, retried_task
+from flows.tasks import enter_checkout, rename, retried_task
 from resnet import params
 from resnet.monitoring import drift_page
 from resnet.monitoring import monitor as monitoring
@@ -18,7 +18,7 @@ from resnet.monitoring.monitor import DriftReport
 EVENT = "resnet.drift"
 
 
-@flow(name="monitor")
+@flow(name="monitor", flow_run_name="monitor {version}")
 def monitor(
     batches: params.BatchCount | None = None,
     version: int | str = "production",
@@ -39,6 +39,7 @@ def monitor(
     report = retried_task(monitoring.monitor, "compare")(
         root, model or parameters.model_name, version, parameters.monitor, batches
     )
+    rename(f"monitor {report.version.number}")
     if report.drift.drifted and not report.saved.event_sent:
         retried_task(announce, "announce")(root, report)
     show(report)

@@ -18,7 +18,7 @@ from resnet.registry.promotion import approval, promotion
 Action = Literal["promote", "approve", "reject"]
 
 
-@flow(name="promote", flow_run_name="{action}-{version}")
+@flow(name="promote", flow_run_name="{action} {version}")
 def promote(
     version: int | str,
     reason: str,

@@ -44,7 +44,15 @@ Promote = Literal["if-better", "ask", "never"]
 MAX_ATTEMPTS = 3  # at a promotion, while others move production
 
 
-@flow(name="retrain", flow_run_name="retrain-{preset}")
+def run_name() -> str:
+    """`quick train.seed=2`, and what the run answers to: of two runs, what differs between them."""
+    given = flow_run.parameters
+    cause = given.get("cause")
+    words = [given["preset"], *(given.get("overrides") or ())]
+    return " ".join([*words, *([f"({cause})"] if cause else [])])
+
+
+@flow(name="retrain", flow_run_name=run_name)
 def retrain(
     preset: str = "quick",
     overrides: list[str] | None = None,

@@ -5,12 +5,12 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.tasks import decided_by, enter_checkout, retried_task
+from flows.tasks import decided_by, enter_checkout, rename, retried_task
 from resnet import params
 from resnet.registry.promotion import promotion
 
 
-@flow(name="rollback")
+@flow(name="rollback", flow_run_name="rollback")
 def rollback(
     reason: str,
     to: int | str | None = None,
@@ -34,4 +34,5 @@ def rollback(
         who=decided_by(author),
         flow_run=str(flow_run.id),
     )
+    rename(f"rollback to {event.version_to}")
     return Completed(message=str(event))

@@ -11,7 +11,13 @@ from flows.tasks import enter_checkout, plain_task, run_command
 from resnet import params
 
 
-@flow(name="score")
+def run_name() -> str:
+    """`score night.parquet`"""
+    source = Path(flow_run.parameters["source"])
+    return f"score {source.name or source}"
+
+
+@flow(name="score", flow_run_name=run_name)
 def score(
     source: Path, out: Path, version: int | str = "production", model: str | None = None
 ) -> State[None]:

@@ -15,6 +15,7 @@ from httpx import HTTPError
 from prefect import Task, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
@@ -124,6 +125,15 @@ def decided_by(author: str | None) -> str:
     """Who decides, for the ledger: the author as given, and the worker's account."""
     worker = processes.actor()
     return f"{author} (through {worker})" if author else worker
+
+
+def rename(name: str) -> None:
+    """Give this flow run a name that says what it is about, once that is known."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_name(flow_run.id, name)
+    except HTTPError as error:  # what it did is done, whatever it is called
+        get_run_logger().warning("this run keeps its name: %s", error)
 
 
 def enter_checkout() -> Path:

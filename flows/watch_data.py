@@ -19,7 +19,7 @@ from resnet.registry import versions
 EVENT = "resnet.data.changed"
 
 
-@flow(name="watch-data")
+@flow(name="watch-data", flow_run_name="watch-data")
 def watch_data() -> State[None]:
     """Put new batches of images under DVC, and emit an event if the data are new.
 

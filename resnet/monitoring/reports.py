@@ -49,4 +49,4 @@ def save(
 
 def mark_event_sent(client: Client, report: SavedReport, event: str) -> None:
     """Record the id of the event that reported the drift."""
-    client.set_tag(report.id, EVENT_TAG, event)
+    store.set_tag(client, report.id, EVENT_TAG, event)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Self
 
 from resnet.errors import PipelineError
@@ -121,12 +122,12 @@ def last(client: Client, version: Version, count: int) -> list[ScoredBatch]:
 
 
 def _create_run(client: Client, experiment: str, batch: ScoredBatch) -> Run:
-    moment = datetime.fromisoformat(batch.time)
+    moment, source = datetime.fromisoformat(batch.time), Path(batch.source).name
     return client.create_run(
         experiment,
         start_time=int(moment.timestamp() * 1000),
         tags={**batch.tags(), "mlflow.user": batch.who},
-        run_name=f"version {batch.version}, {batch.features.images} images",
+        run_name=f"version {batch.version}: {source}, {batch.features.images} images",
     )
 
 

@@ -27,7 +27,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, RunTag
 from mlflow.entities import Run as Run  # for modules that read runs and do not import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
@@ -260,6 +260,14 @@ def pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
     while page.token:
         page = search(page.token)
         yield from page
+
+
+def set_tag(client: Client, run_id: str, name: str, value: str) -> None:
+    """Set a tag that another process may set at the same time.
+
+    `MlflowClient.set_tag` ends one of the two with an IntegrityError; a batch is tried again.
+    """
+    client.log_batch(run_id, tags=[RunTag(name, value)])
 
 
 def log_metrics(client: Client, run_id: str, values: Mapping[str, float | None]) -> None:

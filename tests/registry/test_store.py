@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -151,3 +152,29 @@ def overwrite_page(database: Path, table: str) -> None:
     with database.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(bytes(size))
+
+
+def test_two_writers_of_one_tag_at_the_same_moment_both_succeed(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    run = store.client(tmp_path).create_run(store.experiment(store.client(tmp_path), "shared"))
+    together, errors = threading.Barrier(2), []
+
+    def write() -> None:
+        client = store.client(tmp_path)
+        for number in range(15):
+            together.wait()
+            try:
+                store.set_tag(client, run.info.run_id, f"tag {number}", "done")
+            except MlflowException as error:
+                errors.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert errors == []
+    tags = store.client(tmp_path).get_run(run.info.run_id).data.tags
+    assert [tags[f"tag {number}"] for number in range(15)] == ["done"] * 15

@@ -70,7 +70,7 @@ def renew(client: Client, version: Version, history: Sequence[Event]) -> Card:
     content = read(client, version, history)
     html = html_page.html(content.title, page(content), content.pictures)
     client.log_text(version.run_id, html, CARD_FILE)
-    client.set_tag(version.run_id, MARK, _mark(version, content.outcome))
+    store.set_tag(client, version.run_id, MARK, _mark(version, content.outcome))
     artifacts = client.get_run(version.run_id).info.artifact_uri
     return Card(version, html, f"{artifacts}/{CARD_FILE}")
 

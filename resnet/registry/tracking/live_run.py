@@ -61,7 +61,9 @@ class LiveRun:
             "trainer": processes.identity(),
             "total_steps": str(total_steps),
         }
-        self._run_id = run_artifacts.open_run(self._client, experiment, self._parameters, tags)
+        self._run_id = run_artifacts.open_run(
+            self._client, experiment, self._parameters, self._root, tags
+        )
         files.write_text(note, self._run_id)
 
     def _resume(self, run: Run) -> None:

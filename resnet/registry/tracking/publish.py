@@ -85,7 +85,9 @@ def _run(client: Client, outputs: Outputs) -> str:
             tags["training_key"] = provenance.training_key(outputs.parameters, outputs.root)
             ids = live_run.left_running(client, experiment, tags["training_key"])
         if not ids:
-            return run_artifacts.open_run(client, experiment, outputs.parameters, tags)
+            return run_artifacts.open_run(
+                client, experiment, outputs.parameters, outputs.root, tags
+            )
         client.update_run(ids[0], "RUNNING")
         client.log_batch(ids[0], tags=[RunTag(name, value) for name, value in tags.items()])
         return ids[0]

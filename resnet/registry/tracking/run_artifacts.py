@@ -18,6 +18,7 @@ from resnet.model.probe import IMAGES, Probe
 from resnet.registry import store, versions
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves
+from resnet.registry.tracking.run_name import run_name
 from resnet.system import files, mappings, processes
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
@@ -121,12 +122,15 @@ class Outputs:
 
 
 def open_run(
-    client: Client, experiment: str, parameters: params.Params, tags: Mapping[str, str]
+    client: Client,
+    experiment: str,
+    parameters: params.Params,
+    root: Path,
+    tags: Mapping[str, str],
 ) -> str:
-    """Open a new run that has the parameters; its id."""
+    """Open a new run that has the parameters of the checkout at `root`; its id."""
     user = {"mlflow.user": processes.user(), "mlflow.source.name": "resnet"}
-    name = f"resnet-{parameters.net.depth}-{parameters.net.block}"
-    run = client.create_run(experiment, tags={**user, **tags}, run_name=name)
+    run = client.create_run(experiment, tags={**user, **tags}, run_name=run_name(parameters, root))
     _log_parameters(client, run.info.run_id, parameters)
     return str(run.info.run_id)
 
@@ -143,7 +147,7 @@ def complete(client: Client, run_id: str, outputs: Outputs, anew: Collection[str
         done = tags.get(f"logged.{name}") == mark and not _is_lost(client, run_id, name)
         if name in anew or not done:
             log(client, run_id, outputs)
-            client.set_tag(run_id, f"logged.{name}", mark)
+            store.set_tag(client, run_id, f"logged.{name}", mark)
 
 
 def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:

@@ -87,6 +87,7 @@ def test_a_run_with_nothing_to_do_tells_of_the_request_and_of_an_alias_that_was_
     again = call("retrain", **asked.parameters)
     restored = checkout.call("reconcile").stdout
     run, state = again["id"], again["state"]
+    assert again["name"] == f"quick {asked.parameters['overrides'][0]}"
     told = (
         f"production names version {asked.version}, but according to the ledger it should name "
         f"version {asked.production}: changed outside the ledger"
@@ -116,6 +117,7 @@ def test_a_person_answers_by_the_form_and_another_rolls_back(
 
     back = str(asked.production)
     run = call("rollback", reason="again", to=back, author="bob")["id"]
+    assert prefect.get(f"flow_runs/{run}")["name"] == f"rollback to {back}"
     assert versions.resolve(registry, NAME, "production").number == asked.production
     history = checkout.call("history").stdout
     assert "request (approved)" in history
@@ -168,11 +170,13 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
 
     few = call("monitor", batches=1)
     assert few["state"]["name"] == "Not enough images"
+    assert prefect.get(f"flow_runs/{few['id']}")["name"] == f"monitor {version.number}"
     assert events() == []
 
     run = prefect.start("score/by-hand", source=str(source), out=str(out))
-    state = prefect.wait(run, "COMPLETED")["state"]
-    assert f"ecorded in {NAME}-batches" in state["message"]
+    scored = prefect.wait(run, "COMPLETED")
+    assert scored["name"] == "score dark.parquet"
+    assert f"ecorded in {NAME}-batches" in scored["state"]["message"]
     assert list(pd.read_parquet(out)["version"]) == [version.number] * len(images)
 
     drifted = call("monitor", batches=1)
