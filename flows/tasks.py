@@ -7,6 +7,7 @@ Prefect caches nothing and carries only small values: DVC is the only cache.
 import logging
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -20,9 +21,11 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
 from flows import runs
+from resnet import redaction
 from resnet.checkout import command, dvc_yaml, project, stages
 from resnet.checkout.stages import StageOutcome
 from resnet.errors import PipelineError, UnreachableError
+from resnet.redaction import redact
 from resnet.registry import store
 from resnet.system import processes, progress
 
@@ -32,19 +35,33 @@ R = TypeVar("R")
 
 def plain_task(function: Callable[P, R], name: str) -> Task[P, R]:
     """`function` as a task that is neither cached nor retried."""
-    return Task(function, name=name, cache_policy=NO_CACHE)
+    return Task(_redacted(function), name=name, cache_policy=NO_CACHE)
 
 
 def retried_task(function: Callable[P, R], name: str) -> Task[P, R]:
     """`function` as a task that is retried while a server does not answer: that can heal."""
     return Task(
-        function,
+        _redacted(function),
         name=name,
         cache_policy=NO_CACHE,
         retries=3,
         retry_delay_seconds=[5, 15, 45],
         retry_condition_fn=_unreachable,
     )
+
+
+def _redacted(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which raises no error with a login in its words: Prefect records them."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            error.args = tuple(redact(one) if isinstance(one, str) else one for one in error.args)
+            raise
+
+    return call
 
 
 def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -140,13 +157,15 @@ def enter_checkout() -> Path:
     """The root of the checkout around this process, which now works there, with its MLflow store.
 
     Until the process ends, others can see that the flow run has one, see `flows.runs`.
-    From now on Prefect logs a PipelineError as its message alone, without a traceback, and takes
-    what `resnet` logs into the log of the run that it belongs to.
+    From now on nothing is logged with a login in it. Prefect logs a PipelineError as its message
+    alone, without a traceback, and takes what `resnet` logs into the log of the run that it belongs
+    to.
     """
     for handler in logging.getLogger("prefect.extra").handlers:
         logging.getLogger("resnet").addHandler(handler)  # as PREFECT_LOGGING_EXTRA_LOGGERS does
     for name in ("flow_runs", "task_runs"):
         logging.getLogger(f"prefect.{name}").addFilter(_without_traceback)
+    redaction.install()
     root = project.find_root()
     project.enter(root)
     if flow_run.id:  # None where the flow's function is called without Prefect

@@ -1,5 +1,7 @@
 """The exceptions whose messages are meant for the user, and the exit code of an interruption."""
 
+from resnet.redaction import redact
+
 STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sysexits.h
 
 
@@ -7,8 +9,12 @@ class PipelineError(Exception):
     """An expected error: a missing file, invalid parameters, a server that does not answer.
 
     Its message says what was found, what was wanted, and what to do next. The `resnet` command
-    prints it and exits with 1; any other exception is a defect of this project.
+    prints it and exits with 1; any other exception is a defect of this project. It is logged and
+    recorded as well, so no address in it keeps its login.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class UnreachableError(PipelineError):

@@ -19,6 +19,7 @@ ENTRIES = {  # what the command of each stage calls
 CANNOT_CHANGE_A_RESULT = {
     "resnet.errors": "the text of an error",
     "resnet.params": "it checks parameters; those that a stage reads are recorded with it",
+    "resnet.redaction": "the text of an error",
     "resnet.system.disk_errors": "the text of an error",
     "resnet.system.files": "how a file is written, not what is in it",
     "resnet.system.mappings": "it lays overrides over parameters: as resnet.params",
@@ -42,6 +43,7 @@ ALSO_HARMLESS = {  # in these stages
         "resnet.system.file_locks": "that one process trains the same at a time",
         "resnet.checkout.checkpoint_folders": "where checkpoints are",
         "resnet.checkout.project": "as above",
+        "resnet.system.network": "which servers it tells",
         "resnet.checkout.provenance": "the key of a checkpoint, made of all this",
         "resnet.checkout.changes": "as above",
         "resnet.checkout.dvc_cache": "as above",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from resnet.errors import PipelineError
+from resnet.system import network
 
 STATE = ".state"
 
@@ -42,11 +43,19 @@ def downloads(root: Path) -> Path:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """All variables for a command in the checkout at `root`; the user's own take precedence."""
+    """All variables for a command in the checkout at `root`; the user's own take precedence.
+
+    But a login leaves a server's address, and loopback is reached without a proxy.
+    """
     commands = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
-    return {**defaults(root), **os.environ, "PATH": first}
+    return {
+        **defaults(root),
+        **os.environ,
+        **network.environment(os.environ),
+        "PATH": first,
+    }
 
 
 def defaults(root: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from resnet import redaction
 from resnet.checkout import project
 from resnet.cli import children, overview, pipeline, registry
 from resnet.errors import STOPPED, PipelineError, StoppedError
@@ -29,6 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     parent = os.getppid()  # now: imports take seconds, in which it may end
     gc.set_threshold(GC_THRESHOLD)
+    redaction.install()
     try:
         with ExitStack() as stack:
             with _signals_blocked():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from resnet.checkout import project
 from resnet.errors import PipelineError
+from resnet.redaction import redact
 from resnet.system import addresses, processes
 
 START_SECONDS = 120.0
@@ -32,8 +33,8 @@ def serve(root: Path) -> None:
         prefect = addresses.user_server("PREFECT_API_URL") or stack.enter_context(
             prefect_server(root, addresses.PREFECT_PORT, meanwhile=lambda api: mlflow())
         )
-        print(f"Prefect: {prefect.removesuffix('/api')}")
-        print(f"MLflow:  {mlflow()}")
+        print(redact(f"Prefect: {prefect.removesuffix('/api')}"))
+        print(redact(f"MLflow:  {mlflow()}"))
         print("Ctrl-C stops both.", flush=True)
         try:
             while True:

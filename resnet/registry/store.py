@@ -14,10 +14,11 @@ from types import MethodType
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
+from resnet.redaction import redact
 from resnet.registry import sqlite_file
 from resnet.system import addresses
 
@@ -37,11 +38,9 @@ from mlflow.store.entities import PagedList
 T = TypeVar("T")
 
 FINISHED = "FINISHED"  # a run's status: it is complete
-UNANSWERED = (
-    "TEMPORARILY_UNAVAILABLE",
-    "INTERNAL_ERROR",
-)  # MLflow's error codes of a failing store
+UNANSWERED = "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"  # error codes of a failing store
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
+UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises that is none
 
 
 class Client(MlflowClient):
@@ -104,7 +103,7 @@ def client(root: Path) -> Client:
     """A client of the store that `tracking_uri` names, which is the model registry as well.
 
     Raises UnreachableError, after some seconds, if a server does not answer, and PipelineError if
-    a file is not a store.
+    a file is not a store, or the address is of no kind that MLflow can use.
     """
     return _open(tracking_uri(root), project.state(root))
 
@@ -129,12 +128,18 @@ def _open(uri: str, state: Path) -> Client:
     try:
         client = Client(uri, state)
         client.search_experiments(max_results=1)
-    except (*UNAVAILABLE, UnreachableError) as error:
+    except (*UNAVAILABLE, *UNUSABLE, UnreachableError) as error:
         cause = error.__cause__ if isinstance(error, UnreachableError) else error  # MLflow's own
         if database:
             raise PipelineError(
                 f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
                 "or move it away to start with an empty one"
+            ) from error
+        if _is_unusable(cause):
+            raise PipelineError(
+                f"MLFLOW_TRACKING_URI is {uri}, which MLflow cannot use ({_first_line(cause)}): "
+                f"name a server (http://…), a SQLite file ({sqlite_file.SCHEME}…) or a database "
+                "with a driver, or unset the variable for the project's own store"
             ) from error
         raise _unreachable(uri, cause) from error
     return client
@@ -145,6 +150,12 @@ def _damaged(uri: str, error: BaseException) -> PipelineError:
         f"the MLflow store {uri} is damaged ({_first_line(error)}): restore it from a backup; "
         "'resnet doctor' checks the whole file"
     )
+
+
+def _is_unusable(error: BaseException | None) -> bool:
+    """Whether the address itself is wrong, so that no server behind it would change anything."""
+    code = getattr(error, "error_code", "")  # of an MlflowException
+    return code == "INVALID_PARAMETER_VALUE" or isinstance(error, UNUSABLE)
 
 
 def _unreachable(uri: str, error: BaseException | None) -> UnreachableError:
@@ -159,13 +170,13 @@ def _unreachable(uri: str, error: BaseException | None) -> UnreachableError:
 
 
 def _first_line(error: BaseException | None) -> str:
-    return f"{error}".partition("\n")[0][:200]
+    return f"{error}".strip().partition("\n")[0][:200]
 
 
 def ui_url(root: Path) -> str:
     """The address of MLflow's UI: the user's server, or the one that `make ui` starts."""
     uri = tracking_uri(root)
-    return uri if uri.startswith("http") else addresses.MLFLOW_UI
+    return redact(uri) if uri.startswith("http") else addresses.MLFLOW_UI
 
 
 def exists(root: Path) -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from resnet.redaction import redact
+
 Say = Callable[[str], None]
 """It is given the lines of a command, or of another job, one by one as they come."""
 
@@ -36,9 +38,9 @@ def stream(
 ) -> tuple[int, list[str]]:
     """Run `command` in `root`. Its exit code and its lines, each given to `say` as it comes.
 
-    The command stays in the caller's process group, so that it ends with that group. If an
-    exception leaves this function, the command and all its children are ended first: a GPU is free
-    when its run is over.
+    No address in them keeps its login. The command stays in the caller's process group, so that it
+    ends with that group. If an exception leaves this function, the command and all its children are
+    ended first: a GPU is free when its run is over.
     """
     lines: list[str] = []
     with subprocess.Popen(
@@ -54,7 +56,7 @@ def stream(
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
             for line in process.stdout:
-                line = line.rstrip()
+                line = redact(line.rstrip())
                 if line:
                     lines.append(line)
                     say(line)

@@ -156,7 +156,6 @@ def environment(root: Path) -> dict[str, str]:
         # No way out: nothing may be downloaded by a test.
         "HTTP_PROXY": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
-        "NO_PROXY": "127.0.0.1,localhost",
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet.errors import PipelineError
 from resnet.operations.doctor import checkout, definitions, installation, models, stores
 from resnet.operations.doctor.finding import Check, Finding
+from resnet.redaction import redact
 
 CHECKS: tuple[Check, ...] = (
     installation.tools,
@@ -33,7 +34,7 @@ def report(root: Path, debug: bool = False, others: Sequence[Check] = ()) -> int
     failed = False
     for check in (*CHECKS, *others):
         for finding in _run(check, root, debug):
-            print(finding, flush=True)
+            print(redact(str(finding)), flush=True)
             failed |= finding.level == "fail"
     return int(failed)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from resnet.errors import PipelineError
+from resnet.redaction import redact
 from resnet.registry import store
 from resnet.registry.ledger import known_head
 from resnet.registry.ledger.event import TAG_LENGTH, Event, utc_iso
@@ -122,7 +123,7 @@ def abandon(client: Client, event: Event, why: str) -> None:
     Raises PipelineError if another process has closed the event.
     """
     _require_open(client, event)
-    client.set_tag(event.id, NOTE, _note(event, f"Not done: {why}\n\n"))
+    client.set_tag(event.id, NOTE, _note(event, f"Not done: {redact(why)}\n\n"))
     client.set_terminated(event.id, "FAILED")
 
 

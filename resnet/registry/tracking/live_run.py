@@ -10,6 +10,7 @@ from pathlib import Path
 from resnet import params
 from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
+from resnet.redaction import redact
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves, run_artifacts
@@ -78,7 +79,7 @@ class LiveRun:
 
     def _end(self, status: str, tag: str, value: str) -> None:
         def end() -> None:
-            self._client.set_tag(self._run_id, tag, value)
+            self._client.set_tag(self._run_id, tag, redact(value))
             self._client.set_terminated(self._run_id, status)
 
         if self._run_id:
@@ -90,7 +91,7 @@ class LiveRun:
             action()
         except (PipelineError, *store.UNAVAILABLE) as error:
             if not self._lost:
-                reason = str(error).partition("\n")[0]
+                reason = redact(str(error)).partition("\n")[0]
                 print(
                     f"warning: MLflow no longer follows this training ({reason}); "
                     "'resnet publish' adds what is missing",
