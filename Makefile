@@ -38,7 +38,7 @@ deploy: .venv/installed  ## the deployments of prefect.yaml onto the running ser
 	@$(BIN)/resnet deploy
 
 worker: .venv/installed  ## executes the runs of the deployments
-	@$(BIN)/prefect worker start --pool resnet --type $${RESNET_POOL_TYPE:-process}
+	@$(BIN)/resnet worker
 
 bench: .venv/installed .state/torch/installed  ## the benchmarks, as JSON and a table
 	@$(BIN)/python -m benchmarks.run --peer .state/torch/bin/python

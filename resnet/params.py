@@ -195,6 +195,7 @@ class Runtime(Section):
     lock_seconds: NonNegative
     settle_seconds: NonNegative
     approval_hours: Annotated[float, Field(gt=0, le=8760)]
+    worker_runs: PositiveInt | Literal["auto"]
 
 
 class Params(Section):

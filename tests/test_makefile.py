@@ -60,7 +60,7 @@ def test_help_lists_the_targets() -> None:
         ("check", "lint-imports"),
         ("ui", "resnet ui"),
         ("deploy", "resnet deploy"),
-        ("worker", "prefect worker start --pool resnet --type ${RESNET_POOL_TYPE:-process}"),
+        ("worker", "resnet worker"),
         ("bench", "python -m benchmarks.run"),
     ],
 )

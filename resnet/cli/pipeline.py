@@ -35,6 +35,7 @@ def add(commands: Commands) -> None:
         ("evaluate", _evaluate, "stage: score the model on the test images"),
         ("doctor", _doctor, "check the installation for known problems"),
         ("deploy", _deploy, "put the deployments of prefect.yaml on the running server"),
+        ("worker", _worker, "execute the runs of the deployments, until interrupted"),
         ("ui", _ui, "run Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")
@@ -131,6 +132,12 @@ def _deploy(root: Path, arguments: argparse.Namespace) -> None:
     from flows.deploy import deploy
 
     deploy(root)
+
+
+def _worker(root: Path, arguments: argparse.Namespace) -> None:
+    from flows import worker
+
+    worker.work(root)
 
 
 def _ui(root: Path, arguments: argparse.Namespace) -> None:

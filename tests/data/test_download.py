@@ -27,6 +27,7 @@ RUNTIME = params.Runtime(
     checkpoint_seconds=60,
     settle_seconds=60,
     approval_hours=1,
+    worker_runs="auto",
 )
 Answer = Callable[["Handler", int], None]
 

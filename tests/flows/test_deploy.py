@@ -23,14 +23,6 @@ def test_each_queue_that_a_deployment_names_is_created_and_one_trains_at_a_time(
     assert {WorkQueue.of(one["work_pool"]).name for one in training} == {"training"}
 
 
-def test_make_worker_serves_the_pool_of_prefect_yaml() -> None:
-    (pool,) = {queue.pool for queue in deploy.work_queues(REPOSITORY)}
-    assert (
-        f"prefect worker start --pool {pool} --type $${{RESNET_POOL_TYPE:-process}}\n"
-        in (REPOSITORY / "Makefile").read_text()
-    )
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,11 +4,10 @@ All of it on a real Prefect server, with processes that are killed.
 """
 
 import json
-import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,21 +15,17 @@ from uuid import UUID
 
 import psutil
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import (
     DeploymentScheduleCreate,
     GlobalConcurrencyLimitUpdate,
-    WorkPoolCreate,
 )
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Pending, Running, Scheduled
 
 from flows import health, runs
-from resnet.checkout import project
 from resnet.operations import servers
 from resnet.system import addresses, files
-from tests.support import REPOSITORY
 
 ASLEEP = """
 import time
@@ -48,37 +43,6 @@ asleep()
 """
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in ("params.yaml", "dvc.yaml", "prefect.yaml"):
-        shutil.copy(REPOSITORY / name, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(root: Path) -> Iterator[tuple[ExitStack, str]]:
-    """A server that looks every second for leases that are over; the stack ends it."""
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setenv("PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS", "1")
-        api = stack.enter_context(servers.prefect_server(root, addresses.free_port()))
-        patch.setenv("PREFECT_API_URL", api)
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield stack, api
-
-
-@pytest.fixture(scope="module")
-def client(server: tuple[ExitStack, str]) -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name="resnet", type="process"))
-        yield client
-
-
-@pytest.fixture(scope="module")
-def flow_id(client: SyncPrefectClient) -> UUID:
-    return client.create_flow_from_name("watch")
-
-
 def findings(root: Path) -> str:
     return "\n".join(map(str, health.flow_runs(root)))
 
@@ -94,9 +58,8 @@ def test_without_a_server_there_is_nothing_to_look_at_and_nothing_to_free(
 
 
 def test_a_run_whose_process_was_killed_is_found_and_freed_and_a_living_one_is_not(
-    root: Path, client: SyncPrefectClient
+    root: Path, client: SyncPrefectClient, env: dict[str, str]
 ) -> None:
-    env = {**project.environment(root), "PYTHONPATH": str(REPOSITORY)}
     words = [sys.executable, "-c", ASLEEP]
     with subprocess.Popen(words, cwd=root, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -125,9 +88,9 @@ def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_h
 ) -> None:
     deployment = client.create_deployment(flow_id, "taken", work_pool_name="resnet")
     ids = []
-    for worker in ("killed", "elsewhere"):
+    for name in ("killed", "elsewhere"):
         run = client.create_flow_run_from_deployment(deployment, state=Pending())
-        client.update_flow_run_labels(run.id, {runs.WORKER_LABEL: worker})
+        client.update_flow_run_labels(run.id, {runs.WORKER_LABEL: name})
         ids.append(run.id)
     lock = root / ".state" / "workers" / "killed.lock"
     lock.parent.mkdir(parents=True)
@@ -190,6 +153,53 @@ def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_
     assert "watch/watcher has" not in findings(root)
     for deployment in (watcher, hourly):
         client.delete_deployment(deployment)
+
+
+def test_a_worker_that_is_stopped_leaves_no_run_running_and_executes_only_so_many_at_a_time(
+    root: Path, client: SyncPrefectClient, env: dict[str, str]
+) -> None:
+    here = {"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}
+    deployment = client.create_deployment(
+        client.create_flow_from_name("nap"),
+        "nap",
+        work_pool_name="resnet",
+        entrypoint="nap.py:nap",
+        pull_steps=[here],
+    )
+    first, second = (
+        client.create_flow_run_from_deployment(
+            deployment, state=Scheduled(scheduled_time=datetime.now(UTC) - timedelta(seconds=ago))
+        ).id
+        for ago in (20, 10)
+    )
+
+    def stages() -> list[psutil.Process]:
+        all_processes = psutil.process_iter(["cmdline"])
+        return [one for one in all_processes if (one.info["cmdline"] or [])[-1:] == [str(root)]]
+
+    words = [sys.executable, "-m", "resnet", "worker"]
+    log = root / ".state" / "worker.log"
+    with log.open("w") as out, subprocess.Popen(words, cwd=root, env=env, stdout=out) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not stages():
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            waiting = client.read_flow_run(second).state
+        finally:
+            process.terminate()
+            code = process.wait(60)
+    assert code == 128 + signal.SIGTERM
+    assert stages() == []
+    assert waiting is not None
+    assert waiting.is_scheduled()
+    ended, waits = (client.read_flow_run(one).state for one in (first, second))
+    assert ended is not None
+    assert ended.is_crashed()
+    assert waits is not None
+    assert waits.is_scheduled()
+    assert list((root / ".state" / "workers").iterdir()) == []
+    client.delete_deployment(deployment)
 
 
 def test_a_slot_that_was_taken_when_the_server_was_killed_is_given_back_when_its_lease_is_over(

@@ -145,8 +145,7 @@ def prefect(checkout) -> Iterator[Prefect]:
 @pytest.fixture(scope="session")
 def worker(checkout, prefect):
     """A real process worker, as `make worker` starts it."""
-    words = ["prefect", "worker", "start", "--pool", "resnet", "--type", "process"]
-    with checkout.start(*words, PREFECT_WORKER_QUERY_SECONDS="2") as running:
+    with checkout.start("resnet", "worker", PREFECT_WORKER_QUERY_SECONDS="2") as running:
         yield running
 
 

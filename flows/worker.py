@@ -1,0 +1,93 @@
+"""Execute the deployments' runs by Prefect's worker, so that none is left behind as Running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+from httpx import HTTPError
+
+from flows import deploy, runs
+from resnet import params
+from resnet.errors import PipelineError
+from resnet.system import addresses, processes
+
+GIB = 2**30
+RUN_BYTES = 2 * GIB  # a scoring run of a large batch takes more than half of it
+LEAST = 2  # runs at a time: a training must not keep the others waiting for hours
+
+
+def work(root: Path) -> None:
+    """Take and execute runs until this process is interrupted.
+
+    Runs whose process is gone are ended first, and last those that ended with the worker: Prefect's
+    own kills their processes, and leaves them Running in their place of the queue. Raises
+    PipelineError if no server is running, or the worker ends by itself.
+    """
+    api = addresses.running_prefect()
+    if api is None:
+        raise PipelineError(
+            f"no Prefect server is running at {addresses.PREFECT_API}: start 'make ui'"
+        )
+    limit = runs_at_a_time(params.load(root).runtime.worker_runs)
+    _print(runs.free(root))
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    with runs.worker(root, name):
+        try:
+            code = _run([*command(root, limit), "--name", name], api)
+        finally:
+            _free_last(root)
+    if code:
+        raise PipelineError(f"Prefect's worker ended with {code}: see the lines above")
+
+
+def command(root: Path, limit: int) -> list[str]:
+    """Prefect's own worker for the pool of prefect.yaml. Raises PipelineError if it has several."""
+    pools = deploy.pools(root)
+    if len(pools) != 1:
+        raise PipelineError(
+            f"prefect.yaml names the work pools {', '.join(pools)}, and a worker serves one: start "
+            "'prefect worker start --pool NAME' for each"
+        )
+    pool_type = os.environ.get(deploy.POOL_TYPE) or deploy.DEFAULT_POOL_TYPE
+    words = ["worker", "start", "--pool", pools[0], "--type", pool_type, "--limit", str(limit)]
+    return [sys.executable, "-m", "prefect", *words]
+
+
+def runs_at_a_time(
+    wanted: int | str, cores: int | None = None, memory_bytes: int | None = None
+) -> int:
+    """`wanted` itself, or for `auto` one run per core and per 2 GiB of this machine's memory."""
+    if isinstance(wanted, int):
+        return wanted
+    cores = cores or (psutil.cpu_count() or 1)
+    memory_bytes = memory_bytes or psutil.virtual_memory().total
+    return max(LEAST, min(cores, memory_bytes // RUN_BYTES))
+
+
+def _run(words: list[str], api: str) -> int:
+    """Run Prefect's worker; it and all that it has started end with the block that waits for it."""
+    if threading.current_thread() is threading.main_thread():
+        # A shell's background job ignores SIGINT, and Prefect's worker ends by nothing else.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(words, env={**os.environ, "PREFECT_API_URL": api}) as worker:
+        try:
+            return worker.wait()
+        finally:
+            processes.end(worker.pid)
+
+
+def _free_last(root: Path) -> None:
+    try:
+        _print(runs.free(root))
+    except (PipelineError, HTTPError) as error:  # a reboot ends the server as well
+        print(f"{error}; the next worker ends the runs that this one leaves", file=sys.stderr)
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
