@@ -11,6 +11,9 @@ PYTHON_FITS = $(PYTHON) -c "import sys; found = sys.version_info[:2]; \
 	sys.exit(not (3, 11) <= found < (3, 14) and '$(PYTHON) is Python %d.%d: want 3.11, 3.12 or 3.13; \
 	name one, such as: make run PYTHON=python3.12' % found)"
 export DO_NOT_TRACK ?= 1
+# For an account that the system does not know, as in a container; `resnet` sets them itself.
+export HOME ?= $(CURDIR)/.state/home
+export USER ?= $(shell id -un 2>/dev/null)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

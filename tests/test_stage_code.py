@@ -45,6 +45,7 @@ ALSO_HARMLESS = {  # in these stages
         "resnet.checkout.project": "as above",
         "resnet.system.network": "which servers it tells",
         "resnet.checkout.provenance": "the key of a checkpoint, made of all this",
+        "resnet.system.account": "the environment of the tools",
         "resnet.checkout.changes": "as above",
         "resnet.checkout.dvc_cache": "as above",
         "resnet.checkout.dvc_lock": "as above",

@@ -1,7 +1,7 @@
 """Where the checkout is, and the environment in which its tools run.
 
-`environment` adds what the user has not set: state in `.state/` and not in the home folder,
-telemetry off, this interpreter's commands first on the PATH.
+`environment` adds what the user has not set: state in `.state/` and not in the home folder, a name
+and a home for an account without, telemetry off, this interpreter's commands first on the PATH.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from resnet.errors import PipelineError
-from resnet.system import network
+from resnet.system import account, network
 
 STATE = ".state"
 
@@ -62,6 +62,7 @@ def defaults(root: Path) -> dict[str, str]:
     """What `environment` sets unless the user has."""
     state = root / STATE
     return {
+        **account.environment(state / "home"),
         "RESNET_STATE": str(state),  # a run in a tree of its own gets the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -219,6 +219,8 @@ def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
     Raises PipelineError if it cannot be read.
     """
     into.mkdir(parents=True, exist_ok=True)
+    if (copy := into / artifact).is_file():
+        copy.unlink()  # it has the artifact's mode: read-only, where DVC linked what was published
     try:
         return client.fetch_artifact(version.run_id, artifact, into)
     except (MlflowException, OSError) as error:

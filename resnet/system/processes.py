@@ -1,7 +1,5 @@
 """Run a command, pass on its output line by line, and leave no process of it behind."""
 
-import getpass
-import os
 import socket
 import subprocess
 import uuid
@@ -11,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from resnet.redaction import redact
+from resnet.system import account
 
 Say = Callable[[str], None]
 """It is given the lines of a command, or of another job, one by one as they come."""
@@ -20,17 +19,9 @@ GRACE_SECONDS = 20.0
 CLOCK_SECONDS = 10.0  # a process's start time shifts when the machine's clock is corrected
 
 
-def user() -> str:
-    """The name of the current account; its number if it has none, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the second from Python 3.13 on
-        return str(os.getuid())
-
-
 def actor() -> str:
     """The user@host of this process."""
-    return f"{user()}@{socket.gethostname()}"
+    return f"{account.user()}@{socket.gethostname()}"
 
 
 def stream(

@@ -1,5 +1,8 @@
 """The files of registered versions, in a real SQLite store."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import store, versions
+from tests.support import REPOSITORY, unknown_account
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
@@ -52,6 +56,38 @@ def test_a_profile_that_does_not_name_its_batches_is_refused(
     version = describe(made_store, "unreadable", number, {"extra": extra})
     with pytest.raises(PipelineError, match=r"does not name the batches .* publish the model"):
         versions.added_batches(store.client(made_store), version, tmp_path / "got")
+
+
+FETCH_TWICE = """
+import sys
+from pathlib import Path
+from resnet.registry import store, versions
+root, into = map(Path, sys.argv[1:])
+client = store.client(root)
+version = versions.resolve(client, "read-only", 1)
+for _ in range(2):
+    print(versions.fetch(client, version, versions.PROFILE_FILE, into).read_text())
+"""
+
+
+def test_a_read_only_artifact_can_be_fetched_twice_by_others_than_root(
+    made_store: Path, register: Register, tmp_path: Path
+) -> None:
+    number = register("read-only")
+    run_id = store.client(made_store).get_model_version("read-only", str(number)).run_id
+    profile = store.local_artifacts(made_store) / "read-only" / str(run_id) / "artifacts"
+    (profile / versions.PROFILE_FILE).chmod(0o444)
+    words = [sys.executable, "-c", FETCH_TWICE, str(made_store), str(tmp_path)]
+    done = subprocess.run(
+        [*unknown_account(), *words],
+        cwd=REPOSITORY,
+        env={**os.environ, "USER": "ann"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("classes") == 2
 
 
 @pytest.mark.parametrize(

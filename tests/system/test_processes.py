@@ -47,15 +47,6 @@ def lives(pid):
         return False
 
 
-def test_an_account_without_a_name_is_identified_by_its_number(monkeypatch):
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("os.getuid", lambda: 2_000_000_001)  # as in a container
-    assert processes.user() == "2000000001"
-    monkeypatch.setenv("USER", "ann")
-    assert processes.user() == "ann"
-
-
 def test_lines_come_while_the_command_runs(tmp_path):
     seen = []
     code, lines = python(

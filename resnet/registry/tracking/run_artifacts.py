@@ -19,7 +19,7 @@ from resnet.registry import store, versions
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves
 from resnet.registry.tracking.run_name import run_name
-from resnet.system import files, mappings, processes
+from resnet.system import account, files, mappings
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
@@ -129,7 +129,7 @@ def open_run(
     tags: Mapping[str, str],
 ) -> str:
     """Open a new run that has the parameters of the checkout at `root`; its id."""
-    user = {"mlflow.user": processes.user(), "mlflow.source.name": "resnet"}
+    user = {"mlflow.user": account.user(), "mlflow.source.name": "resnet"}
     run = client.create_run(experiment, tags={**user, **tags}, run_name=run_name(parameters, root))
     _log_parameters(client, run.info.run_id, parameters)
     return str(run.info.run_id)
