@@ -176,6 +176,7 @@ class Paths(Section):
     history: Path
     training: Path
     metrics: Path
+    scores: Path
     predictions: Path
     per_class: Path
     confusion: Path

@@ -14,7 +14,7 @@ from resnet.data import arrays
 from resnet.data.sets import annotations
 from resnet.errors import PipelineError
 from resnet.evaluation import cost, robustness
-from resnet.evaluation.metrics import Metrics
+from resnet.evaluation.metrics import Metrics, headlines
 from resnet.evaluation.records import Evaluation, Predictions
 from resnet.evaluation.score import Scores, calibration, calibration_error, score
 from resnet.model import model_file
@@ -62,6 +62,7 @@ def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
         _write_tables(predictions, scores, classes, paths)
         _write_csv(subsets, paths.subsets)
         _write_pictures(predictions, scores, test.images_nhwc, classes, settings.mistakes, paths)
+        files.write_json(paths.scores, headlines(metrics.by_name()))
         evaluation.write(paths.metrics)
 
 

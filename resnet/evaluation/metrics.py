@@ -108,6 +108,13 @@ def _specs() -> dict[str, MetricSpec]:
 METRICS: Mapping[str, MetricSpec] = _specs()
 """The spec of each metric, by name, in the order of `Metrics`."""
 
+HEADLINES = ("accuracy", "top2", "loss", "calibration_error", "parameters", "latency_ms")
+
+
+def headlines(values: MetricValues) -> MetricValues:
+    """The few metrics that a table of many evaluations has room for, such as `dvc exp show`."""
+    return {name: values[name] for name in HEADLINES}
+
 
 def of_the_model(values: MetricValues) -> MetricValues:
     """The same metrics with None for those that depend on the test data."""

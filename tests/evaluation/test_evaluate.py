@@ -18,6 +18,7 @@ from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
 from resnet.evaluation.evaluate import evaluate, predict
+from resnet.evaluation.metrics import HEADLINES
 from resnet.evaluation.records import Evaluation, Predictions
 from resnet.model import model_file
 from resnet.model.forward import compiled, in_batches
@@ -88,6 +89,9 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
     assert 0 <= values["calibration_error_scaled"] <= 1
     assert values["accuracy_near_duplicates"] is None
     assert pd.read_csv(paths.subsets)["subset"].tolist() == ["all"]
+    scores = json.loads(paths.scores.read_text())
+    assert list(scores) == list(HEADLINES)
+    assert scores == {name: values[name] for name in HEADLINES}
 
     assert len(pd.read_csv(paths.confusion)) == 20
     assert list(pd.read_csv(paths.confusion)) == ["actual", "predicted"]

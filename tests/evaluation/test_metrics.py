@@ -1,6 +1,8 @@
 """Every metric is declared once, and is stored under the name that it always had."""
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnet import params
 from resnet.data.sets.annotations import Annotations
 from resnet.evaluation import robustness
-from resnet.evaluation.metrics import METRICS, Metrics, of_the_model
+from resnet.evaluation.metrics import METRICS, Metrics, headlines, of_the_model
 from resnet.evaluation.records import Evaluation, Predictions
+from resnet.system import files
+from tests.support import REPOSITORY
 
 STORED = (  # the keys of metrics.json and the names in MLflow, in the order of the file
     *("accuracy", "accuracy_low", "accuracy_high", "loss", "top2", "calibration_error"),
@@ -78,3 +83,21 @@ def test_the_scores_by_annotations_are_declared_metrics() -> None:
     scores = robustness.scores(predictions, subsets, annotations)
     assert sorted(scores) == sorted(STORED[15:])
     assert all(METRICS[name].optional for name in scores)
+
+
+def test_what_dvc_shows_of_an_evaluation_are_numbers_in_a_line_that_a_terminal_has_room_for(
+    tmp_path: Path,
+) -> None:
+    stages = files.read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+    shown = [path for stage in stages.values() for path in stage.get("metrics", ())]
+    assert shown == ["${paths.scores}"]
+    path = tmp_path / params.load(REPOSITORY).paths.scores
+    values: dict[str, Any] = dict.fromkeys(STORED, 1234567.89012)
+    files.write_json(path, headlines(Metrics(**values).by_name()))
+    assert all(isinstance(value, float) for value in files.read_json(path).values())
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
+    words = [sys.executable, "-m", "dvc", "metrics", "show", str(path)]
+    table = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "accuracy" in table
+    assert max(map(len, table.splitlines())) <= 120

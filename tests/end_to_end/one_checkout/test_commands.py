@@ -103,8 +103,8 @@ def test_dvc_draws_the_stages_and_shows_the_metrics(checkout, first_run):
     for before, after in itertools.pairwise(("fetch", "ingest", "train", "evaluate")):
         assert f'"{before}" -> "{after}"' in drawn
     shown = json.loads(checkout.run("dvc", "metrics", "show", "--json").stdout)
-    metrics = shown[""]["data"]["reports/metrics.json"]["data"]
-    assert metrics["accuracy"] == checkout.report("metrics")["accuracy"]
+    scores = shown[""]["data"]["reports/scores.json"]["data"]
+    assert scores["accuracy"] == checkout.report("metrics")["accuracy"]
 
 
 def test_ctrl_c_ends_a_run_and_its_own_server_and_leaves_its_checkpoint(checkout, interrupted):
