@@ -1,10 +1,9 @@
-"""DVC's cache, read as files: where it is, what an md5 stands for, and which md5 a path has.
+"""DVC's cache, read as files: what an md5 stands for, and which md5 a path has.
 
 DVC identifies a file by the md5 of its bytes, and a folder by the md5 of a listing of its files,
 which is in the cache as well, with the suffix `.dir`.
 """
 
-import configparser
 import hashlib
 import json
 import shutil
@@ -16,19 +15,6 @@ from resnet.system import files
 
 FOLDER = ".dir"
 IGNORED = "__pycache__"  # as in .dvcignore; a folder in DVC's cache has none
-
-
-def settings(root: Path) -> configparser.ConfigParser:
-    """The checkout's own settings of DVC; those in `.dvc/config.local` take precedence."""
-    parser = configparser.ConfigParser(interpolation=None)
-    for name in ("config", "config.local"):
-        parser.read(root / ".dvc" / name)
-    return parser
-
-
-def folder(root: Path) -> Path:
-    """The cache that the checkout at `root` uses; it need not be there yet."""
-    return (root / ".dvc" / settings(root).get("cache", "dir", fallback="cache")).resolve()
 
 
 def place(cache: Path, md5: str) -> Path:
@@ -47,7 +33,7 @@ def restore(cache: Path, md5: str, to: Path) -> bool:
         return False
     parts = {to: entry}
     if md5.endswith(FOLDER):
-        parts = {to / name: place(cache, part) for name, part in _listing(entry).items()}
+        parts = {to / name: place(cache, part) for name, part in listing(entry).items()}
     if not all(part.is_file() for part in parts.values()):
         return False
     for target, part in parts.items():
@@ -56,8 +42,11 @@ def restore(cache: Path, md5: str, to: Path) -> bool:
     return True
 
 
-def _listing(path: Path) -> dict[str, str]:
-    """The md5 of each file of a folder in the cache, by its path in the folder."""
+def listing(path: Path) -> dict[str, str]:
+    """The md5 of each file of a folder in the cache, by its path in the folder.
+
+    Raises PipelineError if the listing is damaged.
+    """
     try:
         return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
     except (ValueError, KeyError, TypeError) as error:

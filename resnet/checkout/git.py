@@ -1,21 +1,41 @@
 """Run git: the commit of HEAD, and what differs from it.
 
 A checkout may be a folder of a larger repository: what differs elsewhere in it does not count.
+
+What git prints or writes here is the same whatever the user's settings and variables are; those
+that `core.autocrlf` and its like give to the checkout's own files hold for these alone.
 """
 
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from resnet.errors import PipelineError
 
-# One form of patch, whatever the user's git settings are.
-DIFF = (
-    *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"),
-    *("--src-prefix=a/", "--dst-prefix=b/", "--no-relative"),
+# A diff that obeys no setting of the user's: `git diff` obeys two dozen, from diff.context on.
+DIFF = ("diff-index", "--no-renames", "HEAD")
+PATCH = (*DIFF, "--patch", "--binary", "--no-textconv", "--no-relative")
+SETTINGS = {
+    "core.quotePath": "false",
+    "core.hooksPath": os.devnull,  # such as those of `dvc install`: they are for the user's commits
+    "apply.ignoreWhitespace": "false",
+}
+# With them git writes files as they are in the commit: those of a tree are compared by bytes.
+AS_COMMITTED = {
+    "core.autocrlf": "false",
+    "core.eol": "lf",
+    "core.attributesFile": os.devnull,
+}
+# They name another repository or another form of diff; a hook of git has some of them set.
+MISLEADING = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+    *("GIT_DIFF_OPTS", "GIT_EXTERNAL_DIFF"),
+    *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
 )
 
 
@@ -25,13 +45,17 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     check: bool = True,
+    as_committed: bool = False,
 ) -> str:
     """What git prints, given `stdin`; bytes that are not UTF-8 are surrogates in both.
 
-    Raises PipelineError if git is not installed or fails; without `check` the result is then empty.
+    `env` is laid over this process's environment. With `as_committed` git writes files without the
+    user's line ends. Raises PipelineError if git is not installed or fails; without `check` the
+    result is then empty.
     """
+    settings = SETTINGS | (AS_COMMITTED if as_committed else {})
     try:
-        process = _start(root, words, env, stdin)
+        process = _start(root, words, env, stdin, settings)
     except PipelineError:
         if check:
             raise
@@ -66,7 +90,7 @@ def top(root: Path) -> Path | None:
     Raises PipelineError, with git's own words, where git does not look at the repository.
     """
     words = ("rev-parse", "--show-toplevel")
-    process = _start(root, words, {**os.environ, "LC_ALL": "C"})
+    process = _start(root, words)
     if process.returncode == 0:
         return Path(os.fsdecode(process.stdout.removesuffix(b"\n")))
     if b"not a git repository (or any" in process.stderr:
@@ -80,12 +104,23 @@ def prefix(root: Path) -> str:
 
 
 def _start(
-    root: Path, words: Iterable[str], env: Mapping[str, str] | None = None, stdin: str = ""
+    root: Path,
+    words: Iterable[str],
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    settings: Mapping[str, str] = SETTINGS,
 ) -> subprocess.CompletedProcess[bytes]:
-    content = stdin.encode(errors="surrogateescape")
+    options = [word for item in settings.items() for word in ("-c", "=".join(item))]
+    # git speaks English, and is in the repository of its folder.
+    own = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     try:
         return subprocess.run(
-            ["git", *words], cwd=root, env=env, input=content, capture_output=True, check=False
+            ["git", *options, *words],
+            cwd=root,
+            env={**own, "LC_ALL": "C", **(env or {})},
+            input=stdin.encode(errors="surrogateescape"),
+            capture_output=True,
+            check=False,
         )
     except OSError as error:
         raise PipelineError(f"git cannot be run in {root} ({error}): is it installed?") from None
@@ -118,8 +153,9 @@ def untracked(root: Path, exclude: Iterable[str] = ()) -> list[str]:
 
 def changed(root: Path, exclude: Iterable[str] = ()) -> dict[str, int]:
     """The tracked files that differ from HEAD, but for `exclude`; their bytes in HEAD, 0 if new."""
-    words = ("diff", "--name-only", "--relative", "--no-renames", "-z", "HEAD", *_scope(exclude))
-    paths = _paths(run(root, *words))
+    words = (*DIFF, "--name-only", "--relative", "-z", *_scope(exclude))
+    with _copied_index(root) as env:
+        paths = _paths(run(root, *words, env=env))
     if not paths:
         return {}
     sizes = {}
@@ -142,14 +178,23 @@ def patch(
     adds no object to the repository. Raises PipelineError if git cannot add a new file.
     """
     new = list(new)
+    with _copied_index(root) as env:
+        if new:
+            _intend_to_add(root, new, env)
+        return run(root, *PATCH, *_scope(exclude, without), env=env)
+
+
+@contextmanager
+def _copied_index(root: Path) -> Iterator[dict[str, str]]:
+    """The environment in which git works on a copy of the index, which knows each file's state."""
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         # With its time: git looks into files that were written in the second of the index or later.
         shutil.copy2(root / run(root, "rev-parse", "--git-path", "index").strip(), index)
-        env = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        if new:
-            _intend_to_add(root, new, env)
-        return run(root, *DIFF, "HEAD", *_scope(exclude, without), env=env)
+        env = {"GIT_INDEX_FILE": str(index)}
+        # Or `git diff-index` would list files that were only touched.
+        run(root, "update-index", "-q", "--refresh", env=env, check=False)
+        yield env
 
 
 def _intend_to_add(root: Path, new: list[str], env: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ Nothing outside that folder is written: not the checkout, not DVC's cache, no ML
 import shutil
 from pathlib import Path
 
-from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml, git, project, worktree
+from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_settings, dvc_yaml, git, project
 from resnet.errors import PipelineError
 from resnet.system import processes
 from resnet.system.processes import Say
@@ -35,10 +35,10 @@ def clone(root: Path, commit: str, patch: str, tree: Path) -> None:
             f"commit {commit[:12]} is not in this checkout's repository: fetch the branch that "
             f"has it{deepen}"
         )
-    git.run(tree, "checkout", "--quiet", "--detach", commit)
+    git.run(tree, "checkout", "--quiet", "--detach", commit, as_committed=True)
     if patch:
         try:
-            git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
+            git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch, as_committed=True)
         except PipelineError as error:
             reason = str(error).partition("error: ")[2]
             raise PipelineError(f"the recorded patch does not apply to it: {reason}") from None
@@ -51,7 +51,7 @@ def data(root: Path, tree: Path, path: Path, md5: str, say: Say) -> str:
     default remote. Raises MissingError if neither has it, and PipelineError if the cache's entry
     cannot be read.
     """
-    if dvc_cache.restore(dvc_cache.folder(root), md5, tree / path):
+    if dvc_cache.restore(dvc_settings.cache_folder(root), md5, tree / path):
         return "DVC's cache"
     _configure_remotes(root, tree)
     try:
@@ -104,11 +104,8 @@ def _rev_parse(root: Path, *words: str) -> str:
 
 
 def _configure_remotes(root: Path, tree: Path) -> None:
-    """Let the tree pull from the checkout's remotes."""
-    settings = worktree.dvc_settings(root)
-    if settings.has_section("cache"):
-        settings.remove_section("cache")  # the tree has one of its own
-    if not settings.has_section("core"):
-        settings.add_section("core")
-    settings.set("core", "site_cache_dir", str(tree / project.STATE / "dvc"))
-    worktree.write_dvc_settings(tree, settings)
+    """Let the tree pull from the checkout's remotes, into a cache of its own."""
+    settings = dvc_settings.read(root)
+    site = {"site_cache_dir": str(tree / project.STATE / "dvc")}
+    own = {"core": {**settings.get("core", {}), **site}, "cache": {"dir": "cache"}}
+    dvc_settings.write(tree, {**settings, **own})

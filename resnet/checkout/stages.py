@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_yaml, stage_lock
+from resnet.checkout import dvc, dvc_cache, dvc_lock, dvc_settings, dvc_yaml, stage_lock
 from resnet.checkout.dvc import Action
 from resnet.system import mappings
 from resnet.system.processes import Say
@@ -72,7 +72,7 @@ def run(stage: str, root: Path, lock_seconds: float, say: Say) -> StageOutcome:
 def restorable(stage: str, root: Path) -> bool:
     """Whether DVC's cache holds every output that dvc.lock names for the stage."""
     outputs = dvc_lock.stages(root).get(stage, {}).get("outs", [])
-    cache = dvc_cache.folder(root)
+    cache = dvc_settings.cache_folder(root)
     return bool(outputs) and all(dvc_cache.place(cache, out["md5"]).exists() for out in outputs)
 
 

@@ -5,10 +5,8 @@ only params.yaml differs. It shares DVC's cache and remotes with the checkout, s
 computed in one is restored in the other.
 """
 
-import configparser
 import logging
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from resnet import params
-from resnet.checkout import changes, dvc_cache, git, project
+from resnet.checkout import changes, dvc_settings, git, project
 from resnet.errors import PipelineError
 from resnet.system import file_locks
 
@@ -45,7 +43,9 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         if tree.exists():
             shutil.rmtree(tree)
         git.run(root, "worktree", "prune")
-        git.run(root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD")
+        git.run(
+            root, "worktree", "add", "--detach", "--quiet", str(tree), "HEAD", as_committed=True
+        )
         _apply_changes(root, tree)
         checkout = checkout_in(tree, root)
         (checkout / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
@@ -61,7 +61,7 @@ def _apply_changes(root: Path, tree: Path) -> None:
     for file in lacking:
         log.warning("%s is not in the tree of this run (%s)", file.path, file.why)
     if patch:
-        git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch)
+        git.run(tree, "apply", "--whitespace=nowarn", "-", stdin=patch, as_committed=True)
 
 
 def with_absolute_archive(values: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -71,28 +71,6 @@ def with_absolute_archive(values: Mapping[str, Any], root: Path) -> dict[str, An
         return dict(values)
     archive = root / Path(paths["archive"]).expanduser()
     return {**values, "paths": {**paths, "archive": str(archive)}}
-
-
-def dvc_settings(root: Path) -> configparser.ConfigParser:
-    """The checkout's settings of DVC for another folder; those in config.local take precedence.
-
-    Paths of remotes are absolute: DVC reads a relative one from the folder of the settings.
-    """
-    settings = dvc_cache.settings(root)
-    for name in settings.sections():
-        url = settings.get(name, "url", fallback="")
-        if url and "://" not in url:
-            path = root / ".dvc" / Path(url).expanduser()  # an absolute path stays as it is
-            settings.set(name, "url", os.path.normpath(path))
-    return settings
-
-
-def write_dvc_settings(tree: Path, settings: configparser.ConfigParser) -> None:
-    """Make them the settings of `tree`; they take precedence over those of its commit."""
-    path = tree / ".dvc" / "config.local"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as stream:
-        settings.write(stream)
 
 
 def checkout_in(tree: Path, root: Path) -> Path:
@@ -140,9 +118,10 @@ def _lock(tree: Path) -> Path:
 
 def _share_cache(root: Path, tree: Path) -> None:
     """Give the tree the checkout's DVC settings and cache, with links instead of copies."""
-    settings = dvc_settings(root)
-    if not settings.has_section("cache"):
-        settings.add_section("cache")
-    settings.set("cache", "dir", str(dvc_cache.folder(root)))
-    settings.set("cache", "type", "reflink,hardlink,copy")  # nobody edits data in such a tree
-    write_dvc_settings(tree, settings)
+    settings = dvc_settings.read(root)
+    shared = {
+        **settings.get("cache", {}),
+        "dir": str(dvc_settings.cache_folder(root)),
+        "type": "reflink,hardlink,copy",  # nobody edits data in such a tree
+    }
+    dvc_settings.write(tree, {**settings, "cache": shared})

@@ -200,6 +200,8 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
     name = model_name(root, arguments)
     items = prune.prune(root, name, arguments.days, arguments.delete)
     print(prune.as_text(items, arguments.delete))
+    if why := prune.left_alone(root):
+        print(why)
 
 
 def _card(root: Path, arguments: argparse.Namespace) -> None:

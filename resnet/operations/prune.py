@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from resnet.checkout import checkpoint_folders, dvc_gc, worktree
+from resnet.checkout import checkpoint_folders, dvc_gc, dvc_settings, worktree
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import store, unreferenced
@@ -46,10 +46,11 @@ def prune(root: Path, name: str, days: float, delete: bool) -> list[Item]:
     """What no alias, event or tag references and is older than `days`; `delete` removes it.
 
     DVC's cache keeps what any commit, the checkout, or a remaining version needs; no remote is
-    touched. If this is killed, the next call removes the rest. Raises PipelineError, and removes
-    nothing, if the ledger is broken, a remaining version does not say which data it needs, or a
-    run is in progress whose data no commit or version names yet; and if something was referenced,
-    or a version was registered, after it was found: then nothing more is removed.
+    touched, and no cache that other projects may share. If this is killed, the next call removes
+    the rest. Raises PipelineError, and removes nothing, if the ledger is broken, a remaining
+    version does not say which data it needs, or a run is in progress whose data no commit or
+    version names yet; and if something was referenced, or a version was registered, after it was
+    found: then nothing more is removed.
     """
     if not 0 <= days <= MAX_DAYS:
         raise PipelineError(f"days is {days:g}: want a number from 0 to {MAX_DAYS:g}")
@@ -76,8 +77,9 @@ def _plan(root: Path, client: Client, name: str, before: datetime) -> _Plan:
         *_registered(client, name, registered),
         *(Item("checkpoints", str(path), files.size(path)) for path in abandoned),
         *(Item("tree", str(path), files.size(path)) for path in trees),
-        *_cached(dvc_gc.unneeded(root, needed)),
     ]
+    if not dvc_settings.shares_cache(root):
+        items += _cached(dvc_gc.unneeded(root, needed, before.timestamp()))
     return _Plan(registered, abandoned, before, frozenset(needed), items)
 
 
@@ -95,11 +97,13 @@ def _remove(root: Path, client: Client, name: str, plan: _Plan) -> None:
     for folder in plan.checkpoints:
         checkpoint_folders.remove(folder)
     worktree.remove_left_over(root, plan.before.timestamp())
+    if dvc_settings.shares_cache(root):
+        return
     _require_idle(root)
     with _locked(client, name) as lock:
         unreferenced.require_no_newer(client, plan.registered)
         lock.confirm()
-        dvc_gc.remove(root, plan.needed)
+        dvc_gc.remove(root, plan.needed, plan.before.timestamp())
 
 
 def _locked(client: Client, name: str) -> AbstractContextManager[ModelLock]:
@@ -113,6 +117,17 @@ def _require_idle(root: Path) -> None:
             f"a run is in progress in {busy[0]}, and no commit or version names its data yet: "
             "run this again when it has ended"
         )
+
+
+def left_alone(root: Path) -> str | None:
+    """Why nothing is removed from DVC's cache; None if `prune` removes from it."""
+    if not dvc_settings.shares_cache(root):
+        return None
+    return (
+        f"DVC's cache {dvc_settings.cache_folder(root)} is not this checkout's own: other projects "
+        "may need what is in it, so nothing is removed there; 'dvc gc --all-commits --projects' "
+        "with the paths of all of them does it"
+    )
 
 
 def as_text(items: Sequence[Item], deleted: bool) -> str:

@@ -49,12 +49,3 @@ def test_a_damaged_listing_is_an_error(cache: Path, tmp_path: Path) -> None:
     dvc_cache.place(cache, FOLDER).write_text("nonsense")
     with pytest.raises(PipelineError, match="is not a listing of a folder"):
         dvc_cache.restore(cache, FOLDER, tmp_path / "folder")
-
-
-def test_the_cache_is_where_dvcs_settings_put_it_local_ones_first(tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
-    assert dvc_cache.folder(tmp_path) == tmp_path / ".dvc" / "cache"
-    (tmp_path / ".dvc" / "config").write_text("[cache]\n    dir = ../shared%20\n")
-    assert dvc_cache.folder(tmp_path) == tmp_path / "shared%20"
-    (tmp_path / ".dvc" / "config.local").write_text("[cache]\n    dir = /elsewhere\n")
-    assert dvc_cache.folder(tmp_path) == Path("/elsewhere")

@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,9 +17,9 @@ import yaml
 from filelock import FileLock
 
 from resnet import cli
-from resnet.checkout import checkpoint_folders, dvc_cache, dvc_gc
+from resnet.checkout import checkpoint_folders, dvc_cache, dvc_gc, dvc_settings
 from resnet.errors import PipelineError
-from resnet.operations.prune import Item, as_text, prune
+from resnet.operations.prune import Item, as_text, left_alone, prune
 from resnet.registry import store, versions
 from resnet.registry.ledger import ledger, lock
 from resnet.registry.ledger.event import Event
@@ -51,7 +54,7 @@ def keep(root: Path, content: str) -> str:
     path = root / "draft"
     path.write_text(content)
     md5 = dvc_cache.digest(path)
-    place = dvc_cache.place(dvc_cache.folder(root), md5)
+    place = dvc_cache.place(root / ".dvc" / "cache", md5)
     place.parent.mkdir(parents=True, exist_ok=True)
     path.rename(place)
     return md5
@@ -66,7 +69,7 @@ def keep_folder(root: Path, **contents: str) -> str:
         (folder / name).write_text(text)
     md5 = dvc_cache.digest(folder)
     shutil.rmtree(folder)
-    place = dvc_cache.place(dvc_cache.folder(root), md5)
+    place = dvc_cache.place(root / ".dvc" / "cache", md5)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(parts))
     return md5
@@ -74,7 +77,7 @@ def keep_folder(root: Path, **contents: str) -> str:
 
 def in_cache(root: Path) -> set[str]:
     """The contents of the files in DVC's cache, without listings."""
-    files = dvc_cache.folder(root).glob("files/md5/*/*")
+    files = (root / ".dvc" / "cache").glob("files/md5/*/*")
     return {path.read_text() for path in files if path.suffix != dvc_cache.FOLDER}
 
 
@@ -186,6 +189,46 @@ def test_what_is_newer_than_the_given_days_stays(
     assert f"{NAME} 1" in in_cache(checkout)
 
 
+def test_what_came_into_the_cache_since_stays_however_old_its_file_is(checkout: Path) -> None:
+    images = checkout / "images"
+    images.mkdir()
+    for name in ("a", "b"):
+        (images / name).write_text(f"image {name}")
+        os.utime(images / name, (0, 0))
+    dvc = partial(subprocess.run, cwd=checkout, check=True)
+    dvc([sys.executable, "-m", "dvc", "add", "--quiet", "images"])
+    (checkout / "images.dvc").unlink()  # nothing names it now
+    keep(checkout, "nobody's")
+    everything = in_cache(checkout)
+    assert prune(checkout, NAME, 7, delete=True) == []
+    assert in_cache(checkout) == everything == {"committed", "image a", "image b", "nobody's"}
+    prune(checkout, NAME, 0, delete=True)
+    assert in_cache(checkout) == {"committed"}
+
+
+def test_a_cache_that_other_projects_may_share_is_left_alone(
+    checkout: Path,
+    version: Callable[..., int],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As DVC's documentation sets one up for a team: each project names it, here the user does."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(home))
+    (home / "config").write_text(f"[cache]\n    dir = {home}/team\n")
+    version()
+    others = keep(checkout, "another project's")
+    (checkout / ".dvc" / "cache").rename(home / "team")
+    before = sorted((home / "team").rglob("*"))
+
+    assert kinds(prune(checkout, NAME, 0, delete=True)) == ["version", "run"]
+    assert sorted((home / "team").rglob("*")) == before
+    assert dvc_cache.place(home / "team", others).exists()
+    assert f"{home}/team is not this checkout's own" in (left_alone(checkout) or "")
+    with pytest.raises(PipelineError, match="nothing is removed there"):
+        dvc_gc.remove(checkout, [], time.time())
+
+
 def test_abandoned_checkpoints_and_trees_go_and_the_data_of_younger_trees_stay(
     checkout: Path,
 ) -> None:
@@ -201,11 +244,11 @@ def test_abandoned_checkpoints_and_trees_go_and_the_data_of_younger_trees_stay(
         for path in (*(state / name).iterdir(), state / name):
             age = path.stat().st_mtime - days * 24 * 3600
             os.utime(path, (age, age))
-    found = prune(checkout, NAME, 7, delete=True)
-    assert kinds(found) == ["checkpoints", "tree", "DVC's cache"]
+    assert kinds(prune(checkout, NAME, 7, delete=True)) == ["checkpoints", "tree"]
     assert [path.name for path in (state / "runs").iterdir() if path.is_dir()] == ["new"]
     assert list((state / "checkpoints").iterdir()) == []
-    assert in_cache(checkout) == {"committed", "runs/new"}
+    (removed,) = dvc_gc.unneeded(checkout, [keep(checkout, "runs/new")], time.time())
+    assert removed.read_text() == "runs/old"
 
 
 def test_a_run_in_progress_in_a_tree_of_its_own_is_waited_for(checkout: Path) -> None:
@@ -229,7 +272,7 @@ def test_a_batch_stays_as_a_version_that_stays_was_trained_on_it(
     prune(checkout, NAME, 0, delete=True)
     batches = {"day.npz", "night a", "night b"}
     assert in_cache(checkout) == {"committed", f"{NAME} 1", f"{NAME} 3", *batches}
-    assert dvc_cache.place(dvc_cache.folder(checkout), night).exists()
+    assert dvc_cache.place(checkout / ".dvc" / "cache", night).exists()
 
 
 @pytest.mark.parametrize("artifact", ["recipe/dvc.lock", "data/profile.json"])
@@ -428,8 +471,9 @@ def test_a_prune_that_is_killed_anywhere_is_finished_by_the_next(
         for name in ("1", "2"):
             (checkout / ".state" / folder / name).write_text(name)
     collected: list[Path] = []  # DVC takes seconds a time: see the tests above
-    monkeypatch.setattr(dvc_gc, "unneeded", lambda root, md5s: [])
-    monkeypatch.setattr(dvc_gc, "remove", lambda root, md5s: collected.append(root))
+    monkeypatch.setattr(dvc_gc, "unneeded", lambda root, md5s, before: [])
+    monkeypatch.setattr(dvc_gc, "remove", lambda root, md5s, before: collected.append(root))
+    monkeypatch.setattr(dvc_settings, "shares_cache", lambda root: False)
 
     steps, code = 0, -signal.SIGKILL
     while code:
@@ -458,7 +502,7 @@ def test_a_prune_that_is_killed_anywhere_is_finished_by_the_next(
 def test_the_remote_keeps_all_that_it_has(checkout: Path, version: Callable[..., int]) -> None:
     version()
     remote = checkout / ".state" / "remote"
-    shutil.copytree(dvc_cache.folder(checkout), remote)
+    shutil.copytree(checkout / ".dvc" / "cache", remote)
     settings = "[core]\n    remote = r\n['remote \"r\"']\n    url = ../.state/remote\n"
     (checkout / ".dvc" / "config.local").write_text(settings)
     prune(checkout, NAME, 0, delete=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from resnet import params
-from resnet.checkout import changes, dvc_cache, packages, provenance, rebuild
+from resnet.checkout import changes, dvc_cache, dvc_settings, packages, provenance, rebuild
 from resnet.errors import PipelineError
 from resnet.registry.verification import checks
 from resnet.registry.verification.version_under_test import Unknown, VersionUnderTest
@@ -151,7 +151,12 @@ def _raw(subject: VersionUnderTest) -> str:
     They are many times as large as all else, and no stage that runs here needs them, so they are
     not pulled. A file of the checkout that has another md5 may belong to another data set.
     """
-    home, raw, missing, count = dvc_cache.folder(subject.root), subject.paths.raw.as_posix(), [], 0
+    home, raw, missing, count = (
+        dvc_settings.cache_folder(subject.root),
+        subject.paths.raw.as_posix(),
+        [],
+        0,
+    )
     for path, md5 in subject.lock.outputs.items():
         if not _is_in(raw, path):
             continue

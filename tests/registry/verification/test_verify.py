@@ -63,7 +63,7 @@ class Published:
     def cached(self, name: str, folder: str = "data/arrays") -> Path:
         """A file of the arrays in DVC's cache, or of another folder."""
         return dvc_cache.place(
-            dvc_cache.folder(self.root), dvc_cache.digest(self.root / folder / name)
+            self.root / ".dvc" / "cache", dvc_cache.digest(self.root / folder / name)
         )
 
     @contextmanager
@@ -178,7 +178,7 @@ def _lock(root: Path, parameters: params.Params) -> None:
         },
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    home, listing = dvc_cache.folder(root), []
+    home, listing = root / ".dvc" / "cache", []
     for name in RAW:
         place = dvc_cache.place(home, dvc_cache.digest(root / at.raw / name))
         place.parent.mkdir(parents=True, exist_ok=True)
