@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from resnet.checkout import git, project
+from resnet.checkout import dvc_rwlock, git, project
 from resnet.errors import PipelineError
 from resnet.system import processes
 from resnet.system.processes import Say
@@ -53,14 +53,28 @@ def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Sa
             return lines
         if not any(BUSY in line for line in lines):
             raise DvcError(f"{job}: {_reason(lines, f'dvc exited with {code}')}")
+        holders = _awaited(root, lines)
+        for holder in holders:
+            if holder.state == "replaced":
+                raise DvcError(f"{job}: {dvc_rwlock.advice(root, holder)}")
         waited = time.monotonic() - started
         if waited > lock_seconds:
             raise DvcError(
-                f"{job}: another process has been working on the same files for {waited:.0f} s: "
-                "wait for it (runtime.lock_seconds says how long), or end it, and run this again"
+                f"{job}: another process has been working on the same files for {waited:.0f} s, "
+                f"{' and '.join(map(str, holders)) or 'of which DVC has no name'}: wait for it "
+                "(runtime.lock_seconds says how long), or end it, and run this again"
             )
         say(f"{job}: another process is working on the same files; waiting")
         time.sleep(RETRY_SECONDS)
+
+
+def _awaited(root: Path, lines: list[str]) -> list[dvc_rwlock.Holder]:
+    """The processes that DVC says it would have to wait for."""
+    try:
+        holders = dvc_rwlock.holders(root)
+    except PipelineError:  # DVC is writing the file; where it is damaged, DVC says so itself
+        return []
+    return [holder for holder in holders if any(f"(PID {holder.pid})" in line for line in lines)]
 
 
 def changed(stages: Iterable[str], root: Path, lock_seconds: float, say: Say) -> set[str]:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import psutil
-
 from resnet import params
 from resnet.checkout import dvc, dvc_rwlock, git, worktree
 from resnet.errors import PipelineError
@@ -68,9 +66,16 @@ def locks(root: Path) -> list[Finding]:
         holders = dvc_rwlock.holders(root)
     except PipelineError as error:
         findings.append(Finding("fail", "locks", str(error)))
-        holders = set()
-    dead = sorted(pid for pid in holders if not psutil.pid_exists(pid))
-    alive = sorted(holders - set(dead))
+        holders = []
+    dead, alive = (
+        sorted({holder.pid for holder in holders if holder.state == state})
+        for state in ("ended", "alive")
+    )
+    findings += [
+        Finding("fail", "locks", dvc_rwlock.advice(root, holder))
+        for holder in holders
+        if holder.state == "replaced"
+    ]
     if dead:
         findings.append(
             Finding("warn", "locks", f"{rwlock} names ended processes {dead}: DVC removes them")
