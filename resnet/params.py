@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from resnet.errors import PipelineError
 from resnet.system import files, mappings
+from resnet.system.spelling import suggestion
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -256,7 +257,8 @@ def merge(
         known = presets(root)
         if preset not in known:
             names = ", ".join(["quick", *known])
-            raise PipelineError(f"no preset '{preset}': the presets are {names}")
+            hint = suggestion(preset, known)
+            raise PipelineError(f"no preset '{preset}': the presets are {names}{hint}")
         merged = mappings.overlay(merged, _mapping(known[preset]), source=known[preset].name)
     for override in overrides:
         values = mappings.from_override(override)

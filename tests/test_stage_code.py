@@ -24,6 +24,7 @@ CANNOT_CHANGE_A_RESULT = {
     "resnet.system.files": "how a file is written, not what is in it",
     "resnet.system.mappings": "it lays overrides over parameters: as resnet.params",
     "resnet.system.progress": "lines for a person",
+    "resnet.system.spelling": "the text of an error",
 }
 ALSO_HARMLESS = {  # in these stages
     "fetch": {

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from resnet.checkout import dvc_rwlock, git, project
 from resnet.errors import PipelineError
@@ -77,10 +77,31 @@ def _awaited(root: Path, lines: list[str]) -> list[dvc_rwlock.Holder]:
     return [holder for holder in holders if any(f"(PID {holder.pid})" in line for line in lines)]
 
 
-def changed(stages: Iterable[str], root: Path, lock_seconds: float, say: Say) -> set[str]:
-    """Those of the `stages` of which a dependency, a parameter or an output changed."""
+def status(
+    stages: Iterable[str], root: Path, lock_seconds: float, say: Say
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """What DVC finds changed about each of the `stages`; one with nothing changed is left out.
+
+    By the stage, then by DVC's words for the kind of change: `changed deps` and `changed outs` have
+    a word for each path, such as `modified`; params.yaml has a mapping with a word for each key.
+    Another kind, such as `changed command`, has nothing.
+    """
     lines = run("status", ["status", "--json", *stages], root, lock_seconds, say)
-    return set(json.loads(next(line for line in lines if line.startswith("{"))))
+    found = json.loads(next(line for line in lines if line.startswith("{")))
+    return {stage: _by_kind(entries) for stage, entries in found.items()}
+
+
+def _by_kind(entries: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """[{"changed deps": {…}}, "changed command"] → {"changed deps": {…}, "changed command": {}}"""
+    kinds: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        kinds |= entry if isinstance(entry, dict) else {entry: {}}
+    return kinds
+
+
+def checkout(root: Path, lock_seconds: float, say: Say) -> None:
+    """Put what dvc.lock and the .dvc files name into the tree, as far as the cache has it."""
+    run("checkout", ["checkout", "--quiet", "--allow-missing"], root, lock_seconds, say)
 
 
 def reproduce(stage: str, root: Path, lock_seconds: float, say: Say) -> Action:

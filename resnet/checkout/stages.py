@@ -36,7 +36,7 @@ def changed(root: Path, lock_seconds: float, say: Say) -> set[str]:
     One `dvc status`, which costs what one reproduction with nothing to do costs. A stage that is
     not in it has to run all the same when one before it does. Waits like `run`.
     """
-    return dvc.changed(dvc_yaml.stages(root), root, lock_seconds, say)
+    return set(dvc.status(dvc_yaml.stages(root), root, lock_seconds, say))
 
 
 def skipped(stage: str, root: Path) -> StageOutcome:

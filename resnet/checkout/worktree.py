@@ -24,12 +24,14 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]:
+def worktree(
+    root: Path, name: str, values: Mapping[str, Any], keep_failed: bool = True
+) -> Iterator[Path]:
     """The path of the checkout in a working tree of `root`; its params.yaml is `values`.
 
     It is removed at the end of the block. If the block raises it is kept for inspection, until the
-    next tree of that name replaces it: a run that is retried has the same. Raises PipelineError if
-    `root` is not a git checkout.
+    next tree of that name replaces it: a run that is retried has the same; without `keep_failed` it
+    is removed then, too. Raises PipelineError if `root` is not a git checkout.
     """
     if git.commit(root) is None:
         remedy = "commit its code" if git.top(root) else "run 'git init' and commit"
@@ -50,9 +52,16 @@ def worktree(root: Path, name: str, values: Mapping[str, Any]) -> Iterator[Path]
         checkout = checkout_in(tree, root)
         (checkout / "params.yaml").write_text(params.dump(with_absolute_archive(values, root)))
         _share_cache(root, checkout)
-        yield checkout
-        git.run(root, "worktree", "remove", "--force", str(tree))
-        _lock(tree).unlink()
+        kept = False
+        try:
+            yield checkout
+        except BaseException:
+            kept = keep_failed
+            raise
+        finally:
+            if not kept:
+                git.run(root, "worktree", "remove", "--force", str(tree))
+                _lock(tree).unlink()
 
 
 def _apply_changes(root: Path, tree: Path) -> None:

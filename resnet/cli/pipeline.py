@@ -27,6 +27,11 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="use the synthetic data set if CIFAR-10 is not available",
     )
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say which stages would run and why, and what the registry lacks; do nothing",
+    )
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
         ("ingest", _ingest, "stage: check, split and profile the images"),
@@ -45,15 +50,20 @@ def add(commands: Commands) -> None:
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> None:
-    from flows import start
+    choices = {
+        "preset": arguments.preset,
+        "overrides": arguments.set,
+        "promote": arguments.promote,
+        "or_synthetic": arguments.or_synthetic,
+    }
+    if arguments.dry_run:
+        from resnet.operations import dry_run
 
-    start.run(
-        root,
-        preset=arguments.preset,
-        overrides=arguments.set,
-        promote=arguments.promote,
-        or_synthetic=arguments.or_synthetic,
-    )
+        print(dry_run.report(root, **choices))
+    else:
+        from flows import start
+
+        start.run(root, **choices)
 
 
 def _fetch(root: Path, arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from resnet.errors import PipelineError
+from resnet.system.spelling import suggestion
 
 
 def from_override(text: str) -> dict[str, Any]:
@@ -33,7 +34,9 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> di
     merged = dict(base)
     for key, value in over.items():
         if key not in base:
-            raise PipelineError(f"{source}: there is no '{key}' here, only {', '.join(base)}")
+            raise PipelineError(
+                f"{source}: there is no '{key}' here, only {', '.join(base)}{_meant(key, base)}"
+            )
         if isinstance(base[key], Mapping):
             if not isinstance(value, Mapping):
                 raise PipelineError(f"{source}: '{key}' is a section; name one of its keys")
@@ -42,12 +45,10 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> di
     return merged
 
 
-def at(values: Mapping[str, Any], key: str) -> Any:
-    """{"data": {"seed": 0}}, "data.seed" → 0; None if there is no such key."""
-    value: Any = values
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+def _meant(key: str, base: Mapping[str, Any]) -> str:
+    """A suggestion of what the unknown `key` means: one like it, or one inside a section."""
+    inside = [dotted for dotted in flatten(base) if dotted.endswith(f".{key}")]
+    return f"; did you mean '{inside[0]}'?" if inside else suggestion(key, base)
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +60,14 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+def at(values: Mapping[str, Any], key: str) -> Any:
+    """{"data": {"seed": 0}}, "data.seed" → 0; None if there is no such key."""
+    value: Any = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

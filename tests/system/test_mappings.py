@@ -15,8 +15,19 @@ def test_what_is_laid_over_goes_before_and_the_rest_stays() -> None:
 
 
 def test_a_key_that_the_base_lacks_is_an_error() -> None:
-    with pytest.raises(PipelineError, match="^here: there is no 'pads' here, only pad$"):
-        mappings.overlay(BASE, {"train": {"augment": {"pads": 4}}}, "here")
+    with pytest.raises(PipelineError, match="^here: there is no 'xyz' here, only pad$"):
+        mappings.overlay(BASE, {"train": {"augment": {"xyz": 4}}}, "here")
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [("sed=1", "seed"), ("epochs=1", "train.epochs"), ("pad=1", "train.augment.pad")],
+)
+def test_a_mistyped_key_or_one_without_its_section_gets_a_suggestion(
+    override: str, meant: str
+) -> None:
+    with pytest.raises(PipelineError, match=rf"; did you mean '{meant}'\?$"):
+        mappings.overlay(BASE, mappings.from_override(override), "here")
 
 
 def test_dotted_keys_lead_to_the_values() -> None:

@@ -10,6 +10,7 @@ from resnet.registry.card import card
 from resnet.registry.gate import gate
 from resnet.registry.ledger import audit, queries
 from resnet.registry.promotion.request import Request, latest
+from resnet.registry.store import Client
 from resnet.registry.tracking.run_artifacts import StageReports
 from resnet.registry.versions import Version
 
@@ -28,8 +29,12 @@ class Status:
 
 def status(parameters: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError if stage outputs are missing or stale."""
-    reports = StageReports.read(parameters, root)
-    client, name = store.client(root), parameters.model_name
+    return look_up(store.client(root), parameters, StageReports.read(parameters, root))
+
+
+def look_up(client: Client, parameters: params.Params, reports: StageReports) -> Status:
+    """What the registry has of the model that the `reports` are about."""
+    name = parameters.model_name
     version = versions.find(client, name, reports.model_hash)
     if version is None:
         return Status(None, evaluated=False, decided=False)

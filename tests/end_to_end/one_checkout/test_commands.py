@@ -93,6 +93,22 @@ def test_a_second_run_finds_nothing_to_do(checkout, registry):
     assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1
 
 
+def test_a_dry_run_says_what_a_run_would_do_and_does_nothing(checkout, registry):
+    def everything():
+        trees = sorted((checkout.root / ".state" / "runs").glob("*"))
+        return checkout.git("status", "--porcelain"), checkout.git("worktree", "list"), trees
+
+    before, number = everything(), len(runs(registry))
+    same = checkout.call("run", "--dry-run").stdout.splitlines()
+    assert [line.split()[1] for line in same[:5]] == ["skip"] * 5
+    assert same[5].startswith("registry: generated-resnet version 1 (candidate, production) is ")
+    other = checkout.call("run", "--dry-run", "--set", "train.seed=3").stdout
+    assert "train     run      train.seed 0 → 3\n" in other
+    assert "evaluate  depends  on what train will give\n" in other
+    assert other.endswith("Nothing was done: this was a dry run.\n")
+    assert (everything(), len(runs(registry))) == (before, number)
+
+
 def test_nothing_is_written_into_the_users_home(checkout, first_run):
     assert list(Path(checkout.env["HOME"]).iterdir()) == []
     assert (checkout.root / ".state" / "keras").is_dir()
