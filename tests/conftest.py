@@ -29,6 +29,7 @@ for name in [name for name in os.environ if name.startswith(THE_USERS)]:
 # As every command has it: no telemetry, and no minutes of retries.
 MLFLOWS = {name: value for name, value in project.defaults(Path()).items() if "MLFLOW" in name}
 os.environ.update(MLFLOWS)
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # nor does the repository's own .env count
 os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
 # As `backend.select` has it, which some tests import TensorFlow before: the same bits everywhere.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"

@@ -12,6 +12,8 @@ from resnet.errors import PipelineError
 from resnet.system import account, network
 
 STATE = ".state"
+ENV_FILE = ".env"
+LOCATIONS = ("CIFAR10_ARCHIVE", "CIFAR10_ANNOTATIONS")  # variables that name files or folders
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -91,10 +93,28 @@ def defaults(root: Path) -> dict[str, str]:
 def enter(root: Path) -> None:
     """Make `environment` this process's own, and `root` its working directory.
 
-    A relative path in CIFAR10_ARCHIVE is from the user's working directory, so it is made absolute.
+    The variables in the file .env of the checkout are set first, but for those that the user has
+    set. A relative path in LOCATIONS is from the user's working directory, in .env from `root`: it
+    is made absolute. Raises PipelineError if .env cannot be read.
     """
     (root / STATE).mkdir(exist_ok=True)
-    if archive := os.environ.get("CIFAR10_ARCHIVE"):
-        os.environ["CIFAR10_ARCHIVE"] = str(Path(archive).expanduser().absolute())
+    homes = {name: Path.cwd() if name in os.environ else root for name in LOCATIONS}
+    _load_env_file(root / ENV_FILE)
+    for name, home in homes.items():
+        if location := os.environ.get(name):
+            os.environ[name] = str(home / Path(location).expanduser())
     os.environ.update(environment(root))
     os.chdir(root)
+
+
+def _load_env_file(path: Path) -> None:
+    if not path.is_file():
+        return
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(path, override=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(
+            f"{path} cannot be read ({error}): want lines of the form NAME=value, in UTF-8"
+        ) from None

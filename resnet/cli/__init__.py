@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from resnet import redaction
 from resnet.checkout import project
-from resnet.cli import children, overview, pipeline, registry
+from resnet.cli import children, completion, overview, pipeline, registry
+from resnet.cli.parser import Parser
 from resnet.errors import STOPPED, PipelineError, StoppedError
 from resnet.system.termination import SIGNALS, Stop
 
@@ -34,7 +35,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             with _signals_blocked():
-                arguments = _parser().parse_args(words)
+                parser = _parser()
+                arguments = parser.parse(words)
+                if arguments.command is None:
+                    parser.print_help()
+                    return 0
                 signal.signal(signal.SIGTERM, _exit_on_sigterm)
                 if arguments.resumes:
                     arguments.stop = stack.enter_context(Stop(parent))
@@ -75,13 +80,27 @@ def _exit_on_sigterm(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="resnet", description="From CIFAR-10 to a residual network in production."
-    )
+class _Version(argparse.Action):
+    """`--version`: the installed package's, looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *words: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"resnet {version('resnet-pipeline')}")
+        parser.exit()
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="resnet", description="From CIFAR-10 to a residual network in production.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(resumes=False)  # whether a signal makes the command end with STOPPED
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.set_defaults(
+        command=None,
+        parser=parser,
+        resumes=False,  # whether a signal makes the command end with STOPPED
+    )
+    commands = parser.add_subparsers(metavar="COMMAND")
     for group in (pipeline, overview, registry, children):
         group.add(commands)
+    completion.add(commands, parser)
     return parser

@@ -22,7 +22,7 @@ def command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, parents=parents
     )
-    parser.set_defaults(command=function)
+    parser.set_defaults(command=function, parser=parser)
     return parser
 
 
@@ -41,3 +41,10 @@ def model_name(root: Path, arguments: argparse.Namespace) -> str:
 
     name: str = arguments.model or params.load(root).model_name
     return name
+
+
+def positive(text: str) -> int:
+    """An argument that is a whole number above zero. Raises ValueError, which argparse reports."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above zero")
+    return number

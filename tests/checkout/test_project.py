@@ -48,6 +48,42 @@ def test_this_interpreters_commands_come_first_on_the_path(tmp_path, monkeypatch
     assert folders == [str(Path(sys.executable).parent), "/usr/bin"]
 
 
+@pytest.fixture
+def with_env_file(tmp_path, monkeypatch):
+    """A function that writes the .env of a checkout, and enters it from a folder in it."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name in (*project.LOCATIONS, "PYTHON_DOTENV_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+
+    def enter(content: bytes) -> Path:
+        (tmp_path / ".env").write_bytes(content)
+        project.enter(tmp_path)
+        return tmp_path
+
+    return enter
+
+
+def test_variables_of_the_env_file_are_set_and_its_paths_are_from_the_checkout(with_env_file):
+    root = with_env_file(b"# mine\nCIFAR10_ARCHIVE=cifar.tar.gz\nexport MLFLOW_X='a b'\n")
+    assert os.environ["CIFAR10_ARCHIVE"] == str(root / "cifar.tar.gz")
+    assert os.environ["MLFLOW_X"] == "a b"
+
+
+def test_the_users_variables_take_precedence_over_the_env_file(with_env_file, monkeypatch):
+    monkeypatch.setenv("CIFAR10_ARCHIVE", "here.tar.gz")
+    monkeypatch.setenv("CIFAR10_ANNOTATIONS", "~/annotations")
+    root = with_env_file(b"CIFAR10_ARCHIVE=/there\nCIFAR10_ANNOTATIONS=/there\n")
+    assert os.environ["CIFAR10_ARCHIVE"] == str(root / "inside" / "here.tar.gz")
+    assert os.environ["CIFAR10_ANNOTATIONS"] == str(Path.home() / "annotations")
+
+
+def test_an_env_file_that_is_no_text_is_an_error(with_env_file):
+    with pytest.raises(PipelineError, match=r"\.env cannot be read .*NAME=value"):
+        with_env_file(b"CIFAR10_ARCHIVE=\xff\xfe")
+
+
 HEAVY = {"prefect", "mlflow", "dvc", "pandas", "matplotlib"}
 
 

@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psutil
@@ -20,10 +21,11 @@ from prefect.client.schemas.actions import (
     DeploymentScheduleCreate,
     GlobalConcurrencyLimitUpdate,
 )
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Pending, Running, Scheduled
+from prefect.states import Failed, Pending, Running, Scheduled
 
-from flows import health, runs
+from flows import health, recent, runs
 from resnet.operations import servers
 from resnet.system import addresses, files
 
@@ -81,6 +83,35 @@ def test_a_run_whose_process_was_killed_is_found_and_freed_and_a_living_one_is_n
     assert run_id not in findings(root)
     assert runs.free(root) == []
     assert list((root / ".state" / "flow-runs").iterdir()) == []
+
+
+def test_failed_runs_are_listed_with_their_reasons_and_the_command_that_shows_the_log(
+    server: tuple[ExitStack, str], client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    _, api = server
+    states: dict[str, State[Any]] = {
+        "watch-9": Running(),
+        "by-hand": Failed(message="train: the disk is full\nfree some space"),
+        "tomorrow": Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1)),
+    }
+    deployment = client.create_deployment(flow_id, "listed", work_pool_name="resnet")
+    ids = []
+    for name, state in states.items():
+        first = state if state.is_scheduled() else Pending()
+        run = client.create_flow_run_from_deployment(deployment, name=name, state=first)
+        client.set_flow_run_state(run.id, state, force=True)
+        ids.append(run.id)
+    every = {one.name: one for one in recent.read(api, failed=False, number=10)}
+    assert {"watch-9", "watch: by-hand"} <= every.keys()
+    assert "watch: tomorrow" not in every
+    text = recent.report(api, failed=True, number=1)
+    row = next(line for line in text.splitlines() if "watch: by-hand" in line)
+    assert row.endswith(f"Failed  {ids[1]}  train: the disk is full")
+    assert f"prefect flow-run logs {ids[1]}\n" in text
+    assert "watch-9" not in text
+    for one in ids:
+        client.delete_flow_run(one)
+    client.delete_deployment(deployment)
 
 
 def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_host_is_not(
