@@ -207,10 +207,11 @@ def _prune(root: Path, arguments: argparse.Namespace) -> None:
 def _card(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.card import card
 
+    out = _out(arguments)
     model_card = card.make(root, model_name(root, arguments), arguments.version)
     print(model_card)
-    if arguments.out:
-        model_card.write(out := arguments.here / arguments.out)
+    if out:
+        model_card.write(out)
         print(out)
 
 
@@ -230,6 +231,7 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
         out,
         record=arguments.record,
         flow_run=arguments.flow_run,
+        say=_progress,
     )
     print(scored)
 
@@ -239,13 +241,24 @@ def _monitor(root: Path, arguments: argparse.Namespace) -> int:
     from resnet.monitoring.monitor import monitor
     from resnet.system import files
 
-    rules = params.load(root).monitor
+    rules, out = params.load(root).monitor, _out(arguments)
     name = model_name(root, arguments)
     report = monitor(root, name, arguments.version, rules, arguments.batches)
     print(report)
-    if arguments.out:
-        files.write_text(arguments.here / arguments.out, report.html)
+    if out:
+        files.write_text(out, report.html)
     return 1 if report.drift.state == "Drift" else 0
+
+
+def _out(arguments: argparse.Namespace) -> Path | None:
+    """The file that --out names, in a folder that exists; None without the option."""
+    from resnet.system import files
+
+    if arguments.out is None:
+        return None
+    out: Path = arguments.here / arguments.out
+    files.require_folder(out)
+    return out
 
 
 def _progress(line: str) -> None:

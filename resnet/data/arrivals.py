@@ -14,6 +14,8 @@ from typing import Any, Self
 from resnet import params
 from resnet.checkout import dvc, dvc_cache
 from resnet.data import additions, datasets
+from resnet.errors import PipelineError
+from resnet.forms.image import added_images
 from resnet.system.processes import Say
 
 
@@ -69,7 +71,7 @@ class NewBatches:
     unwanted: list[
         str
     ]  # in words: the newest version was trained on them, DVC no longer tracks them
-    refused: list[str]  # in words: DVC refused them
+    refused: list[str]  # in words: no training could read them, or DVC refused them
 
 
 def track(root: Path, parameters: params.Params, trained: DataVersion, say: Say) -> NewBatches:
@@ -79,7 +81,7 @@ def track(root: Path, parameters: params.Params, trained: DataVersion, say: Say)
     which the newest version was `trained` and whose .dvc file was removed since, say by a `git
     pull`: it is no longer wanted. A problem with one batch does not hold up the others.
     """
-    new = NewBatches([], [], [], [])
+    new, classes = NewBatches([], [], [], []), datasets.load(parameters.data.dataset).classes
     for batch in additions.batches(root / parameters.paths.extra):
         state = batch.state()
         if state not in ("new", "edited"):
@@ -96,8 +98,9 @@ def track(root: Path, parameters: params.Params, trained: DataVersion, say: Say)
             continue
         words, lock_seconds = ["add", str(batch.path)], parameters.runtime.lock_seconds
         try:
+            added_images.check(batch.path, classes)
             dvc.run(f"add {batch.name}", words, root, lock_seconds, say)
-        except dvc.DvcError as error:
+        except PipelineError as error:
             say(str(error))
             new.refused.append(str(error))
             continue

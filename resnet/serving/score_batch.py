@@ -21,6 +21,7 @@ from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.serving.predict import score
 from resnet.system import processes
+from resnet.system.processes import Say
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,13 @@ def score_registered(
     *,
     record: bool = True,
     flow_run: str | None = None,
+    say: Say = lambda line: None,
 ) -> ScoringResult:
     """Score the images in `source` with a version of `name`; predictions go to `out` as parquet.
 
-    `selector` is a number or an alias. Then the batch is recorded, unless `record` is False.
-    Raises PipelineError as `score` does, and if the registry lacks the version or its files; and if
-    the batch cannot be recorded, with the predictions already in `out`.
+    `selector` is a number or an alias; `say` hears what will be scored. Then the batch is recorded,
+    unless `record` is False. Raises PipelineError as `score` does, and if the registry lacks the
+    version or its files; and if the batch cannot be recorded, with the predictions in `out`.
     """
     client, now = store.client(root), datetime.now(UTC)
     version = versions.resolve(client, name, selector)
@@ -89,7 +91,7 @@ def score_registered(
             "version": version.number,
             "time": now,
         }
-        scored = score(model, source, out, classes, origin)
+        scored = score(model, source, out, classes, origin, say)
     result = ScoringResult(version, scored.features, training, out)
     if not record:
         return result

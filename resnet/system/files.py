@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from resnet.errors import PipelineError
+
 # libyaml's takes an eighth of the time; PyYAML may have been built without it.
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -31,6 +33,15 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_folder(path: Path) -> None:
+    """Raise PipelineError unless `path` is in a folder: one that a user mistyped is not made."""
+    if not path.parent.is_dir():
+        raise PipelineError(
+            f"{path} cannot be written, {path.parent} is not a folder: make it, or name another "
+            "file (--out)"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

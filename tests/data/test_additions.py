@@ -133,14 +133,24 @@ def test_an_image_beside_the_classes_is_refused(checkout: params.Params, add: Ad
 
 def test_files_that_are_not_read_are_refused(checkout: params.Params, add: Add) -> None:
     path = add("night")
-    for name in ("disc/IMG_1.HEIC", "ring/b.avif", "ring/c"):
+    for name in ("disc/IMG_1.HEIC", "ring/b.psd", "ring/c"):
         (path / name).touch()
     add_track(path)
     with pytest.raises(
         PipelineError,
         match=r"night: 3 of its 13 files are not images that can be read, the first is "
-        r"disc/IMG_1.HEIC: want names that end in .bmp, .*; convert these files, or remove them",
+        r"disc/IMG_1.HEIC: want names that end in .apng, .*; convert these files, or remove them",
     ):
+        read(checkout)
+
+
+def test_a_class_folder_that_is_a_link_is_refused(checkout: params.Params, add: Add) -> None:
+    """DVC would leave it out: the images would be in no other checkout."""
+    path = add("night")
+    (path / "ring").rename(checkout.paths.extra.parent / "elsewhere")
+    (path / "ring").symlink_to("../../elsewhere")
+    add_track(path)
+    with pytest.raises(PipelineError, match=r"night/ring is a link to a folder, which DVC leaves"):
         read(checkout)
 
 

@@ -104,6 +104,20 @@ def test_a_batch_that_dvc_refuses_does_not_hold_up_the_others(
     assert refused.startswith("add a: ")
 
 
+def test_a_batch_that_no_training_could_read_is_not_tracked(
+    root: Path, parameters: params.Params
+) -> None:
+    extra = root / "data" / "extra"
+    (extra / "a" / "cat").mkdir(parents=True)
+    (extra / "a" / "cat" / "IMG_1.HEIC").touch()
+    (extra / "b.npz").write_bytes(b"no arrays")
+    new = arrivals.track(root, parameters, DataVersion("a", {}), print)
+    assert new.tracked == []
+    assert "1 of its 1 files are not images that can be read" in new.refused[0]
+    assert "b.npz is not an .npz file" in new.refused[1]
+    assert list(extra.glob("*.dvc")) == []
+
+
 def test_a_batch_that_cannot_be_pulled_is_an_error(root: Path, parameters: params.Params) -> None:
     path = root / "data" / "extra" / "gone.npz"
     Path(f"{path}.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  hash: md5\n  path: gone.npz\n")

@@ -1,6 +1,8 @@
 """Image files and parquet are scored with a model file; bad input is named and nothing written."""
 
+import hashlib
 import io
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from PIL import Image
 
 from resnet.errors import PipelineError
 from resnet.model import model_file
-from resnet.serving.predict import Images, Scorer, read_images, rows, score
+from resnet.monitoring.features import Features
+from resnet.serving.predict import Scorer, rows, score
+from resnet.serving.sources import Images
 
 CLASSES = ("dark", "red", "green", "blue")
 COLOURS = {"dark": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -38,17 +42,21 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     (tmp_path / "in" / ".hidden.png").write_text("no image")
     (tmp_path / "in" / "deep" / ".checkpoints").mkdir()
     (tmp_path / "in" / "deep" / ".checkpoints" / "a.png").write_text("no image")
-    out = tmp_path / "out.parquet"
+    out, lines = tmp_path / "out.parquet", list[str]()
+    origin: dict[str, str | int | datetime] = {"model": "colours", "version": 7}
 
-    scored = score(model, tmp_path / "in", out, CLASSES, {"model": "colours", "version": 7})
+    scored = score(model, tmp_path / "in", out, CLASSES, origin, lines.append)
 
+    assert lines == [f"3 images in {tmp_path}/in; not read: 1 other file, the first is notes.txt"]
     table = parquet.read_table(out).to_pydict()
     assert table["path"] == ["a.bmp", "b.png", "deep/a.JPG"]
     assert table["label"] == ["dark", "red", "blue"]
     assert table["predicted"] == [0, 1, 3]
     assert table["version"] == [7, 7, 7]
     assert table["model"] == ["colours"] * 3
-    assert table["confidence"] == [max(table[f"p{k}"][row] for k in range(4)) for row in range(3)]
+    assert table["confidence"] == [
+        max(table[f"p_{name}"][row] for name in CLASSES) for row in range(3)
+    ]
     assert "actual" not in table
     assert scored.features.images == 3
     assert scored.features.classes == {"dark": 1, "red": 1, "green": 0, "blue": 1}
@@ -70,25 +78,6 @@ def test_encoded_images_in_parquet_keep_their_path_and_label(model: Path, tmp_pa
     assert table["label"] == ["red", "blue"]
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.uint8()), pa.list_(pa.int64(), 3072)])
-def test_raw_pixels_in_parquet_are_read_row_by_row(tmp_path: Path, kind: pa.DataType) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    source = tmp_path / "in.parquet"
-    column = pa.array([list(map(int, one.ravel())) for one in images], kind)
-    parquet.write_table(pa.table({"image": column}), source)
-    loaded = read_images(source)
-    assert np.array_equal(loaded.images_nhwc, images)
-    assert list(loaded.names) == ["row 0", "row 1", "row 2"]
-
-
-def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:
-    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 3  # orientation: upside down
-    upright.rotate(180).save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(read_images(tmp_path / "turned.png").images_nhwc[0], np.asarray(upright))
-
-
 def test_more_images_than_a_batch_are_all_scored(model: Path) -> None:
     images = np.zeros((300, 32, 32, 3), np.uint8)
     images[299, :, :, 0] = 255
@@ -107,7 +96,7 @@ def test_a_scorer_gives_the_same_bits_at_each_call(model: Path) -> None:
 
 
 def test_rows_are_made_of_images_and_probabilities_alone() -> None:
-    images = Images(["a", "b"], np.zeros((2, 32, 32, 3), np.uint8), pa.chunked_array([[3, 1]]))
+    images = Images(pa.array(["a", "b"]), np.zeros((2, 32, 32, 3), np.uint8), pa.array([3, 1]))
     probabilities = np.array([[0.25, 0.75], [1, 0]], np.float32)
     assert rows(images, probabilities, ["dark", "red"], {"version": 7}).to_pylist() == [
         {
@@ -115,8 +104,8 @@ def test_rows_are_made_of_images_and_probabilities_alone() -> None:
             "label": label,
             "predicted": predicted,
             "confidence": confidence,
-            "p0": p0,
-            "p1": 1 - p0,
+            "p_dark": p0,
+            "p_red": 1 - p0,
             "version": 7,
             "actual": actual,
         }
@@ -207,9 +196,10 @@ def test_bad_input_is_named_and_nothing_is_written(
     folder = tmp_path / "source"
     folder.mkdir()
     out = tmp_path / "out" / "predictions.parquet"
+    out.parent.mkdir()
     with pytest.raises(PipelineError, match=message):
         score(model, make(folder), out, CLASSES, {})
-    assert not out.parent.exists()
+    assert list(out.parent.iterdir()) == []
 
 
 def test_names_for_another_number_of_classes_are_refused(model: Path, tmp_path: Path) -> None:
@@ -244,7 +234,7 @@ def test_what_is_scored_is_never_overwritten_by_predictions(
     monkeypatch.chdir(tmp_path / "in")
     out = Path("../in.parquet" if source == "in.parquet" else "a.png")  # by another name
     before = out.read_bytes()
-    with pytest.raises(PipelineError, match=r"to score, and the predictions .*\(--out\)"):
+    with pytest.raises(PipelineError, match=r"among the files to score, .*\(--out\)"):
         score(tmp_path / "no model", tmp_path / source, out, CLASSES, {})
     assert out.read_bytes() == before
 
@@ -256,8 +246,50 @@ def test_predictions_may_lie_beside_the_images(model: Path, tmp_path: Path) -> N
     assert parquet.read_table(tmp_path / "out.parquet")["path"].to_pylist() == ["a.png"]
 
 
-def test_a_place_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file", "missing"])
+def test_a_folder_that_is_not_there_is_named_and_not_made(
+    model: Path, tmp_path: Path, name: str
+) -> None:
     image("red").save(tmp_path / "one.png")
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(PipelineError, match=r"out\.parquet.*run this again"):
-        score(model, tmp_path / "one.png", tmp_path / "file" / "out.parquet", CLASSES, {})
+    out = tmp_path / name / "out.parquet"
+    with pytest.raises(PipelineError, match=rf"{name} is not a folder: make it, or name another"):
+        score(model, tmp_path / "one.png", out, CLASSES, {})
+    assert not (tmp_path / "missing").exists()
+
+
+def _many(path: Path, number: int) -> np.ndarray:
+    """Write so many images to a parquet file, in row groups that are no multiple of a chunk."""
+    images = np.random.default_rng(0).integers(0, 256, (number, 32, 32, 3), np.uint8)
+    column = pa.array(list(images.reshape(number, -1)), pa.list_(pa.uint8()))
+    parquet.write_table(pa.table({"image": column}), path, row_group_size=100)
+    return images
+
+
+def test_images_that_are_scored_part_by_part_give_the_same_bits_as_all_at_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, out = _many(tmp_path / "in.parquet", 700), tmp_path / "out.parquet"
+    monkeypatch.setattr("resnet.serving.predict.GROUP", 2)  # parts per row group that is written
+    scored = score(model, tmp_path / "in.parquet", out, CLASSES, {})
+    expected = Scorer(model_file.load(model))(images)
+    table = parquet.read_table(out)
+    assert np.array_equal(np.stack([table[f"p_{name}"] for name in CLASSES], axis=1), expected)
+    assert table["path"].to_pylist() == [f"row {row}" for row in range(700)]
+    assert parquet.read_metadata(out).num_row_groups == 2
+    assert scored.features == Features.of(images, expected, CLASSES)
+    assert scored.images_hash == hashlib.sha256(images.tobytes()).hexdigest()
+
+
+def test_a_bad_image_after_good_ones_leaves_the_former_predictions(
+    model: Path, tmp_path: Path
+) -> None:
+    for number in range(300):
+        image("red").save(tmp_path / f"{number:03}.bmp")
+    (tmp_path / "299.bmp").write_bytes(b"no image")
+    out = tmp_path / "out" / "predictions.parquet"
+    out.parent.mkdir()
+    out.write_text("former")
+    with pytest.raises(PipelineError, match=r"299.bmp is not an image"):
+        score(model, tmp_path, out, CLASSES, {})
+    assert [path.read_text() for path in out.parent.iterdir()] == ["former"]

@@ -1,7 +1,8 @@
 """Images added by a user: a folder with one folder per class, or an .npz file → arrays."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,6 @@ from resnet.errors import PipelineError
 from resnet.forms.image import image_files
 from resnet.forms.image.shape import IMAGE
 from resnet.system import npy
-from resnet.system.npy import Declared
 
 ARRAYS = ".npz"
 MAX_IMAGES = 300_000  # in one .npz file: 0.9 GB, six times CIFAR-10's
@@ -25,45 +25,56 @@ def read(path: Path, classes: Sequence[str]) -> Labelled:
     """The images and labels at `path`. Raises PipelineError where their format is wrong."""
     if path.suffix == ARRAYS:
         return _from_arrays(path, len(classes))
-    return _from_folders(path, classes)
+    names = _in_classes(path, classes)
+    entries = ((path / name, path / name, image_files.decode) for name in names)
+    labels = [classes.index(_folder(name)) for name in names]
+    return image_files.read(entries), np.array(labels, np.uint8)
+
+
+def check(path: Path, classes: Sequence[str]) -> None:
+    """Raise PipelineError where `read` would, as far as names, folders and headers show it."""
+    if path.suffix == ARRAYS:
+        with _open(path) as stored:
+            _require_form(path, stored)
+    else:
+        _in_classes(path, classes)
 
 
 def name(path: Path, index: int) -> str:
     """How an error names image number `index` of those at `path`."""
-    return f"number {index}" if path.suffix == ARRAYS else list(image_files.listed(path))[index]
+    if path.suffix == ARRAYS:
+        return f"number {index}"
+    return image_files.listing(path, follow_links=False).images[index]
 
 
-def _from_folders(path: Path, classes: Sequence[str]) -> Labelled:
-    """Images in folders named after their classes; every visible file must be an image."""
-    files = image_files.visible(path)
-    if others := [name for name, file in files.items() if not image_files.is_image(file)]:
+def _in_classes(path: Path, classes: Sequence[str]) -> Sequence[str]:
+    """The images in the folders of the classes; raises PipelineError if anything else is there."""
+    listing = image_files.listing(path, follow_links=False)  # DVC follows none
+    if listing.others:
         raise PipelineError(
-            f"{path}: {len(others)} of its {len(files)} files are not images that can be read, the "
-            f"first is {others[0]}: want names that end in "
-            f"{', '.join(sorted(image_files.SUFFIXES))}; convert these files, or remove them"
+            f"{path}: {len(listing.others)} of its {len(listing.images) + len(listing.others)} "
+            f"files are not images that can be read, the first is {listing.others[0]}: want names "
+            f"that end in {', '.join(sorted(image_files.SUFFIXES))}; convert these files, or "
+            "remove them"
         )
-    folders = [name.partition("/")[0] for name in files]
-    for name, folder in zip(files, folders, strict=True):
-        if folder not in classes:
+    for name in listing.images:
+        if _folder(name) not in classes:
             raise PipelineError(
                 f"{path / name} is not in the folder of a class: want {path}/CLASS/…, the classes "
                 f"are {', '.join(classes)}"
             )
-    entries = ((file, file, image_files.decode) for file in files.values())
-    labels = [classes.index(folder) for folder in folders]
-    return image_files.read(entries), np.array(labels, np.uint8)
+    return listing.images
+
+
+def _folder(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _from_arrays(path: Path, classes: int) -> Labelled:
     """The arrays images and labels of an .npz file, read when their headers are as they should."""
-    try:
-        with zipfile.ZipFile(path) as stored:
-            _require_form(path, npy.declared(stored, "images"), npy.declared(stored, "labels"))
-            images_nhwc, labels_n = npy.read(stored, "images"), npy.read(stored, "labels")
-    except npy.UNREADABLE as error:
-        raise PipelineError(
-            f"{path} is not an .npz file with the arrays images and labels ({error})"
-        ) from None
+    with _open(path) as stored:
+        _require_form(path, stored)
+        images_nhwc, labels_n = npy.read(stored, "images"), npy.read(stored, "labels")
     wrong = labels_n[(labels_n < 0) | (labels_n >= classes)]
     if len(wrong):
         raise PipelineError(f"{path}: label {wrong[0]}, want 0 to {classes - 1}")
@@ -71,8 +82,21 @@ def _from_arrays(path: Path, classes: int) -> Labelled:
     return np.ascontiguousarray(images_nhwc), labels_n.astype(np.uint8)
 
 
-def _require_form(path: Path, images: Declared, labels: Declared) -> None:
+@contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An .npz file; an error that it causes in the block becomes a PipelineError."""
+    try:
+        with zipfile.ZipFile(path) as stored:
+            yield stored
+    except npy.UNREADABLE as error:
+        raise PipelineError(
+            f"{path} is not an .npz file with the arrays images and labels ({error})"
+        ) from None
+
+
+def _require_form(path: Path, stored: zipfile.ZipFile) -> None:
     """Raise PipelineError unless there are as many labels as images, and not too many of them."""
+    images, labels = npy.declared(stored, "images"), npy.declared(stored, "labels")
     if images.dtype != np.uint8 or images.shape[1:] != IMAGE:
         raise PipelineError(
             f"{path}: images are {images.dtype} of shape {images.shape}, want uint8 (N, 32, 32, 3)"
