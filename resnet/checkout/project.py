@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from resnet.errors import PipelineError
-from resnet.system import account, network
+from resnet.system import account, disk_errors, network
 
 STATE = ".state"
 ENV_FILE = ".env"
@@ -95,9 +95,14 @@ def enter(root: Path) -> None:
 
     The variables in the file .env of the checkout are set first, but for those that the user has
     set. A relative path in LOCATIONS is from the user's working directory, in .env from `root`: it
-    is made absolute. Raises PipelineError if .env cannot be read.
+    is made absolute. The folder for state is not made where this account may not: who reads needs
+    none, and who writes into it says so. Raises PipelineError if .env cannot be read.
     """
-    (root / STATE).mkdir(exist_ok=True)
+    try:
+        (root / STATE).mkdir(exist_ok=True)
+    except OSError as error:
+        if not disk_errors.denied(error):
+            raise
     homes = {name: Path.cwd() if name in os.environ else root for name in LOCATIONS}
     _load_env_file(root / ENV_FILE)
     for name, home in homes.items():

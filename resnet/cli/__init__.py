@@ -20,6 +20,7 @@ from resnet.checkout import project
 from resnet.cli import children, completion, overview, pipeline, registry
 from resnet.cli.parser import Parser
 from resnet.errors import STOPPED, PipelineError, StoppedError
+from resnet.system import disk_errors
 from resnet.system.termination import SIGNALS, Stop
 
 # New objects between two garbage collections. Python's default is 700 (from 3.13 on, 2,000), which
@@ -56,6 +57,12 @@ def main(words: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        message = disk_errors.denied(error)
+        if arguments.debug or not message:
+            raise
+        print(f"error: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -3,6 +3,7 @@
 Importing this loads neither MLflow nor SQLAlchemy, and opens nothing.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from resnet.errors import PipelineError
-from resnet.system import files
+from resnet.system import account, disk_errors, files
 
 SCHEME = "sqlite:///"
 TABLES = {"alembic_version", "experiments", "runs"}  # some of MLflow's, of every release
@@ -61,6 +62,18 @@ def prepare(database: Path) -> None:
         with files.replacing(database) as draft:
             store = SqlAlchemyStore(f"{SCHEME}{draft}", artifacts(database).as_uri())
             store._dispose_engine()
+
+
+def require_writable(uri: str) -> None:
+    """Raise PipelineError if the store is a file that this account can only read."""
+    database = path_of(uri)
+    if database is None or not database.exists():
+        return
+    for path in (database, database.parent):  # SQLite keeps its journal beside the file
+        if not os.access(path, os.W_OK):
+            raise PipelineError(
+                f"{path} cannot be written by account {account.user()}: {disk_errors.ADVICE}"
+            )
 
 
 def damage(database: Path) -> list[str]:

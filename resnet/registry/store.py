@@ -38,6 +38,7 @@ from mlflow.store.entities import PagedList
 T = TypeVar("T")
 
 FINISHED = "FINISHED"  # a run's status: it is complete
+WRITES = "create_", "delete_", "log_", "rename_", "restore_", "set_", "transition_", "update_"
 UNANSWERED = "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"  # error codes of a failing store
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
 UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises that is none
@@ -46,8 +47,8 @@ UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises th
 class Client(MlflowClient):
     """MLflow's client, whose methods raise UnreachableError if the store does not answer.
 
-    They raise PipelineError if its file is damaged. `state` is the checkout's folder for what is
-    known of the store outside of it.
+    They raise PipelineError if its file is damaged, or read-only and to be written. `state` is the
+    checkout's folder for what is known of the store outside of it.
     """
 
     def __init__(self, uri: str, state: Path) -> None:
@@ -61,6 +62,8 @@ class Client(MlflowClient):
 
         @wraps(attribute)
         def call(*args: Any, **kwargs: Any) -> Any:
+            if name.startswith(WRITES):
+                sqlite_file.require_writable(self.tracking_uri)
             try:
                 return attribute(*args, **kwargs)
             except MlflowException as error:

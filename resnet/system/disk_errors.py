@@ -6,8 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from resnet.errors import PipelineError
+from resnet.system import account
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+ADVICE = (
+    "give this account the right to it, or work in a checkout of its own; 'resnet history', "
+    "'versions', 'diff', 'verify' and 'doctor' write nothing into the checkout"
+)
 
 
 @contextmanager
@@ -24,3 +30,11 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         raise PipelineError(
             f"{path} was not written: {error}; fix that and run this again"
         ) from error
+
+
+def denied(error: OSError) -> str | None:
+    """What to tell of an error because this account may not write or read; None for others."""
+    if error.errno not in DENIED:
+        return None
+    path = error.filename or "a file"
+    return f"{path} is not open to account {account.user()} ({error.strerror}): {ADVICE}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from resnet.checkout import git
 from resnet.errors import PipelineError
 from resnet.registry import store, versions
 from resnet.registry.verification.claims import CLAIMS, Claim
@@ -56,8 +57,10 @@ def verify(
 ) -> Verification:
     """Check the claims about one version, in order; `say` receives lines of progress.
 
-    Raises PipelineError where there is no such version. A claim that fails raises nothing.
+    Raises PipelineError where there is no such version, and where git does not look at the
+    checkout. A claim that fails raises nothing.
     """
+    git.top(root)
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     results: dict[str, ClaimResult] = {}
