@@ -1,16 +1,18 @@
 """Start the `retrain` flow from a shell: on which server, and with which data."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from resnet import params
-from resnet.checkout import git
+from resnet.checkout import git, project
 from resnet.data import synthetic
+from resnet.errors import PipelineError
 from resnet.operations import servers
-from resnet.system import addresses
+from resnet.system import addresses, mappings, processes
 
 
 def run(root: Path, preset: str, overrides: list[str], promote: str, or_synthetic: bool) -> None:
@@ -18,10 +20,13 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
 
     With `or_synthetic`, the synthetic data set is used if CIFAR-10 is not available, and the first
     line and the last say so. Raises PipelineError, before anything starts, for invalid parameters
-    and where git does not look at the checkout.
+    where git does not look at the checkout, and without the GPU that train.device asks for.
     """
     parameters = params.check(params.merge(params.read(root), root, preset, overrides))
     git.commit(root)
+    _require_device(root, parameters.train)
+    for implied in mappings.superseded(overrides, params.LENGTHS):
+        print(f"{implied}, for epochs and steps exclude each other")
     notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)
@@ -34,6 +39,21 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     print(state.message)
     if notice:
         print(notice)
+
+
+def _require_device(root: Path, train: params.Train) -> None:
+    """Raise PipelineError if train.device is gpu and there is none.
+
+    Asked in a process of its own: a library keeps the GPU that it has seen.
+    """
+    if train.device != "gpu":
+        return
+    words = [sys.executable, "-m", "resnet", "device", train.backend, train.device]
+    code, lines = processes.stream(words, root, project.environment(root), lambda line: None)
+    if code:
+        raise PipelineError(
+            processes.error(lines) or "the GPU cannot be used:\n" + "\n".join(lines[-20:])
+        )
 
 
 @contextmanager

@@ -17,6 +17,10 @@ class PipelineError(Exception):
         super().__init__(redact(message))
 
 
+class UsageError(PipelineError):
+    """A command was given words that mean nothing here; it exits with 2, as for wrong options."""
+
+
 class UnreachableError(PipelineError):
     """A server does not answer now, but may later: it is worth retrying."""
 

@@ -20,12 +20,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UsageError
 from resnet.system import files, mappings
 from resnet.system.spelling import suggestion
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+LENGTHS = ("train.epochs", "train.steps")  # one is null
 MAX_BATCHES = 1000  # that `monitor` compares
 BatchCount = Annotated[int, Field(ge=1, le=MAX_BATCHES)]
 MANIFESTS = Path(__file__).parent / "data" / "manifests"  # NAME.json describes the data set NAME
@@ -236,11 +237,11 @@ def load(root: Path) -> Params:
 
 def read(root: Path) -> dict[str, Any]:
     """params.yaml as it is, unchecked."""
-    return _mapping(root / "params.yaml")
+    return mappings.read(root / "params.yaml")
 
 
 def presets(root: Path) -> dict[str, Path]:
-    """The file of each preset by its name, in order; not `quick`, which is params.yaml itself."""
+    """The file of each preset by its name, in order; not `quick`, which is params.yaml."""
     return {path.stem: path for path in sorted((root / "presets").glob("*.yaml"))}
 
 
@@ -249,8 +250,8 @@ def merge(
 ) -> dict[str, Any]:
     """`base` with a preset laid over it and then each `KEY=VALUE`, values read as YAML.
 
-    `quick` is params.yaml itself. Raises PipelineError for a preset that does not exist, an
-    override that is not of the form section.key=value, and a key that params.yaml does not have.
+    `quick` is params.yaml itself. Of `LENGTHS`, one becomes null if the other alone is given.
+    Raises UsageError for an unknown preset or key, and an override of another form.
     """
     merged = dict(base)
     if preset not in (None, "quick"):
@@ -258,9 +259,10 @@ def merge(
         if preset not in known:
             names = ", ".join(["quick", *known])
             hint = suggestion(preset, known)
-            raise PipelineError(f"no preset '{preset}': the presets are {names}{hint}")
-        merged = mappings.overlay(merged, _mapping(known[preset]), source=known[preset].name)
-    for override in overrides:
+            raise UsageError(f"no preset '{preset}': the presets are {names}{hint}")
+        merged = mappings.overlay(merged, mappings.read(known[preset]), source=known[preset].name)
+    given = list(overrides)
+    for override in [*given, *mappings.superseded(given, LENGTHS)]:
         values = mappings.from_override(override)
         merged = mappings.overlay(merged, values, source=f"override '{override}'")
     return merged
@@ -287,15 +289,3 @@ def _problem(details: ErrorDetails) -> str:
     if details["type"] not in ("missing", "value_error"):
         message += f" (found {details['input']!r})"
     return f"{key}: {message}" if key else message
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        values = files.read_yaml(path)
-    except FileNotFoundError:
-        raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"{path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise PipelineError(f"{path} is not a mapping of sections (found {values!r:.40})")
-    return values

@@ -44,7 +44,7 @@ def test_an_override_takes_precedence_over_the_preset():
         ("train=3", "'train' is a section"),
         ("train.epochs=[", "is not YAML"),
         ("train.epochs=-1", "train.epochs: Input should be greater than 0 .found -1"),
-        ("train.steps=10", "give one, set the other to null"),
+        ("train.epochs=null", "give one, set the other to null"),
         ("net.depth=9", "take 8 or 14"),
         ("net.depth=2", "take 8 or 14"),
         ("gate.confidence=1", "gate.confidence: Input should be less than 1"),

@@ -1,8 +1,9 @@
 """The `resnet` command: parse, call one function, print what it returns.
 
 Exit codes: 0 success; 1 an expected error (missing file, bad parameters, no server), with one
-message; 2 wrong usage; 75 training was interrupted, and resumes when it is run again. Each command
-imports what it needs when it runs, so that `resnet --help` answers at once.
+message; 2 wrong usage; 75 training was interrupted, and resumes when it is run again; 141 nobody
+reads the output any more, as for a process that SIGPIPE ends. Each command imports what it needs
+when it runs, so that `resnet --help` answers at once.
 """
 
 import argparse
@@ -19,8 +20,8 @@ from resnet import redaction
 from resnet.checkout import project
 from resnet.cli import children, completion, overview, pipeline, registry
 from resnet.cli.parser import Parser
-from resnet.errors import STOPPED, PipelineError, StoppedError
-from resnet.system import disk_errors
+from resnet.errors import STOPPED, PipelineError, StoppedError, UsageError
+from resnet.system import disk_errors, processes
 from resnet.system.termination import SIGNALS, Stop
 
 # New objects between two garbage collections. Python's default is 700 (from 3.13 on, 2,000), which
@@ -30,6 +31,16 @@ GC_THRESHOLD = 10_000
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
+    try:
+        return _run(words)
+    except BrokenPipeError:  # as of 'resnet history | head'
+        if not processes.reader_gone(sys.stdout.fileno()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
+        return 128 + signal.SIGPIPE
+
+
+def _run(words: Sequence[str] | None) -> int:
     parent = os.getppid()  # now: imports take seconds, in which it may end
     gc.set_threshold(GC_THRESHOLD)
     redaction.install()
@@ -48,6 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
             root = project.find_root()
             project.enter(root)
             code: int | None = arguments.command(root, arguments)
+            sys.stdout.flush()
     except StoppedError as error:
         print(f"error: {error}", file=sys.stderr)
         for number in SIGNALS:
@@ -57,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         message = disk_errors.denied(error)
         if arguments.debug or not message:

@@ -16,6 +16,10 @@ def add(commands: Commands) -> None:
     rescore.add_argument("model", type=Path)
     rescore.add_argument("out", type=Path)
     rescore.add_argument("--test-hash", required=True)
+    device = commands.add_parser("device")
+    device.set_defaults(command=_device)
+    device.add_argument("backend")
+    device.add_argument("device")
     probe = commands.add_parser("probe")
     probe.set_defaults(command=_probe, parser=probe)
     probe.add_argument("model", type=Path)
@@ -26,6 +30,12 @@ def add(commands: Commands) -> None:
     served.add_argument("file", type=Path)
     served.add_argument("model")
     served.add_argument("version", type=int)
+
+
+def _device(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet.model import backend
+
+    backend.select(arguments.backend, arguments.device)
 
 
 def _rescore(root: Path, arguments: argparse.Namespace) -> None:

@@ -159,10 +159,14 @@ def _rollback(root: Path, arguments: argparse.Namespace) -> None:
 def _history(root: Path, arguments: argparse.Namespace) -> None:
     from datetime import UTC, datetime
 
+    from resnet.registry import store
+    from resnet.registry.overview import records
     from resnet.registry.promotion import history
 
     name = model_name(root, arguments)
     events, problems = history.read(root, name)
+    if arguments.model and not events:
+        records.registered_model(store.client(root), name)
     render = history.as_json_lines if arguments.json else history.as_table
     text = render(events, datetime.now(UTC))
     if text:  # as JSON lines, no event is no line

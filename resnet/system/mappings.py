@@ -1,45 +1,70 @@
 """Nested mappings: made from an override, laid over another, compared, by dotted keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UsageError
+from resnet.system import files
 from resnet.system.spelling import suggestion
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The sections of a YAML file such as params.yaml. Raises PipelineError without any."""
+    try:
+        values = files.read_yaml(path)
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is not there: run this in a checkout of the project") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PipelineError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise PipelineError(f"{path} is not a mapping of sections (found {values!r:.40})")
+    return values
 
 
 def from_override(text: str) -> dict[str, Any]:
     """`train.epochs=3` → {"train": {"epochs": 3}}, the value read as YAML.
 
-    Raises PipelineError where it has another form.
+    Raises UsageError where it has another form.
     """
     key, equals, value_text = text.partition("=")
     if not (equals and key):
-        raise PipelineError(f"override '{text}': want section.key=value, such as train.epochs=3")
+        raise UsageError(f"override '{text}': want section.key=value, such as train.epochs=3")
     try:
         value = yaml.safe_load(value_text)
     except yaml.YAMLError as error:
-        raise PipelineError(f"override '{text}': '{value_text}' is not YAML: {error}") from None
+        raise UsageError(f"override '{text}': '{value_text}' is not YAML: {error}") from None
     for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
 
 
+def superseded(overrides: Iterable[str], pair: tuple[str, str]) -> list[str]:
+    """The override that makes one key of the pair null, where the other alone is given a value."""
+    given = dict(override.partition("=")[::2] for override in overrides)
+    return [
+        f"{key}=null"
+        for key, other in (pair, pair[::-1])
+        if key not in given and given.get(other, "null") != "null"
+    ]
+
+
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any], source: str) -> dict[str, Any]:
     """`over` laid over `base`, mapping by mapping.
 
-    Raises PipelineError, which begins with `source`, for a key that `base` lacks.
+    Raises UsageError, which begins with `source`, for a key that `base` lacks.
     """
     merged = dict(base)
     for key, value in over.items():
         if key not in base:
-            raise PipelineError(
+            raise UsageError(
                 f"{source}: there is no '{key}' here, only {', '.join(base)}{_meant(key, base)}"
             )
         if isinstance(base[key], Mapping):
             if not isinstance(value, Mapping):
-                raise PipelineError(f"{source}: '{key}' is a section; name one of its keys")
+                raise UsageError(f"{source}: '{key}' is a section; name one of its keys")
             value = overlay(base[key], value, source)
         merged[key] = value
     return merged

@@ -1,5 +1,6 @@
 """Run a command, pass on its output line by line, and leave no process of it behind."""
 
+import select
 import socket
 import subprocess
 import uuid
@@ -83,6 +84,13 @@ def end(pid: int) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(alive, timeout=1)
+
+
+def reader_gone(descriptor: int) -> bool:
+    """Whether `descriptor` is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def identity() -> str:

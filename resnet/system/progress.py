@@ -54,12 +54,12 @@ class Progress:
         self._printed = time.monotonic()
         elapsed = self._printed - self._started
         done_here = self.done - self._resumed
-        left = elapsed * (self.total - self.done) / done_here if done_here else float("nan")
+        left = elapsed * (self.total - self.done) / done_here if done_here else None
         try:
             print(
                 f"{self.name}: {100 * self.done // max(self.total, 1):3d} % "
-                f"({self.done} of {self.total} {self.unit}), {elapsed:.0f} s, {left:.0f} s left"
-                + (f", {self.note}" if self.note else ""),
+                f"({self.done} of {self.total} {self.unit}), {duration(elapsed)}, "
+                f"{duration(left)} left" + (f", {self.note}" if self.note else ""),
                 flush=True,
             )
         except BrokenPipeError:
@@ -78,6 +78,16 @@ class Progress:
             self._bar.close()
         elif kind is None:
             self._print()
+
+
+def duration(seconds: float | None) -> str:
+    """`85 s`, and from two minutes on hours and minutes, `0:07 h`; `?` if it is unknown."""
+    if seconds is None:
+        return "?"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours}:{minutes:02} h"
 
 
 def fraction(line: str) -> tuple[str, float] | None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows import start
-from resnet import cli
+from resnet import cli, params
 from resnet.data import synthetic
 from resnet.errors import PipelineError
 from tests.support import REPOSITORY
@@ -67,6 +67,43 @@ def test_a_checkout_of_another_account_is_told_before_anything_starts(
     assert started == []
 
 
+@pytest.mark.parametrize(
+    ("overrides", "lengths", "lines"),
+    [
+        (
+            ["train.steps=9"],
+            (None, 9),
+            ["train.epochs=null, for epochs and steps exclude each other"],
+        ),
+        (
+            ["train.epochs=2"],
+            (2, None),
+            ["train.steps=null, for epochs and steps exclude each other"],
+        ),
+        (["train.epochs=null", "train.steps=9"], (None, 9), []),
+    ],
+)
+def test_one_of_epochs_and_steps_makes_the_other_null_and_says_so(
+    started: list[dict[str, object]],
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    lengths: tuple[object, object],
+    lines: list[str],
+) -> None:
+    start.run(REPOSITORY, "quick", overrides, "never", or_synthetic=False)
+    train = params.check(params.merge(params.read(REPOSITORY), REPOSITORY, None, overrides)).train
+    assert (train.epochs, train.steps) == lengths
+    assert capsys.readouterr().out.splitlines() == [*lines, "done"]
+
+
+def test_a_missing_gpu_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(start, "_server")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    overrides = ["train.device=gpu", "train.backend=jax"]
+    with pytest.raises(PipelineError, match="train.device is gpu, but jax sees none"):
+        start.run(REPOSITORY, "quick", overrides, "never", or_synthetic=False)
+
+
 def test_what_fails_in_the_flow_fails_the_command(
     started: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +119,7 @@ def test_what_fails_in_the_flow_fails_the_command(
         ("slow", "train.seed=1", "no preset 'slow'"),
         ("quick", "train.epoch=1", "train.epoch"),
         ("quick", "train.seed=one", "train.seed"),
+        ("quick", "train.steps=one", "train.steps"),
     ],
 )
 def test_invalid_parameters_are_reported_before_anything_starts(

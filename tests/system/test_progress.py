@@ -7,7 +7,9 @@ import subprocess
 import sys
 import termios
 
-from resnet.system.progress import Progress, fraction
+import pytest
+
+from resnet.system.progress import Progress, duration, fraction
 
 
 def test_each_plain_line_has_the_share_that_is_done(capsys):
@@ -69,6 +71,21 @@ def test_the_remaining_time_is_computed_from_what_this_process_did(capsys, monke
     progress.resume(50)
     progress.advance(10)
     assert capsys.readouterr().out == "train:  60 % (60 of 100 steps), 10 s, 40 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "?"),
+        (0.4, "0 s"),
+        (119.4, "119 s"),
+        (120, "0:02 h"),
+        (29_222, "8:07 h"),
+        (3599, "1:00 h"),
+    ],
+)
+def test_a_long_time_is_told_in_hours_and_minutes(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_a_reader_that_is_gone_is_noticed(monkeypatch):

@@ -13,7 +13,7 @@ from resnet.registry.versions import PRODUCTION, Version
 from resnet.system import mappings
 
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test images"}
 """Tags of a version, and what another value of each means."""
@@ -56,9 +56,7 @@ def read(client: Client, name: str) -> list[VersionRecord]:
 
     Raises PipelineError if there is no such model; it names those that there are.
     """
-    model = store.existing(lambda: client.get_registered_model(name))
-    if model is None:
-        raise PipelineError(f"there is no registered model {name}: {_instead(client)}")
+    model = registered_model(client, name)
     aliases: dict[int, list[str]] = {}
     for alias, number in model.aliases.items():
         aliases.setdefault(int(number), []).append(alias)
@@ -70,6 +68,14 @@ def read(client: Client, name: str) -> list[VersionRecord]:
         VersionRecord.of(one, aliases.get(int(one.version), ()), _run(client, runs, one))
         for one in sorted(found, key=lambda one: int(one.version))
     ]
+
+
+def registered_model(client: Client, name: str) -> RegisteredModel:
+    """MLflow's record of the model `name`. Raises PipelineError, with the models that there are."""
+    model = store.existing(lambda: client.get_registered_model(name))
+    if model is None:
+        raise PipelineError(f"there is no registered model {name}: {_instead(client)}")
+    return model
 
 
 def in_production(records: Sequence[VersionRecord]) -> VersionRecord | None:

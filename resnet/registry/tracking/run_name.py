@@ -14,7 +14,6 @@ from resnet.errors import PipelineError
 from resnet.params import Params
 from resnet.system import mappings
 
-LENGTHS = ("train.epochs", "train.steps")
 MAX_DIFFERENCES = 4  # that a name has room for
 
 
@@ -57,5 +56,5 @@ def _differences(base: Params, parameters: Params) -> list[str]:
     return [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in after.items()
-        if before[key] != value and not (key in LENGTHS and value is None)
+        if before[key] != value and not (key in params.LENGTHS and value is None)
     ]

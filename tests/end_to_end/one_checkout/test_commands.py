@@ -157,9 +157,12 @@ def test_data_and_models_travel_through_the_default_remote(checkout, new_clone):
 def test_a_wrong_world_and_a_wrong_word_have_their_exit_codes(checkout, first_run):
     wrong = ["run", "--preset", "slow"]
     world = checkout.run("resnet", *wrong, check=False, PREFECT_API_URL="")
-    assert (world.returncode, world.stdout) == (1, "")  # not even a server was started
+    assert (world.returncode, world.stdout) == (2, "")  # not even a server was started
     assert world.stderr.startswith("error: no preset 'slow': the presets are quick")
     assert "Traceback" not in world.stderr
+    unknown = checkout.call("history", "--model", "net", check=False)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert f"no registered model net: --model takes one of {NAME}" in unknown.stderr
     traced = checkout.run("resnet", "--debug", *wrong, check=False)
     assert traced.returncode == 1
     assert traced.stderr.startswith("Traceback")

@@ -1,0 +1,27 @@
+"""What happens to a command whose output nobody reads any more."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import REPOSITORY
+
+
+def test_a_command_whose_output_nobody_reads_ends_quietly(tmp_path: Path) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet", "history"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
