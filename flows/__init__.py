@@ -1,1 +1,1 @@
-"""Six Prefect flows, a file each, and how they are started, deployed and reported."""
+"""Six Prefect flows, a file each, and how they are started, deployed, executed and watched."""

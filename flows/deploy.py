@@ -5,12 +5,18 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from flows import deployed, server
+from resnet.checkout import project
+from resnet.checkout.identity import identity
 from resnet.errors import PipelineError
-from resnet.system import addresses, files, processes
+from resnet.system import files, processes
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 FOLDER = "RESNET_ROOT"  # the variable that prefect.yaml's pull step reads; this checkout if unset
 POOL_TYPE = "RESNET_POOL_TYPE"  # the variable that says what kind of worker executes the runs
@@ -33,25 +39,42 @@ class WorkQueue:
         )
 
 
-def deploy(root: Path) -> None:
+def deploy(root: Path, take_over: bool = False) -> None:
     """Safe to repeat: existing pools and queues keep their settings, deployments are updated.
 
-    Raises PipelineError if no server is running, or Prefect refuses a deployment.
+    What a person has paused stays paused. Raises PipelineError if no server is running, Prefect
+    refuses a deployment, or it is another checkout's, unless `take_over`.
     """
-    api = addresses.running_prefect()
-    if api is None:
-        raise PipelineError(
-            f"no Prefect server is running at {addresses.PREFECT_API}: start 'make ui'"
-        )
-    os.environ["PREFECT_API_URL"] = api
-    _create_missing(work_queues(root), os.environ.get(POOL_TYPE) or DEFAULT_POOL_TYPE)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    env = {**os.environ, FOLDER: os.environ.get(FOLDER) or str(root)}
-    code, lines = processes.stream(command, root, env, lambda line: None)
+    api = server.require_running()
+    checkout, enters, queues = identity(root), folder(root), work_queues(root)
+    config = files.read_yaml(root / "prefect.yaml")
+    with server.connect(api) as client:
+        found = deployed.read(client, map(deployed.full_name, config["deployments"]))
+        if not take_over:
+            deployed.require_own(found, checkout, enters)
+        _create_missing(client, queues, os.environ.get(POOL_TYPE) or DEFAULT_POOL_TYPE)
+        prepared = deployed.prepare(config, checkout, client, found)
+        lines = _prefect_deploy(root, yaml.safe_dump(prepared))
+        renamed = deployed.remove_renamed(client, checkout, enters)
+    print(*(line.strip(" │") for line in lines if "successfully" in line), *renamed, sep="\n")
+    print(f"on {api.removesuffix('/api')}; 'make worker' executes their runs")
+
+
+def folder(root: Path) -> str:
+    """The folder that a deployed run enters first."""
+    return os.environ.get(FOLDER) or str(root)
+
+
+def _prefect_deploy(root: Path, text: str) -> list[str]:
+    """Let Prefect put all deployments of that prefect.yaml on the server. What it printed."""
+    path = root / project.STATE / "prefect.yaml"
+    files.write_text(path, text)
+    words = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)]
+    env = {**os.environ, FOLDER: folder(root)}
+    code, lines = processes.stream([sys.executable, "-m", *words], root, env, lambda line: None)
     if code:
         raise PipelineError("Prefect refuses prefect.yaml:\n" + "\n".join(lines[-20:]))
-    print(*(line.strip(" │") for line in lines if "successfully" in line), sep="\n")
-    print(f"on {api.removesuffix('/api')}; 'make worker' executes their runs")
+    return lines
 
 
 def work_queues(root: Path) -> list[WorkQueue]:
@@ -90,22 +113,20 @@ def job_template(pool_type: str) -> dict[str, Any]:
     return worker.get_default_base_job_template()
 
 
-def _create_missing(queues: list[WorkQueue], pool_type: str) -> None:
-    from prefect.client.orchestration import get_client
+def _create_missing(client: "SyncPrefectClient", queues: list[WorkQueue], pool_type: str) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     template = job_template(pool_type)
-    with get_client(sync_client=True) as client:
-        for pool in dict.fromkeys(queue.pool for queue in queues):
-            with contextlib.suppress(ObjectAlreadyExists):
-                client.create_work_pool(
-                    WorkPoolCreate(name=pool, type=pool_type, base_job_template=template)
-                )
-        for queue in queues:
-            try:
-                client.read_work_queue_by_name(queue.name, work_pool_name=queue.pool)
-            except ObjectNotFound:
-                client.create_work_queue(
-                    queue.name, concurrency_limit=queue.limit, work_pool_name=queue.pool
-                )
+    for pool in dict.fromkeys(queue.pool for queue in queues):
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_pool(
+                WorkPoolCreate(name=pool, type=pool_type, base_job_template=template)
+            )
+    for queue in queues:
+        try:
+            client.read_work_queue_by_name(queue.name, work_pool_name=queue.pool)
+        except ObjectNotFound:
+            client.create_work_queue(
+                queue.name, concurrency_limit=queue.limit, work_pool_name=queue.pool
+            )

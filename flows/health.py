@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows import deploy, runs
+from flows import deploy, runs, server
 from resnet.operations.doctor.finding import Check, Finding
 from resnet.system import addresses
 
@@ -26,14 +26,13 @@ def flow_runs(root: Path) -> list[Finding]:
     api = addresses.running_prefect()
     if api is None:
         return [_finding("ok", "not looked at: no Prefect server is running")]
-    pools = deploy.pools(root)
-    with runs.connect(api) as client:
+    with server.connect(api) as client:
         unfinished = runs.unfinished(client)
-        deployments = runs.deployments(client, pools)
+        deployments = runs.deployments(client, root)
         findings = [
             *_without_process(runs.dead(root, unfinished)),
             *_leaked_slots(client, deployments, unfinished),
-            *_late(client, pools, deployments),
+            *_late(client, deploy.pools(root), deployments),
             *_silent(client, deployments),
         ]
     return findings or [

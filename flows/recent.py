@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows import runs
+from flows import server
 from resnet.registry.ledger.event import utc_iso
 from resnet.registry.overview.runs import RecentRun, as_table
 
@@ -36,7 +36,7 @@ def read(api: str, failed: bool, number: int) -> list[RecentRun]:
     conditions: dict[str, object] = {"expected_start_time": {"before_": datetime.now(UTC)}}
     if failed:
         conditions |= {"state": {"type": {"any_": FAILED}}}
-    with runs.connect(api) as client:
+    with server.connect(api) as client:
         from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
         from prefect.client.schemas.sorting import FlowRunSort
 

@@ -68,7 +68,7 @@ def answers(request: Request) -> str:
         "reason": "…",
     }
     parameters = json.dumps(values, ensure_ascii=False)
-    deployment = f"prefect deployment run promote/by-hand --params '{parameters}'"
+    deployment = f"prefect deployment run promote/promote --params '{parameters}'"
     return "\n".join([*request.commands(), deployment])
 
 

@@ -6,16 +6,16 @@ lock file in this checkout's state, such as one of another host, counts as alive
 """
 
 import atexit
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from flows import deploy
+from flows import deploy, deployed, server
 from resnet.checkout import project
+from resnet.checkout.identity import identity
 from resnet.errors import PipelineError
 from resnet.system import addresses, file_locks
 
@@ -49,16 +49,6 @@ def worker(root: Path, name: str) -> Iterator[None]:
         _release(lock)
 
 
-@contextmanager
-def connect(api: str) -> Iterator["SyncPrefectClient"]:
-    """A client of the Prefect server at `api`."""
-    os.environ["PREFECT_API_URL"] = api  # Prefect reads it when it is imported
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        yield client
-
-
 def dead(root: Path, unfinished: Iterable["FlowRun"]) -> list["FlowRun"]:
     """Those of the unfinished flow runs whose process is gone."""
     return [run for run in unfinished if _has_died(root, run)]
@@ -83,15 +73,16 @@ def unfinished(client: "SyncPrefectClient") -> list["FlowRun"]:
     return runs
 
 
-def deployments(client: "SyncPrefectClient", pools: Sequence[str]) -> list["DeploymentResponse"]:
-    """All deployments whose runs go to these work pools."""
+def deployments(client: "SyncPrefectClient", root: Path) -> list["DeploymentResponse"]:
+    """All deployments of this checkout whose runs go to the work pools of prefect.yaml."""
     from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 
-    wanted = WorkPoolFilter(name=WorkPoolFilterName(any_=list(pools)))
+    wanted = WorkPoolFilter(name=WorkPoolFilterName(any_=deploy.pools(root)))
     found: list[DeploymentResponse] = []
     while page := client.read_deployments(work_pool_filter=wanted, limit=PAGE, offset=len(found)):
         found += page
-    return found
+    own = identity(root), deploy.folder(root)
+    return [deployment for deployment in found if deployed.is_own(deployment, *own)]
 
 
 def slots(deployment: "DeploymentResponse", unfinished: Iterable["FlowRun"]) -> tuple[int, int]:
@@ -110,9 +101,9 @@ def free(root: Path) -> list[str]:
     api = addresses.running_prefect()
     if api is None:
         return []
-    with connect(api) as client:
+    with server.connect(api) as client:
         lines = [_end(client, run) for run in dead(root, unfinished(client))]
-        lines += _give_back_slots(client, deploy.pools(root))
+        lines += _give_back_slots(client, root)
         _remove_locks(root, client)
     return lines
 
@@ -131,12 +122,12 @@ def _end(client: "SyncPrefectClient", run: "FlowRun") -> str:
     return f"freed: flow run {run.name} ({run.id}) said {run.state.name}, but {GONE}"
 
 
-def _give_back_slots(client: "SyncPrefectClient", pools: Sequence[str]) -> list[str]:
+def _give_back_slots(client: "SyncPrefectClient", root: Path) -> list[str]:
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
     lines = []
     alive = unfinished(client)
-    for deployment in deployments(client, pools):
+    for deployment in deployments(client, root):
         taken, holders = slots(deployment, alive)
         if taken > holders and (limit := deployment.global_concurrency_limit):
             held = GlobalConcurrencyLimitUpdate(active_slots=holders)

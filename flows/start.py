@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows import deployed
 from resnet import params
 from resnet.checkout import git, project
+from resnet.checkout.identity import identity
 from resnet.data import synthetic
 from resnet.errors import PipelineError
 from resnet.operations import servers
@@ -33,7 +35,10 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
         overrides = [*overrides, *synthetic.OVERRIDES]
     with _server(root) as api:
         retrain = _flow(api)
-        state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
+        from prefect import tags
+
+        with tags(deployed.TAG + identity(root)):
+            state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
     if isinstance(failure := state.result(raise_on_failure=False), BaseException):
         raise failure
     print(state.message)

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 from httpx import HTTPError
 
-from flows import deploy, runs
+from flows import deploy, runs, server
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.system import addresses, processes
+from resnet.system import processes
 
 GIB = 2**30
 RUN_BYTES = 2 * GIB  # a scoring run of a large batch takes more than half of it
@@ -28,11 +28,7 @@ def work(root: Path) -> None:
     own kills their processes, and leaves them Running in their place of the queue. Raises
     PipelineError if no server is running, or the worker ends by itself.
     """
-    api = addresses.running_prefect()
-    if api is None:
-        raise PipelineError(
-            f"no Prefect server is running at {addresses.PREFECT_API}: start 'make ui'"
-        )
+    api = server.require_running()
     limit = runs_at_a_time(params.load(root).runtime.worker_runs)
     _print(runs.free(root))
     name = f"{socket.gethostname()}-{os.getpid()}"

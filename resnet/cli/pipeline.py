@@ -39,11 +39,14 @@ def add(commands: Commands) -> None:
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
         ("doctor", _doctor, "check the installation for known problems"),
-        ("deploy", _deploy, "put the deployments of prefect.yaml on the running server"),
         ("worker", _worker, "execute the runs of the deployments, until interrupted"),
         ("ui", _ui, "run Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")
+    text = "put the deployments of prefect.yaml on the running server"
+    command(commands, "deploy", _deploy, text).add_argument(
+        "--take-over", action="store_true", help="also those of another checkout"
+    )
     text = "register the outputs of the stages as a run and a version"
     publish = command(commands, "publish", _publish, text)
     publish.add_argument("--cause", help="why the model was trained, a tag of the version")
@@ -141,7 +144,7 @@ def _doctor(root: Path, arguments: argparse.Namespace) -> int:
 def _deploy(root: Path, arguments: argparse.Namespace) -> None:
     from flows.deploy import deploy
 
-    deploy(root)
+    deploy(root, arguments.take_over)
 
 
 def _worker(root: Path, arguments: argparse.Namespace) -> None:

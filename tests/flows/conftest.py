@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from resnet import params
 from resnet.checkout import project
+from resnet.checkout.identity import identity
 from resnet.operations import servers
 from resnet.system import addresses
 from tests.support import REPOSITORY
@@ -63,6 +64,12 @@ def client(server: tuple[ExitStack, str]) -> Iterator[SyncPrefectClient]:
 @pytest.fixture(scope="module")
 def flow_id(client: SyncPrefectClient) -> UUID:
     return client.create_flow_from_name("watch")
+
+
+@pytest.fixture(scope="module")
+def tag(root: Path) -> str:
+    """Of the checkout's deployments."""
+    return f"checkout:{identity(root)}"
 
 
 @pytest.fixture(scope="module")

@@ -115,9 +115,9 @@ def test_failed_runs_are_listed_with_their_reasons_and_the_command_that_shows_th
 
 
 def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_host_is_not(
-    root: Path, client: SyncPrefectClient, flow_id: UUID
+    root: Path, client: SyncPrefectClient, flow_id: UUID, tag: str
 ) -> None:
-    deployment = client.create_deployment(flow_id, "taken", work_pool_name="resnet")
+    deployment = client.create_deployment(flow_id, "taken", work_pool_name="resnet", tags=[tag])
     ids = []
     for name in ("killed", "elsewhere"):
         run = client.create_flow_run_from_deployment(deployment, state=Pending())
@@ -135,10 +135,10 @@ def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_h
 
 
 def test_a_slot_that_no_run_holds_is_found_and_given_back(
-    root: Path, client: SyncPrefectClient, flow_id: UUID
+    root: Path, client: SyncPrefectClient, flow_id: UUID, tag: str
 ) -> None:
     deployment = client.create_deployment(
-        flow_id, "one-at-a-time", work_pool_name="resnet", concurrency_limit=1
+        flow_id, "one-at-a-time", work_pool_name="resnet", tags=[tag], concurrency_limit=1
     )
     limit = client.read_deployment(deployment).global_concurrency_limit
     assert limit is not None
@@ -153,14 +153,16 @@ def test_a_slot_that_no_run_holds_is_found_and_given_back(
 
 
 def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_look_is_an_alarm(
-    root: Path, client: SyncPrefectClient, flow_id: UUID
+    root: Path, client: SyncPrefectClient, flow_id: UUID, tag: str
 ) -> None:
     schedules = [
         DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=seconds)))
         for seconds in (1, 3600)
     ]
     watcher, hourly = (
-        client.create_deployment(flow_id, name, work_pool_name="resnet", schedules=[schedule])
+        client.create_deployment(
+            flow_id, name, work_pool_name="resnet", tags=[tag], schedules=[schedule]
+        )
         for name, schedule in zip(("watcher", "hourly"), schedules, strict=True)
     )
     client.create_flow_run_from_deployment(
@@ -187,13 +189,14 @@ def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_
 
 
 def test_a_worker_that_is_stopped_leaves_no_run_running_and_executes_only_so_many_at_a_time(
-    root: Path, client: SyncPrefectClient, env: dict[str, str]
+    root: Path, client: SyncPrefectClient, env: dict[str, str], tag: str
 ) -> None:
     here = {"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}
     deployment = client.create_deployment(
         client.create_flow_from_name("nap"),
         "nap",
         work_pool_name="resnet",
+        tags=[tag],
         entrypoint="nap.py:nap",
         pull_steps=[here],
     )
@@ -234,11 +237,15 @@ def test_a_worker_that_is_stopped_leaves_no_run_running_and_executes_only_so_man
 
 
 def test_a_slot_that_was_taken_when_the_server_was_killed_is_given_back_when_its_lease_is_over(
-    root: Path, server: tuple[ExitStack, str], client: SyncPrefectClient, flow_id: UUID
+    root: Path,
+    server: tuple[ExitStack, str],
+    client: SyncPrefectClient,
+    flow_id: UUID,
+    tag: str,
 ) -> None:
     stack, api = server
     deployment = client.create_deployment(
-        flow_id, "often", work_pool_name="resnet", concurrency_limit=1
+        flow_id, "often", work_pool_name="resnet", tags=[tag], concurrency_limit=1
     )
     limit = client.read_deployment(deployment).global_concurrency_limit
     assert limit is not None

@@ -75,7 +75,7 @@ def test_what_passes_the_gate_waits_for_a_person(checkout, registry, asked):
     for text in (asked.message, asked.page, checkout.call("history").stdout):
         assert f"{NAME} version {asked.version} is awaiting approval since" in text
         assert f"resnet approve {asked.version} --model {NAME} --reason" in text
-    assert "prefect deployment run promote/by-hand --params" in asked.page
+    assert "prefect deployment run promote/promote --params" in asked.page
     assert versions.resolve(registry, NAME, "production").number == asked.production
     assert versions.resolve(registry, NAME, "candidate").number == asked.version
 
@@ -103,11 +103,11 @@ def test_a_run_with_nothing_to_do_tells_of_the_request_and_of_an_alias_that_was_
 def test_a_person_answers_by_the_form_and_another_rolls_back(
     checkout, prefect, call, registry, asked
 ):
-    form = prefect.get("deployments/name/promote/by-hand")["parameter_openapi_schema"]
+    form = prefect.get("deployments/name/promote/promote")["parameter_openapi_schema"]
     assert form["properties"]["action"]["enum"] == ["promote", "approve", "reject"]
     assert all(field["description"] for field in form["properties"].values())
     answer = {"version": asked.version, "action": "approve", "reason": "looked at it"}
-    run = prefect.start("promote/by-hand", **answer, author="ann")
+    run = prefect.start("promote/promote", **answer, author="ann")
     prefect.wait(run, "COMPLETED")
     assert versions.resolve(registry, NAME, "production").number == asked.version
     assert "## The gate: passed" in prefect.artifacts(run)["result"]
@@ -173,7 +173,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert prefect.get(f"flow_runs/{few['id']}")["name"] == f"monitor {version.number}"
     assert events() == []
 
-    run = prefect.start("score/by-hand", source=str(source), out=str(out))
+    run = prefect.start("score/score", source=str(source), out=str(out))
     scored = prefect.wait(run, "COMPLETED")
     assert scored["name"] == "score dark.parquet"
     assert f"ecorded in {NAME}-batches" in scored["state"]["message"]
