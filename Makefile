@@ -7,10 +7,13 @@ KILLS ?= 40
 SEED ?= 0
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+UV = $(BIN)/python -m resnet.system.uv_as_pip $(BIN)/uv pip
 PYTHON_FITS = $(PYTHON) -c "import sys; found = sys.version_info[:2]; \
 	sys.exit(not (3, 11) <= found < (3, 14) and '$(PYTHON) is Python %d.%d: want 3.11, 3.12 or 3.13; \
 	name one, such as: make run PYTHON=python3.12' % found)"
 export DO_NOT_TRACK ?= 1
+# With 1 pip refuses to install into .venv, where a user's own packages have no place.
+export PIP_USER := 0
 # For an account that the system does not know, as in a container; `resnet` sets them itself.
 export HOME ?= $(CURDIR)/.state/home
 export USER ?= $(shell id -un 2>/dev/null)
@@ -48,7 +51,7 @@ bench: .venv/installed .state/torch/installed  ## the benchmarks, as JSON and a 
 
 lock: .venv/installed  ## write new hashed locks from pyproject.toml
 	@for extra in test gpu jax-gpu bench; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		$(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-emit-index-url --no-annotate --extra $$extra pyproject.toml \
 			-o $$([ $$extra = test ] && echo requirements.lock || echo requirements-$$extra.lock); \
 	done
@@ -73,7 +76,7 @@ endif
 .venv/installed: requirements.lock pyproject.toml
 	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" || { $(PYTHON_FITS) && $(PYTHON) -m venv --clear .venv; }
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+	@$(UV) install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
 		-r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@echo "$(CURDIR)" > $@

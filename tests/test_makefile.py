@@ -85,6 +85,36 @@ def test_packages_are_installed_again_if_the_lock_changed_or_the_checkout_was_mo
     assert make(moved, "--question", ".venv/installed").returncode == 1
 
 
+RECORD = """#!/bin/sh
+echo "$0 $* PIP_USER=$PIP_USER UV_DEFAULT_INDEX=$UV_DEFAULT_INDEX" >> made
+case "$*" in *uv_as_pip*) exec {python} "$@";; esac
+"""
+
+
+def test_the_installation_asks_pips_index_and_is_not_a_users_own(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("python", "uv"):
+        (clone / ".venv" / "bin" / name).write_text(RECORD.format(python=sys.executable))
+        (clone / ".venv" / "bin" / name).chmod(0o755)
+    os.utime(clone / ".venv" / "installed", (0, 0))
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://all.example/simple\n")
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = make(clone, ".venv/installed")
+    assert done.returncode == 0, done.stderr
+    made = (clone / "made").read_text().splitlines()
+    assert all("PIP_USER=0 " in line for line in made)
+    locked, editable = [line for line in made if line.startswith(".venv/bin/uv ")]
+    assert "pip install" in locked
+    assert "--require-hashes" in locked
+    assert "--editable" in editable
+    assert locked.endswith("UV_DEFAULT_INDEX=https://all.example/simple")
+
+
 def test_another_python_is_refused_before_anything_is_made(clone: Path) -> None:
     shutil.rmtree(clone / ".venv")
     old = clone / "python3.9"
