@@ -76,6 +76,18 @@ def _meant(key: str, base: Mapping[str, Any]) -> str:
     return f"; did you mean '{inside[0]}'?" if inside else suggestion(key, base)
 
 
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train.epochs": 3} → {"train": {"epochs": 3}}: the inverse of `flatten`."""
+    values: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, name = key.split(".")
+        section = values
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[name] = value
+    return values
+
+
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """{"train": {"epochs": 3}} → {"train.epochs": 3}"""
     flat: dict[str, Any] = {}

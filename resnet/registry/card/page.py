@@ -1,16 +1,19 @@
 """The page of a model card: its content in, Markdown out."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import ast
+from collections.abc import Iterator
+from typing import Any
 
+from resnet import params
 from resnet.errors import PipelineError
-from resnet.evaluation.metrics import METRICS
+from resnet.evaluation.metrics import METRICS, MetricValues
 from resnet.forms.image import description
 from resnet.pages import markdown
 from resnet.registry.card import blocks, results
 from resnet.registry.card.content import CardContent
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger.event import minute
+from resnet.system import mappings
 
 TRAINING = {  # metrics of the run: how they are called, and their formats
     "epochs": ("epochs", "{:g}"),
@@ -39,13 +42,10 @@ def page(content: CardContent) -> str:
 
 def _head(content: CardContent) -> Iterator[str]:
     yield f"# {markdown.text(content.title)}"
-    yield content.description.partition("\n\n")[0] or "It was registered without a description."
     metrics = content.metrics
-    if metrics:
-        accuracy, interval = blocks.accuracy(metrics)
-        yield f"Test accuracy **{accuracy}**, {interval}."
-    else:
-        yield "**The evaluation that belongs to it cannot be read:** see `resnet verify`."
+    yield f"**{_word(content)}.** {_score(metrics)}"
+    yield from _outcome(content)
+    yield content.description.partition("\n\n")[0] or "It was registered without a description."
     rows = [
         ("input", description.INPUT),
         ("output", f"probabilities, {_output(content)}, each row sums to 1"),
@@ -66,6 +66,39 @@ def _head(content: CardContent) -> Iterator[str]:
         "which version serves, because that changes: `resnet history` and the model's page in "
         "MLflow do."
     )
+
+
+def _word(content: CardContent) -> str:
+    """The gate's verdict in a word."""
+    if content.decision is None:
+        return "Not judged by the gate"
+    try:
+        verdict = Verdict.from_dict(content.decision.evidence)
+    except PipelineError:
+        return "The gate's verdict cannot be read"
+    return "Passed the gate" if verdict.passed else "Refused by the gate"
+
+
+def _score(metrics: MetricValues) -> str:
+    if not metrics:
+        return "**The evaluation that belongs to it cannot be read:** see `resnet verify`."
+    accuracy, interval = blocks.accuracy(metrics)
+    return f"Test accuracy **{accuracy}**, {interval}."
+
+
+def _outcome(content: CardContent) -> Iterator[str]:
+    """What became of it, by the last event about it."""
+    event = content.outcome
+    if event is None:
+        return
+    yield (
+        f"The last event that concerns it, {minute(event.time)} UTC: {markdown.text(str(event))}."
+    )
+    if event.expires:  # the clock is not on the page: the same registry gives the same one
+        yield (
+            f"The request is open until {minute(event.expires)} UTC; without an answer by "
+            "then it counts as rejected."
+        )
 
 
 def _output(content: CardContent) -> str:
@@ -108,17 +141,8 @@ def _data(content: CardContent) -> Iterator[str]:
 def _recipe(content: CardContent) -> Iterator[str]:
     yield "## Recipe"
     if content.parameters:
-        groups = groupby(
-            sorted(name.rpartition(".")[::2] for name in content.parameters),
-            key=lambda name: name[0],
-        )
-        yield markdown.table(
-            ["params.yaml", ""],
-            [
-                [f"`{group}`", _values(content, group, [key for _, key in names])]
-                for group, names in groups
-            ],
-        )
+        values = {name: _value(text) for name, text in content.parameters.items()}
+        yield f"```yaml\n{params.dump(mappings.nested(values))}```"
     else:
         yield "Its parameters are not recorded."
     if rows := list(_training(content)):
@@ -126,9 +150,12 @@ def _recipe(content: CardContent) -> Iterator[str]:
     yield from blocks.picture(content, "curves")
 
 
-def _values(content: CardContent, group: str, keys: Sequence[str]) -> str:
-    values = {key: content.parameters[f"{group}.{key}" if group else key] for key in keys}
-    return ", ".join(f"{key} `{value}`" for key, value in values.items())
+def _value(text: str) -> Any:
+    """A parameter as params.yaml had it, from what MLflow keeps: `None`, `[8, 16]`, `muon`."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _training(content: CardContent) -> Iterator[tuple[str, str]]:
@@ -154,21 +181,6 @@ def _training(content: CardContent) -> Iterator[tuple[str, str]]:
 
 
 def _gate(content: CardContent) -> Iterator[str]:
-    yield from _verdict(content)
-    event = content.outcome
-    if event is None:
-        return
-    yield (
-        f"The last event that concerns it, {minute(event.time)} UTC: {markdown.text(str(event))}."
-    )
-    if event.expires:  # the clock is not on the page: the same registry gives the same one
-        yield (
-            f"The request is open until {minute(event.expires)} UTC; without an answer by "
-            "then it counts as rejected."
-        )
-
-
-def _verdict(content: CardContent) -> Iterator[str]:
     event = content.decision
     if event is None:
         yield "## The gate"
@@ -210,18 +222,19 @@ def _rebuild(content: CardContent) -> Iterator[str]:
         return
     version = content.version
     yield (
-        f"```sh\ngit checkout {commit}\n"
-        f"resnet verify {version.number} --model {version.name} --retrain\n```"
+        f"```sh\nresnet verify {version.number} --model {version.name} --retrain\n"
+        f"git worktree add ../{version.name}-{version.number} {commit}\n```"
+    )
+    yield (
+        "The first command takes the code and the data into a temporary folder, trains there again "
+        "with the recorded `recipe/params.yaml`, and compares the bits. The second puts the code "
+        "beside the checkout, to read or to change it. Both leave the checkout as it is."
     )
     if content.tags.get("git_dirty") == "true":
         yield (
             "The checkout differed from that commit: `recipe/changes.patch` has the changes of its "
             "code, and names what it leaves out."
         )
-    yield (
-        "In a temporary folder this checks out the code and the data, trains again with the "
-        "recorded `recipe/params.yaml`, and compares the bits."
-    )
 
 
 def _limits(content: CardContent) -> Iterator[str]:

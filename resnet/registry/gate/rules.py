@@ -116,7 +116,7 @@ def _margin(comparison: Comparison, gate: params.Gate) -> tuple[bool, str]:
     text = (
         f"{_points(comparison.difference)} against production's {comparison.production:.2%}, with "
         f"{comparison.confidence:.0%} confidence at least {_points(comparison.bound)}; "
-        f"wanted at least {_points(-gate.margin)}"
+        f"it may lose at most {100 * gate.margin:.2f} points"
     )
     return comparison.bound >= -gate.margin - SLACK, text
 
@@ -132,7 +132,7 @@ def _best(pair: tuple[float, Best], gate: params.Gate) -> tuple[bool, str]:
     text = (
         f"{_points(difference)} against {best.accuracy:.2%} of version {best.version}, the best "
         f"version ever in production{' (still serving)' if best.serves else ''}; "
-        f"wanted at least {_points(-gate.margin)}"
+        f"it may lose at most {100 * gate.margin:.2f} points"
     )
     return difference >= -gate.margin - SLACK, text
 

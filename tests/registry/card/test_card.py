@@ -1,6 +1,7 @@
 """The card that a version has in its artifacts, and how a browser shows it."""
 
 import itertools
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from resnet import cli, params
+from resnet.checkout import provenance
 from resnet.evaluation.metrics import METRICS
 from resnet.pages import html_page
 from resnet.registry import store, versions
@@ -128,8 +131,25 @@ def test_the_same_registry_gives_the_same_card(published: tuple[Path, Version]) 
 def test_a_card_says_how_to_rebuild_the_version_from_its_commit(content: CardContent) -> None:
     commit = {"git_commit": "c" * 40, "git_dirty": "true"}
     text = page(replace(content, tags={**content.tags, **commit}))
-    assert f"git checkout {'c' * 40}\nresnet verify 1 --model cifar10-resnet --retrain\n" in text
+    assert "resnet verify 1 --model cifar10-resnet --retrain\n" in text
+    assert f"git worktree add ../cifar10-resnet-1 {'c' * 40}\n" in text
+    assert "git checkout" not in text  # the reader's own tree stays as it is
     assert "recipe/changes.patch" in text
+
+
+def test_a_card_opens_with_the_verdict_and_the_score(content: CardContent) -> None:
+    opening = page(content).split("\n\n")[1]
+    assert opening == (
+        "**Not judged by the gate.** Test accuracy **80.00%**, 95 % interval 79.00% to 81.00%."
+    )
+
+
+def test_the_parameters_on_a_card_are_the_params_yaml_that_the_version_was_trained_with(
+    content: CardContent, parameters: params.Params
+) -> None:
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page(content), flags=re.DOTALL)
+    sections = provenance.MODEL_SECTIONS
+    assert yaml.safe_load(recipe) == parameters.model_dump(mode="json", include=sections)
 
 
 def test_a_card_names_the_images_that_were_added_and_why_the_version_was_trained(
@@ -279,6 +299,11 @@ def test_a_decision_renews_the_card_which_shows_the_verdict(
     assert seen.errors == ()
     assert f"The gate: {word}" in seen.text
     assert "the first" in seen.text
+    opening = seen.text.splitlines()[1:4]  # after the title
+    assert any(
+        line.startswith((f"{word.title()} the gate.", f"{word.title()} by the gate."))
+        for line in opening
+    )
 
 
 def test_the_card_of_a_version_that_is_rolled_back_says_so_and_so_does_that_of_the_one_before(

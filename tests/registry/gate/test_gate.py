@@ -124,7 +124,7 @@ def test_a_version_stays_within_the_margin_of_the_best_ever(
     former = rule(replace(facts, best=Best(3, best, serves=False)), "best")
     assert former.passed is passed
     assert (
-        "of version 3, the best version ever in production; wanted at least -1.00 points"
+        "of version 3, the best version ever in production; it may lose at most 1.00 points"
         in former.text
     )
     serving = rule(replace(facts, best=Best(3, best, serves=True)), "best")
