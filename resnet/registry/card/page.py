@@ -212,6 +212,8 @@ def _load(content: CardContent) -> Iterator[str]:
         "`MLFLOW_TRACKING_URI` names the registry. The run's `model.keras` is the same model for "
         "`keras.saving.load_model`; neither needs this project's code."
     )
+    if wrote := content.tags.get(f"{VERSION}keras"):
+        yield f"Keras {wrote} wrote `model.keras`; an earlier one may not read it, 3.12 does not."
 
 
 def _rebuild(content: CardContent) -> Iterator[str]:

@@ -7,6 +7,7 @@ Needs TensorFlow. The exported form is the quick one: one image takes 6 ms throu
 import contextlib
 import importlib.metadata
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,14 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 PACKAGES = ("tensorflow", "keras", "numpy")
+LOADER = Path(__file__).with_name("served_images.py")  # of which each model has a copy
 
 
 class _Flavor:
-    """`mlflow.keras`, which in MLflow 3.17.2 cannot save an input example, for want of a folder."""
+    """`mlflow.keras`, loaded by `served_images`.
+
+    In MLflow 3.17.2 it cannot save an input example, for want of a folder.
+    """
 
     @staticmethod
     def save_model(path: str, **words: Any) -> None:
@@ -31,6 +36,12 @@ class _Flavor:
         Path(path).mkdir(parents=True)
         with contextlib.redirect_stdout(io.StringIO()):  # a page about captured tensors
             mlflow.keras.save_model(path=path, **words)
+        code = Path(path, "code", LOADER.name)
+        code.parent.mkdir()
+        shutil.copyfile(LOADER, code)
+        saved = Model.load(path)
+        saved.flavors["python_function"] |= {"loader_module": code.stem, "code": code.parent.name}
+        saved.save(str(Path(path, "MLmodel")))
 
 
 def log(client: Client, run_id: str, model: Any, example_nhwc: np.ndarray) -> str:
@@ -57,12 +68,18 @@ def log(client: Client, run_id: str, model: Any, example_nhwc: np.ndarray) -> st
 
 
 def signature(model: Any) -> ModelSignature:
-    """The types and shapes of the arrays that a `keras.Model` takes and gives."""
+    """The types and shapes of the arrays that a `keras.Model` takes and gives.
+
+    It is marked as one that the served model checks by itself, as MLflow marks those that it infers
+    from type hints, because MLflow would cast floats to uint8 instead of refusing them.
+    """
     inputs, outputs = (
         Schema([TensorSpec(np.dtype(tensor.dtype), (-1, *tensor.shape[1:])) for tensor in tensors])
         for tensors in (model.inputs, model.outputs)
     )
-    return ModelSignature(inputs=inputs, outputs=outputs)
+    checked = ModelSignature(inputs=inputs, outputs=outputs)
+    checked._is_signature_from_type_hint = True
+    return checked
 
 
 def find(client: Client, run_id: str) -> str | None:

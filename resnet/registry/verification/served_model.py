@@ -34,7 +34,7 @@ def report(root: Path, path: Path, name: str, number: int) -> None:
         with store.as_default(store.client(root)):
             loaded = mlflow.pyfunc.load_model(f"models:/{name}/{number}", dst_path=str(served))
         print(f"difference {_difference(model, loaded):.3g}", flush=True)
-    except (MlflowException, tf.errors.OpError, OSError, ValueError) as error:
+    except (MlflowException, tf.errors.OpError, OSError, ValueError, ImportError) as error:
         raise PipelineError(f"MLflow cannot serve it: {error}") from error
 
 
