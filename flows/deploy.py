@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from flows import deployed, server
 from resnet.checkout import project
 from resnet.checkout.identity import identity
 from resnet.errors import PipelineError
+from resnet.pages import text_table
 from resnet.system import files, processes
 
 if TYPE_CHECKING:
@@ -54,9 +56,9 @@ def deploy(root: Path, take_over: bool = False) -> None:
             deployed.require_own(found, checkout, enters)
         _create_missing(client, queues, os.environ.get(POOL_TYPE) or DEFAULT_POOL_TYPE)
         prepared = deployed.prepare(config, checkout, client, found)
-        lines = _prefect_deploy(root, yaml.safe_dump(prepared))
+        _prefect_deploy(root, yaml.safe_dump(prepared))
         renamed = deployed.remove_renamed(client, checkout, enters)
-    print(*(line.strip(" │") for line in lines if "successfully" in line), *renamed, sep="\n")
+    print(*text_table.aligned(table(config["deployments"])), *renamed, sep="\n")
     print(f"on {api.removesuffix('/api')}; 'make worker' executes their runs")
 
 
@@ -65,8 +67,19 @@ def folder(root: Path) -> str:
     return os.environ.get(FOLDER) or str(root)
 
 
-def _prefect_deploy(root: Path, text: str) -> list[str]:
-    """Let Prefect put all deployments of that prefect.yaml on the server. What it printed."""
+def table(specs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """One row per deployment of prefect.yaml: its name, its queue, and what starts it."""
+    rows = [("DEPLOYMENT", "QUEUE", "STARTED BY")]
+    for spec in specs:
+        starts = [f"{one['cron']} ({one['timezone']})" for one in spec.get("schedules", ())]
+        starts += [f"event {name}" for one in spec.get("triggers", ()) for name in one["expect"]]
+        queue = spec["work_pool"]["work_queue_name"]
+        rows.append((deployed.full_name(spec), queue, ", ".join(starts) or "hand"))
+    return rows
+
+
+def _prefect_deploy(root: Path, text: str) -> None:
+    """Let Prefect put all deployments of that prefect.yaml on the server."""
     path = root / project.STATE / "prefect.yaml"
     files.write_text(path, text)
     words = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)]
@@ -74,7 +87,6 @@ def _prefect_deploy(root: Path, text: str) -> list[str]:
     code, lines = processes.stream([sys.executable, "-m", *words], root, env, lambda line: None)
     if code:
         raise PipelineError("Prefect refuses prefect.yaml:\n" + "\n".join(lines[-20:]))
-    return lines
 
 
 def work_queues(root: Path) -> list[WorkQueue]:

@@ -33,6 +33,7 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     if notice:
         print(notice)
         overrides = [*overrides, *synthetic.OVERRIDES]
+    receipt = _receipt(root)
     with _server(root) as api:
         retrain = _flow(api)
         from prefect import tags
@@ -42,8 +43,19 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     if isinstance(failure := state.result(raise_on_failure=False), BaseException):
         raise failure
     print(state.message)
+    if _receipt(root) != receipt:
+        print(
+            "dvc.lock has changed: it records what this run has computed. Commit it, or put it "
+            "back with 'git checkout dvc.lock': the next run takes the results from DVC's cache"
+        )
     if notice:
         print(notice)
+
+
+def _receipt(root: Path) -> bytes | None:
+    """dvc.lock as it is; None if there is none."""
+    path = root / "dvc.lock"
+    return path.read_bytes() if path.exists() else None
 
 
 def _require_device(root: Path, train: params.Train) -> None:

@@ -20,11 +20,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
-from flows import runs
+from flows import failures, runs
 from resnet import redaction
 from resnet.checkout import command, dvc_yaml, project, stages
 from resnet.checkout.stages import StageOutcome
-from resnet.errors import PipelineError, UnreachableError
+from resnet.errors import UnreachableError
 from resnet.redaction import redact
 from resnet.registry import store
 from resnet.system import processes, progress
@@ -157,14 +157,12 @@ def enter_checkout() -> Path:
     """The root of the checkout around this process, which now works there, with its MLflow store.
 
     Until the process ends, others can see that the flow run has one, see `flows.runs`.
-    From now on nothing is logged with a login in it. Prefect logs a PipelineError as its message
-    alone, without a traceback, and takes what `resnet` logs into the log of the run that it belongs
-    to.
+    From now on nothing is logged with a login in it. Prefect logs a PipelineError once, as its
+    message alone, and takes what `resnet` logs into the log of the run that it belongs to.
     """
     for handler in logging.getLogger("prefect.extra").handlers:
         logging.getLogger("resnet").addHandler(handler)  # as PREFECT_LOGGING_EXTRA_LOGGERS does
-    for name in ("flow_runs", "task_runs"):
-        logging.getLogger(f"prefect.{name}").addFilter(_without_traceback)
+    failures.tell_once()
     redaction.install()
     root = project.find_root()
     project.enter(root)
@@ -172,10 +170,3 @@ def enter_checkout() -> Path:
         runs.hold(root, flow_run.id)
     os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(root)
     return root
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, PipelineError):
-        record.msg, record.args, record.exc_info = "%s", (str(error),), None
-    return True

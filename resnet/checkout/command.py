@@ -17,9 +17,13 @@ def run(words: Sequence[str], root: Path, say: Say) -> list[str]:
     error.
     """
     env = {**project.environment(root), "CUDA_VISIBLE_DEVICES": "-1"}
-    code, lines = processes.stream([sys.executable, "-m", "resnet", *words], root, env, say)
+    before_error = processes.BeforeError(say)
+    code, lines = processes.stream(
+        [sys.executable, "-m", "resnet", *words], root, env, before_error
+    )
     if code:
         raise PipelineError(
             processes.error(lines) or f"resnet {words[0]} exited with {code}: see the lines above"
         )
+    before_error.release()
     return lines

@@ -40,7 +40,7 @@ class DvcError(PipelineError):
 
 
 def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Say) -> list[str]:
-    """The lines that `dvc WORDS` printed in `root`, each given to `say` as it came.
+    """The lines that `dvc WORDS` printed in `root`, given to `say` as they came, but for an error.
 
     While another process works on the same files, it is run again for up to `lock_seconds`. Raises
     DvcError, whose message begins with `job`.
@@ -48,8 +48,10 @@ def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Sa
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
     started = time.monotonic()
     while True:
-        code, lines = processes.stream(command, root, project.environment(root), say)
+        before_error = processes.BeforeError(say)
+        code, lines = processes.stream(command, root, project.environment(root), before_error)
         if code == 0:
+            before_error.release()
             return lines
         if not any(BUSY in line for line in lines):
             raise DvcError(f"{job}: {_reason(lines, f'dvc exited with {code}')}")

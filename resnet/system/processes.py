@@ -16,6 +16,7 @@ Say = Callable[[str], None]
 """It is given the lines of a command, or of another job, one by one as they come."""
 
 ERROR = "error: "
+MAX_ERROR_LINES = 50
 GRACE_SECONDS = 20.0
 CLOCK_SECONDS = 10.0  # a process's start time shifts when the machine's clock is corrected
 
@@ -57,6 +58,29 @@ def stream(
             end(process.pid)
             raise
     return process.returncode, lines
+
+
+class BeforeError:
+    """Gives `say` the lines of a command but for the error that it ends with, which is raised.
+
+    An error begins with `ERROR`. What only looks like one is passed on late, not lost.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._held = say, list[str]()
+
+    def __call__(self, line: str) -> None:
+        if self._held or line.startswith(ERROR):
+            self._held.append(line)
+            if len(self._held) > MAX_ERROR_LINES:
+                self.release()
+        else:
+            self._say(line)
+
+    def release(self) -> None:
+        """Pass on what was held back: it was no error at the end."""
+        while self._held:
+            self._say(self._held.pop(0))
 
 
 def error(lines: Sequence[str]) -> str | None:

@@ -23,6 +23,16 @@ def test_each_queue_that_a_deployment_names_is_created_and_one_trains_at_a_time(
     assert {WorkQueue.of(one["work_pool"]).name for one in training} == {"training"}
 
 
+def test_the_table_of_deployments_says_what_starts_each() -> None:
+    deployments = files.read_yaml(REPOSITORY / "prefect.yaml")["deployments"]
+    heading, *rows = deploy.table(deployments)
+    assert heading == ("DEPLOYMENT", "QUEUE", "STARTED BY")
+    assert ("retrain/weekly", "training", "0 3 * * 1 (UTC)") in rows
+    assert ("retrain/on-new-data", "training", "event resnet.data.changed") in rows
+    assert ("score/score", "default", "hand") in rows
+    assert len(rows) == len(deployments)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -105,6 +105,19 @@ def test_a_missing_gpu_is_told_before_anything_starts(monkeypatch: pytest.Monkey
         start.run(REPOSITORY, "quick", overrides, "never", or_synthetic=False)
 
 
+def test_a_run_that_changes_dvc_lock_says_what_that_is(
+    started: list[dict[str, object]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contents = iter([b"before", b"after"])
+    monkeypatch.setattr(start, "_receipt", lambda root: next(contents))
+    start.run(REPOSITORY, "quick", [], "never", or_synthetic=False)
+    done, explained = capsys.readouterr().out.splitlines()
+    assert done == "done"
+    assert explained.startswith("dvc.lock has changed: it records what this run has computed.")
+
+
 def test_what_fails_in_the_flow_fails_the_command(
     started: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,3 +120,22 @@ def test_a_process_is_known_to_have_ended_unless_it_lives_or_is_elsewhere():
     assert processes.has_ended(gone)  # though its parent has not looked after it
     child.communicate()
     assert processes.has_ended(gone)
+
+
+@pytest.mark.parametrize(
+    ("lines", "passed_on", "released"),
+    [
+        (["a", "error: no disk", "  free some", "ERROR: failed"], ["a"], 4),
+        (["a", "error: it seems", "b"], ["a"], 3),
+        (["error: it seems", *["b"] * processes.MAX_ERROR_LINES], None, 51),
+    ],
+)
+def test_the_error_at_the_end_is_held_back_and_nothing_else_is_lost(lines, passed_on, released):
+    said = []
+    before_error = processes.BeforeError(said.append)
+    for line in lines:
+        before_error(line)
+    assert said == (lines if passed_on is None else passed_on)
+    before_error.release()
+    assert said == lines
+    assert len(said) == released

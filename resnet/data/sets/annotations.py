@@ -26,6 +26,7 @@ from resnet.errors import PipelineError
 from resnet.system import disk_errors, files
 
 VARIABLE = "CIFAR10_ANNOTATIONS"
+LIST = "names.json"  # which annotations a folder has
 PEOPLE = 5  # who were asked about each questionable label
 MAJORITY = 3
 
@@ -45,7 +46,7 @@ class Annotations:
 def annotate(
     names: Sequence[str], dataset: Dataset, folder: Path, runtime: params.Runtime, downloads: Path
 ) -> None:
-    """Make `folder` hold the published files of `names` and no others, each verified.
+    """Make `folder` hold the published files of `names`, each verified, the list, and no others.
 
     They come from the folder CIFAR10_ANNOTATIONS if it is set, else from their publishers through
     the folder `downloads`. Raises PipelineError, and leaves `folder` as it was, if one is not
@@ -53,6 +54,7 @@ def annotate(
     """
     with disk_errors.explain_write_errors(folder), files.replacing(folder) as draft:
         draft.mkdir()
+        files.write_json(draft / LIST, list(names))  # DVC warns of an empty folder, in every run
         for name in names:
             published = dataset.annotations[name]
             if (user_folder := os.environ.get(VARIABLE)) is None:

@@ -62,11 +62,11 @@ def dataset(folder: Path) -> Dataset:
 def test_what_is_asked_for_is_there_and_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     annotated, downloads = tmp_path / "annotations", tmp_path / "downloads"
     annotate(NAMES, dataset, annotated, RUNTIME, downloads)
-    assert sorted(path.name for path in annotated.iterdir()) == sorted(NAMES)
+    assert sorted(path.name for path in annotated.iterdir()) == sorted([*NAMES, "names.json"])
     annotate(("label-errors",), dataset, annotated, RUNTIME, downloads)
-    assert [path.name for path in annotated.iterdir()] == ["label-errors"]
+    assert {path.name for path in annotated.iterdir()} == {"label-errors", "names.json"}
     annotate((), dataset, annotated, RUNTIME, downloads)
-    assert list(annotated.iterdir()) == []
+    assert [path.name for path in annotated.iterdir()] == ["names.json"]
 
 
 def test_the_files_say_which_images_and_what_people_chose(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_nothing_is_lost(
     (folder / "duplicates_cifar10.csv").unlink()
     with pytest.raises(PipelineError, match=r"duplicates_cifar10\.csv is not there: put it into"):
         annotate(NAMES, dataset, annotated, RUNTIME, downloads)
-    assert [path.name for path in annotated.iterdir()] == ["near-duplicates"]
+    assert sorted(path.name for path in annotated.iterdir()) == ["names.json", "near-duplicates"]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -110,9 +110,12 @@ def test_there_is_a_reader_for_every_annotation_of_a_data_set() -> None:
         assert datasets.load(path.stem).annotations.keys() <= annotations.READERS.keys()
 
 
-def test_a_data_set_without_annotations_has_an_empty_folder(tmp_path: Path) -> None:
+def test_without_annotations_the_folder_says_so_and_is_not_empty_of_which_dvc_would_warn(
+    tmp_path: Path,
+) -> None:
     annotate((), datasets.load("generated"), tmp_path / "annotations", RUNTIME, tmp_path)
-    assert list((tmp_path / "annotations").iterdir()) == []
+    (path,) = (tmp_path / "annotations").iterdir()
+    assert (path.name, path.read_text()) == ("names.json", "[]\n")
 
 
 def test_without_a_folder_and_without_a_network_the_error_names_the_way_out(
