@@ -58,7 +58,7 @@ class Progress:
         try:
             print(
                 f"{self.name}: {100 * self.done // max(self.total, 1):3d} % "
-                f"({self.done} of {self.total} {self.unit}), {duration(elapsed)}, "
+                f"({self.done} of {self.total} {self.unit}), {elapsed:.0f} s, "
                 f"{duration(left)} left" + (f", {self.note}" if self.note else ""),
                 flush=True,
             )
