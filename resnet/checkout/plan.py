@@ -81,7 +81,7 @@ def _reasons(
     for path, word in changes.get(DEPS, {}).items():
         if path == PARAMS:
             reasons += _parameters(entry, values, word)
-        elif path not in awaited:
+        elif not any(Path(out).is_relative_to(path) for out in awaited):  # it may be their folder
             reasons.append(f"{path} {word}")
     return reasons
 

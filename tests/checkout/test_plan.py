@@ -15,14 +15,16 @@ from tests.support import git
 
 STAGE = """
 import pathlib, sys
-name, *inputs = sys.argv[1:]
-pathlib.Path(name + ".out").write_text("".join(pathlib.Path(one).read_text() for one in inputs))
+out, *inputs = map(pathlib.Path, sys.argv[1:])
+out.parent.mkdir(exist_ok=True)
+out.write_text("".join(one.read_text() for one in inputs if one.is_file()))
 """
 STAGES: dict[str, dict[str, list[str]]] = {
     "fetch": {"deps": ["source"]},
-    "train": {"deps": ["fetch.out", "code.py"], "params": ["train"]},
+    "train": {"deps": ["raw", "code.py"], "params": ["train"]},  # the folder of fetch's output
     "evaluate": {"deps": ["train.out"], "params": ["score.bins"]},
 }
+OUTS = {"fetch": "raw/fetch.out", "train": "train.out", "evaluate": "evaluate.out"}
 VALUES = {"train": {"epochs": 1, "seed": 0}, "score": {"bins": 15}}
 Plans = dict[str, tuple[str, str]]
 
@@ -46,8 +48,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = {
         name: {
             **entry,
-            "cmd": f"python stage.py {name} {' '.join(entry['deps'])}",
-            "outs": [f"{name}.out"],
+            "cmd": f"python stage.py {OUTS[name]} {' '.join(entry['deps'])}",
+            "outs": [OUTS[name]],
         }
         for name, entry in STAGES.items()
     }
@@ -76,7 +78,7 @@ def change_parameters(root: Path) -> None:
 
 
 def remove_outputs(root: Path) -> None:
-    for path in root.glob("*.out"):
+    for path in root.rglob("*.out"):
         path.unlink()
 
 
@@ -104,7 +106,7 @@ UNCHANGED = "its 1 dependencies and 0 parameters are those of dvc.lock, and so a
             {
                 name: (
                     "restore",
-                    f"changed outs: {name}.out deleted; DVC's cache has them as dvc.lock names "
+                    f"changed outs: {OUTS[name]} deleted; DVC's cache has them as dvc.lock names "
                     "them",
                 )
                 for name in STAGES
@@ -113,7 +115,7 @@ UNCHANGED = "its 1 dependencies and 0 parameters are those of dvc.lock, and so a
         (
             remove_all,
             {
-                "fetch": ("run", "changed outs: fetch.out not in cache"),
+                "fetch": ("run", "changed outs: raw/fetch.out not in cache"),
                 "train": ("depends", "on what fetch will give"),
                 "evaluate": ("depends", "on what fetch and train will give"),
             },
