@@ -27,7 +27,8 @@ def watch_data() -> State[None]:
     paths.extra that were added, changed or removed, here or by git, and a data set that is
     published with other files. While a batch is still being written nothing is reported, for no
     training takes half of one. A failed training is not started again; the next one by schedule or
-    by hand takes the data. The run fails, after everything else, if DVC refuses a batch.
+    by hand takes the data. The run fails, after everything else, if no training could read a batch
+    or DVC refuses it.
     """
     root = enter_checkout()
     parameters = params.load(root)

@@ -32,8 +32,8 @@ def expected(model: Path) -> np.ndarray:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:  # noqa: F811
-    client = store.client(tmp_path_factory.mktemp("served"))
+def served(model: Path, made_store: Path) -> PyFuncModel:  # noqa: F811
+    client = store.client(made_store)
     run = client.create_run(store.experiment(client, "served")).info.run_id
     logged = mlflow_model.log(client, run, model_file.load(model), IMAGES[:1])
     with store.as_default(client):
