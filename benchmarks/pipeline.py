@@ -93,7 +93,7 @@ def main() -> None:
 @contextmanager
 def _clone() -> Iterator[Path]:
     """A clone of HEAD. Raises PipelineError where the user's server would record the runs."""
-    if os.environ.get("PREFECT_API_URL") or addresses.is_prefect(addresses.PREFECT_API):
+    if os.environ.get("PREFECT_API_URL") or addresses.is_prefect(addresses.own_prefect()):
         raise PipelineError("a Prefect server is running and would record the runs: stop it first")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clone"

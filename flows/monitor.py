@@ -14,6 +14,7 @@ from resnet import params
 from resnet.monitoring import drift_page
 from resnet.monitoring import monitor as monitoring
 from resnet.monitoring.monitor import DriftReport
+from resnet.registry import links
 
 EVENT = "resnet.drift"
 
@@ -42,7 +43,7 @@ def monitor(
     rename(f"monitor {report.version.number}")
     if report.drift.drifted and not report.saved.event_sent:
         retried_task(announce, "announce")(root, report)
-    show(report)
+    show(root, report)
     return Completed(
         name=report.drift.state, message=drift_page.headline(report.version, report.drift)
     )
@@ -72,8 +73,10 @@ def announce(root: Path, report: DriftReport) -> None:
         monitoring.mark_event_sent(root, report, str(event.id))
 
 
-def show(report: DriftReport) -> None:
+def show(root: Path, report: DriftReport) -> None:
     """Make the artifact `drift` of this flow run."""
+    link = f"[The report, with pictures]({report.address})"
+    how_to_open = links.how_to_open(root)
     create_markdown_artifact(
         key="drift",
         description=f"{report.version}: {report.drift.state.lower()}",
@@ -81,7 +84,7 @@ def show(report: DriftReport) -> None:
             [
                 f"# {report.version.name} version {report.version.number}",
                 drift_page.summary(report.version, report.drift),
-                f"[The report, with pictures]({report.address})",
+                f"{link} ({how_to_open})" if how_to_open else link,
             ]
         ),
     )

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from resnet.checkout.stages import StageOutcome
 from resnet.pages import markdown
-from resnet.registry import store
+from resnet.registry import links
 from resnet.registry.card.summary import VersionSummary, summarize
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.promotion.request import Request
@@ -36,12 +36,12 @@ def show(tree: Path, report: RunReport) -> None:
     create_markdown_artifact(
         key="result",
         description=str(report.version),
-        markdown=page(report, summary, store.ui_url(tree)),
+        markdown=page(report, summary, links.link(tree, summary.run_path), links.how_to_open(tree)),
     )
 
 
-def page(report: RunReport, summary: VersionSummary, mlflow: str) -> str:
-    """The artifact's Markdown; `mlflow` is the address of MLflow's pages."""
+def page(report: RunReport, summary: VersionSummary, run: str, how_to_open: str = "") -> str:
+    """The artifact's Markdown; `run` is the address of MLflow's page of the version's run."""
     version, verdict, request = report.version, report.verdict, report.request
     return "\n\n".join(
         [
@@ -54,7 +54,8 @@ def page(report: RunReport, summary: VersionSummary, mlflow: str) -> str:
             "## Metrics",
             summary.table(),
             *(["## Stages", _stages(report.stages)] if report.stages else []),
-            f"[The run in MLflow, with its model card]({mlflow}/{summary.run_path})",
+            f"[The run in MLflow, with its model card]({run})"
+            + (how_to_open and f" ({how_to_open})"),
         ]
     )
 

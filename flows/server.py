@@ -19,9 +19,8 @@ def require_running() -> str:
     """
     api = addresses.running_prefect()
     if api is None:
-        raise PipelineError(
-            f"no Prefect server is running at {addresses.PREFECT_API}: start 'make ui'"
-        )
+        own = addresses.own_prefect()
+        raise PipelineError(f"no Prefect server is running at {own}: start 'make ui'")
     return api
 
 

@@ -83,7 +83,10 @@ def _server(root: Path) -> Iterator[str]:
     if address:
         yield address
         return
-    print("no Prefect server is running: starting one for this run")
+    print(
+        "no Prefect server is running: starting one for this run, which 'make ui' shows later",
+        flush=True,
+    )
     with servers.prefect_server(root, addresses.free_port(), meanwhile=_flow) as api:
         try:
             yield api

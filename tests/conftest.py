@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import Engine, event
@@ -113,6 +114,7 @@ class LookedAt:
     text: str
     pictures: tuple[str, ...]  # what those that were drawn show, in words
     errors: tuple[str, ...]  # and warnings: the console's, scripts', requests', undrawn pictures
+    hosts: frozenset[str]  # those that it has asked for anything
     width: int  # of all that is on it, in pixels: wider than the window where it has to be scrolled
 
 
@@ -120,6 +122,7 @@ class LookedAt:
 def browse() -> Iterator[Callable[..., LookedAt]]:
     """`browse(path, width=1280)` opens an HTML file in an installed Chromium.
 
+    Of a server `browse(address, until=…)` opens a page, and looks once that text is on it.
     It is started once, in a thread of its own: other tests would meet Playwright's event loop.
     """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -127,7 +130,9 @@ def browse() -> Iterator[Callable[..., LookedAt]]:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed, and this test looks at a page")
     with ThreadPoolExecutor(1) as thread:
         playwright, browser = thread.submit(_start, found).result()
-        yield lambda path, width=1280: thread.submit(_look, browser, path, width).result()
+        yield lambda path, width=1280, until="": thread.submit(
+            _look, browser, path, width, until
+        ).result()
         thread.submit(browser.close).result()
         thread.submit(playwright.stop).result()
 
@@ -143,10 +148,11 @@ def _start(executable: str) -> tuple[Any, Any]:
     )
 
 
-def _look(browser: Any, path: Path, width: int) -> LookedAt:
+def _look(browser: Any, path: Path | str, width: int, until: str) -> LookedAt:
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE)
     errors: list[str] = []
+    hosts: set[str] = set()
 
     def told(message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -155,7 +161,10 @@ def _look(browser: Any, path: Path, width: int) -> LookedAt:
     page.on("console", told)
     page.on("pageerror", lambda error: errors.append(f"script: {error}"))
     page.on("requestfailed", lambda one: errors.append(f"{one.url[:200]}: {one.failure}"))
-    page.goto(path.resolve().as_uri())
+    page.on("request", lambda one: hosts.add(urlsplit(one.url).hostname or ""))
+    page.goto(path if isinstance(path, str) else path.resolve().as_uri())
+    if until:
+        page.get_by_text(until).first.wait_for()
     pictures = page.evaluate(PICTURES)
     seen = LookedAt(
         title=page.title(),
@@ -163,6 +172,7 @@ def _look(browser: Any, path: Path, width: int) -> LookedAt:
         pictures=tuple(says for says, drawn in pictures if drawn),
         errors=(*errors, *(f"not drawn: {says}" for says, drawn in pictures if not drawn)),
         width=page.evaluate("() => document.documentElement.scrollWidth"),
+        hosts=frozenset(hosts - {""}),
     )
     page.close()
     return seen

@@ -9,7 +9,7 @@ import tomllib
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from resnet.system import addresses
+from resnet.system import network
 from tests.support import REPOSITORY, git
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
@@ -68,7 +68,7 @@ def test_the_editors_container_is_a_stage_of_the_image_and_forwards_both_servers
     folder = REPOSITORY / ".devcontainer"
     assert (folder / build["dockerfile"]).resolve() == REPOSITORY / "Dockerfile"
     assert build["target"] in re.findall(r"^FROM .* AS (\w+)$", DOCKERFILE, re.MULTILINE)
-    assert container["forwardPorts"] == [addresses.PREFECT_PORT, addresses.MLFLOW_PORT]
+    assert container["forwardPorts"] == list(network.PORTS.values())
     assert targets(container["postCreateCommand"]) == {".venv/installed"}
 
 

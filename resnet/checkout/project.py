@@ -4,6 +4,7 @@
 and a home for an account without, telemetry off, this interpreter's commands first on the PATH.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from resnet.system import account, disk_errors, network
 STATE = ".state"
 ENV_FILE = ".env"
 LOCATIONS = ("CIFAR10_ARCHIVE", "CIFAR10_ANNOTATIONS")  # variables that name files or folders
+PORTS = "ports.json"  # in the state folder: the variables with the ports that `resnet ui` was given
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -54,10 +56,28 @@ def environment(root: Path) -> dict[str, str]:
     first = os.pathsep.join([commands, *(folder for folder in path if folder != commands)])
     return {
         **defaults(root),
+        **ports(root),
         **os.environ,
         **network.environment(os.environ),
         "PATH": first,
     }
+
+
+def ports(root: Path) -> dict[str, str]:
+    """The variables with the ports of the checkout's own servers that `resnet ui` was given.
+
+    Raises PipelineError if they cannot be read.
+    """
+    path = state(root) / PORTS
+    try:
+        return {str(name): str(port) for name, port in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise PipelineError(
+            f"{path} does not hold the ports of 'resnet ui' ({error}): delete it, and name them "
+            "again with --prefect-port and --mlflow-port"
+        ) from None
 
 
 def defaults(root: Path) -> dict[str, str]:
@@ -68,6 +88,8 @@ def defaults(root: Path) -> dict[str, str]:
         "RESNET_STATE": str(state),  # a run in a tree of its own gets the checkout's
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # The newer pages ask a statistics host all the same, and show less of runs.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
         # In memory, where it is by default, a slot that is taken when the server ends stays taken.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
             "prefect.server.concurrency.lease_storage.filesystem"

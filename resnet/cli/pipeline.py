@@ -6,6 +6,7 @@ from pathlib import Path
 
 from resnet.checkout import project
 from resnet.cli.command import Commands, command
+from resnet.system import network
 
 
 def add(commands: Commands) -> None:
@@ -40,13 +41,21 @@ def add(commands: Commands) -> None:
         ("evaluate", _evaluate, "stage: score the model on the test images"),
         ("doctor", _doctor, "check the installation for known problems"),
         ("worker", _worker, "execute the runs of the deployments, until interrupted"),
-        ("ui", _ui, "run Prefect's and MLflow's servers on loopback, until interrupted"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")
     text = "put the deployments of prefect.yaml on the running server"
     command(commands, "deploy", _deploy, text).add_argument(
         "--take-over", action="store_true", help="also those of another checkout"
     )
+    text = "run Prefect's and MLflow's servers on loopback, until interrupted"
+    ui = command(commands, "ui", _ui, text)
+    for server, variable in (("prefect", network.PREFECT_PORT), ("mlflow", network.MLFLOW_PORT)):
+        ui.add_argument(
+            f"--{server}-port",
+            type=int,
+            metavar="PORT",
+            help=f"from now on; {network.PORTS[variable]} until another is given",
+        )
     text = "register the outputs of the stages as a run and a version"
     publish = command(commands, "publish", _publish, text)
     publish.add_argument("--cause", help="why the model was trained, a tag of the version")
@@ -156,4 +165,10 @@ def _worker(root: Path, arguments: argparse.Namespace) -> None:
 def _ui(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.operations import servers
 
-    servers.serve(root)
+    servers.serve(
+        root,
+        {
+            network.PREFECT_PORT: arguments.prefect_port,
+            network.MLFLOW_PORT: arguments.mlflow_port,
+        },
+    )

@@ -243,12 +243,15 @@ def _predict(root: Path, arguments: argparse.Namespace) -> None:
 def _monitor(root: Path, arguments: argparse.Namespace) -> int:
     from resnet import params
     from resnet.monitoring.monitor import monitor
+    from resnet.registry import links
     from resnet.system import files
 
     rules, out = params.load(root).monitor, _out(arguments)
     name = model_name(root, arguments)
     report = monitor(root, name, arguments.version, rules, arguments.batches)
     print(report)
+    if how_to_open := links.how_to_open(root):
+        _progress(how_to_open)
     if out:
         files.write_text(out, report.html)
     return 1 if report.drift.state == "Drift" else 0

@@ -15,7 +15,7 @@ from resnet.errors import PipelineError
 from resnet.monitoring import drift, drift_page, reference, reports, scored_batches
 from resnet.monitoring.drift import Drift
 from resnet.monitoring.reports import SavedReport
-from resnet.registry import store, versions
+from resnet.registry import links, store, versions
 from resnet.registry.versions import Version
 
 
@@ -64,7 +64,7 @@ def monitor(
         _metrics(detected),
         html,
     )
-    return DriftReport(version, detected, html, saved, f"{store.ui_url(root)}/{saved.path}")
+    return DriftReport(version, detected, html, saved, links.link(root, saved.path))
 
 
 def mark_event_sent(root: Path, report: DriftReport, event: str) -> None:

@@ -16,7 +16,7 @@ class SavedReport:
     """A report in the registry."""
 
     id: str  # of the MLflow run
-    path: str  # appended to the address of MLflow's pages
+    path: str  # of its page, for a link
     event_sent: bool  # whether an event has reported the drift
 
 
@@ -33,7 +33,9 @@ def save(
 
     Safe to repeat, and to kill: `key` identifies what was compared, and there is one report of it.
     """
-    experiment = store.experiment(client, model + SUFFIX)
+    experiment = store.experiment(
+        client, model + SUFFIX, f"Reports on drift of {model}, one per 'resnet monitor'."
+    )
     runs = client.search_runs([experiment], f"tags.key = '{key}'", max_results=1)
     run = (
         runs[0] if runs else client.create_run(experiment, tags={**tags, "key": key}, run_name=name)
@@ -43,7 +45,7 @@ def save(
         store.log_metrics(client, run_id, metrics)
         client.log_text(run_id, html, REPORT_FILE)
         client.set_terminated(run_id, store.FINISHED)
-    path = f"#/experiments/{experiment}/runs/{run_id}/artifacts/{REPORT_FILE}"
+    path = f"experiments/{experiment}/runs/{run_id}/artifacts/{REPORT_FILE}"
     return SavedReport(run_id, path, EVENT_TAG in run.data.tags)
 
 

@@ -94,7 +94,11 @@ def record(
     """
     name = batch.model + SUFFIX
     with holding(client, name, batch.who):
-        experiment = store.experiment(client, name)
+        experiment = store.experiment(
+            client,
+            name,
+            f"Batches of images that versions of {batch.model} have scored, one per run.",
+        )
         runs = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
         run = runs[0] if runs else _create_run(client, experiment, batch)
     recorded = ScoredBatch.of(run)

@@ -1,9 +1,10 @@
 """Prefect's and MLflow's servers on loopback, over the state of this checkout."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,36 +12,73 @@ from pathlib import Path
 from resnet.checkout import project
 from resnet.errors import PipelineError
 from resnet.redaction import redact
-from resnet.system import addresses, processes
+from resnet.system import addresses, files, network, processes
 
 START_SECONDS = 120.0
+PREFECT_TOML = (
+    f"http://{addresses.HOST}:{network.PORTS[network.PREFECT_PORT]}/api"  # the address there
+)
 
 
-def serve(root: Path) -> None:
+def serve(root: Path, ports: Mapping[str, int | None]) -> None:
     """Run both servers until this process is interrupted. Prints their addresses.
 
-    A server that the user has named by its variable is not started, only its address is printed.
-    Raises PipelineError if a port is taken, or MLflow's variable names what cannot be served.
+    `ports`, by the names of their variables, are this checkout's from now on; those that are None
+    stay. A server that the user has named by its variable is not started, only its address is
+    printed. Raises PipelineError if that one does not answer, a port is taken, or MLflow's variable
+    names what cannot be served.
     """
+    for variable in addresses.VARIABLES:
+        addresses.require_named(variable)
+    given = _use(ports)
     with ExitStack() as stack:
 
         @cache  # it is called while Prefect's server starts, and again below
         def mlflow() -> str:
-            return addresses.user_server("MLFLOW_TRACKING_URI") or stack.enter_context(
-                mlflow_server(root, addresses.MLFLOW_PORT)
+            return addresses.user_server(addresses.MLFLOW) or stack.enter_context(
+                mlflow_server(root, addresses.port(network.MLFLOW_PORT))
             )
 
-        prefect = addresses.user_server("PREFECT_API_URL") or stack.enter_context(
-            prefect_server(root, addresses.PREFECT_PORT, meanwhile=lambda api: mlflow())
+        prefect = addresses.user_server(addresses.PREFECT) or stack.enter_context(
+            prefect_server(
+                root, addresses.port(network.PREFECT_PORT), meanwhile=lambda api: mlflow()
+            )
         )
-        print(redact(f"Prefect: {prefect.removesuffix('/api')}"))
-        print(redact(f"MLflow:  {mlflow()}"))
-        print("Ctrl-C stops both.", flush=True)
+        mlflow()
+        _remember(root, given)
+        _print_addresses(root, prefect)
         try:
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
             print()
+
+
+def _print_addresses(root: Path, prefect: str) -> None:
+    from resnet.registry import links, store
+
+    print(redact(f"Prefect: {prefect.removesuffix('/api')}"))
+    print(f"MLflow:  {links.link(root)}")
+    for line in links.overview(root, store.client(root)):
+        print(f"  {line}")
+    if prefect == addresses.own_prefect() != PREFECT_TOML:
+        print(f"Before a 'prefect' command: export {addresses.PREFECT}={prefect}")
+    print("Ctrl-C stops both.", flush=True)
+
+
+def _use(ports: Mapping[str, int | None]) -> dict[str, str]:
+    """Make those `ports` that are not None this process's. Raises PipelineError if one is none."""
+    given = {name: str(port) for name, port in ports.items() if port is not None}
+    os.environ.update(given)
+    for name in given:
+        addresses.port(name)
+    return given
+
+
+def _remember(root: Path, given: Mapping[str, str]) -> None:
+    """Make the ports that were `given` those of every later command in this checkout."""
+    if given:
+        files.write_json(project.state(root) / project.PORTS, {**project.ports(root), **given})
 
 
 @contextmanager

@@ -14,17 +14,10 @@ from types import MethodType
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
 from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
-from resnet.redaction import redact
-from resnet.registry import sqlite_file
-from resnet.system import addresses
-
-# MLflow starts its telemetry when it is imported, which a flow does before it enters the checkout,
-# and with it `project.environment`. Every module imports MLflow after this one: ruff sorts it last.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+from resnet.registry import failures, sqlite_file
+from resnet.registry.failures import UNAVAILABLE as UNAVAILABLE  # for modules that call the store
 
 import mlflow
 from mlflow import MlflowClient
@@ -37,11 +30,9 @@ from mlflow.store.entities import PagedList
 
 T = TypeVar("T")
 
+NOTE = "mlflow.note.content"  # the tag with the description of a run or an experiment
 FINISHED = "FINISHED"  # a run's status: it is complete
 WRITES = "create_", "delete_", "log_", "rename_", "restore_", "set_", "transition_", "update_"
-UNANSWERED = "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"  # error codes of a failing store
-UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
-UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises that is none
 
 
 class Client(MlflowClient):
@@ -67,10 +58,8 @@ class Client(MlflowClient):
             try:
                 return attribute(*args, **kwargs)
             except MlflowException as error:
-                if sqlite_file.DAMAGED in f"{error}":
-                    raise _damaged(self.tracking_uri, error) from error
-                if error.error_code in UNANSWERED:
-                    raise _unreachable(self.tracking_uri, error) from error
+                if failure := failures.of_call(self.tracking_uri, error):
+                    raise failure from error
                 raise
 
         return call
@@ -131,55 +120,9 @@ def _open(uri: str, state: Path) -> Client:
     try:
         client = Client(uri, state)
         client.search_experiments(max_results=1)
-    except (*UNAVAILABLE, *UNUSABLE, UnreachableError) as error:
-        cause = error.__cause__ if isinstance(error, UnreachableError) else error  # MLflow's own
-        if database:
-            raise PipelineError(
-                f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
-                "or move it away to start with an empty one"
-            ) from error
-        if _is_unusable(cause):
-            raise PipelineError(
-                f"MLFLOW_TRACKING_URI is {uri}, which MLflow cannot use ({_first_line(cause)}): "
-                f"name a server (http://…), a SQLite file ({sqlite_file.SCHEME}…) or a database "
-                "with a driver, or unset the variable for the project's own store"
-            ) from error
-        raise _unreachable(uri, cause) from error
+    except (*UNAVAILABLE, *failures.UNUSABLE, UnreachableError) as error:
+        raise failures.of_opening(uri, error) from error
     return client
-
-
-def _damaged(uri: str, error: BaseException) -> PipelineError:
-    return PipelineError(
-        f"the MLflow store {uri} is damaged ({_first_line(error)}): restore it from a backup; "
-        "'resnet doctor' checks the whole file"
-    )
-
-
-def _is_unusable(error: BaseException | None) -> bool:
-    """Whether the address itself is wrong, so that no server behind it would change anything."""
-    code = getattr(error, "error_code", "")  # of an MlflowException
-    return code == "INVALID_PARAMETER_VALUE" or isinstance(error, UNUSABLE)
-
-
-def _unreachable(uri: str, error: BaseException | None) -> UnreachableError:
-    remedy = (
-        "check whether its disk is full or another program holds the file"
-        if sqlite_file.path_of(uri)
-        else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
-    )
-    return UnreachableError(
-        f"the MLflow store {uri} does not answer ({_first_line(error)}): {remedy}"
-    )
-
-
-def _first_line(error: BaseException | None) -> str:
-    return f"{error}".strip().partition("\n")[0][:200]
-
-
-def ui_url(root: Path) -> str:
-    """The address of MLflow's UI: the user's server, or the one that `make ui` starts."""
-    uri = tracking_uri(root)
-    return redact(uri) if uri.startswith("http") else addresses.MLFLOW_UI
 
 
 def exists(root: Path) -> bool:
@@ -234,8 +177,10 @@ def moved_experiments(root: Path) -> list[Path]:
     return [folder for folder in folders if not folder.is_relative_to(home)]
 
 
-def experiment(client: Client, name: str) -> str:
+def experiment(client: Client, name: str, description: str | None = None) -> str:
     """The id of the experiment `name`, which is created if there is none.
+
+    MLflow shows the `description`, if there is one, above its runs.
 
     Raises PipelineError if it is deleted.
     """
@@ -244,7 +189,8 @@ def experiment(client: Client, name: str) -> str:
         database = sqlite_file.path_of(client.tracking_uri)
         location = (sqlite_file.artifacts(database) / name).as_uri() if database else None
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            note = {NOTE: description} if description else None
+            return str(client.create_experiment(name, location, note))
         except MlflowException as error:
             existing = client.get_experiment_by_name(name)  # another process has just created it
             if existing is None:
@@ -254,6 +200,8 @@ def experiment(client: Client, name: str) -> str:
             f"the MLflow experiment {name} is deleted: restore it with "
             f"'mlflow experiments restore --experiment-id {existing.experiment_id}'"
         )
+    if description and NOTE not in existing.tags:  # an earlier release's
+        client.set_experiment_tag(existing.experiment_id, NOTE, description)
     return str(existing.experiment_id)
 
 

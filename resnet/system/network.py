@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PREFECT_PORT, MLFLOW_PORT = "RESNET_PREFECT_PORT", "RESNET_MLFLOW_PORT"  # variables
+PORTS = {
+    PREFECT_PORT: 4200,
+    MLFLOW_PORT: 5000,
+}  # of the checkout's own servers, unless they are set
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 

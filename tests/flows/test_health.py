@@ -53,7 +53,7 @@ def test_without_a_server_there_is_nothing_to_look_at_and_nothing_to_free(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setattr(addresses, "PREFECT_API", f"http://127.0.0.1:{addresses.free_port()}/api")
+    monkeypatch.setenv("RESNET_PREFECT_PORT", str(addresses.free_port()))
     (finding,) = health.flow_runs(root)
     assert (finding.level, finding.text) == ("ok", "not looked at: no Prefect server is running")
     assert runs.free(root) == []

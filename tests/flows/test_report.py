@@ -20,11 +20,11 @@ def test_what_people_typed_is_no_markup_in_the_artifact() -> None:
         cause=TYPED,
         problems=[TYPED],
     )
-    summary = VersionSummary(version, dict.fromkeys(METRICS), None, {}, "#/run")
-    page = report.page(run_report, summary, "http://127.0.0.1:5000")
+    summary = VersionSummary(version, dict.fromkeys(METRICS), None, {}, "run")
+    page = report.page(run_report, summary, "http://127.0.0.1:5000/#/run", "start it")
     assert page.startswith("# net version 1\n\nreject 1: \\*no\\*\n\n")
     assert "the rest" not in page
     assert f"Cause: {SHOWN}\n" in page
     assert f"**Warning**: {SHOWN}\n" in page
     assert r"| data/extra/\*new\*\_2 changed |" in page
-    assert page.endswith("(http://127.0.0.1:5000/#/run)")
+    assert page.endswith("(http://127.0.0.1:5000/#/run) (start it)")

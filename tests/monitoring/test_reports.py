@@ -24,7 +24,7 @@ def test_a_report_is_saved_once_and_opens_in_mlflow(any_store: Path, tmp_path: P
     assert experiment is not None
     assert (
         first.path
-        == f"#/experiments/{experiment.experiment_id}/runs/{first.id}/artifacts/report.html"
+        == f"experiments/{experiment.experiment_id}/runs/{first.id}/artifacts/report.html"
     )
     page = client.fetch_artifact(first.id, "report.html", tmp_path)
     assert Path(page).read_text() == "<p>π</p>"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from resnet import params
+from resnet.errors import PipelineError
 from resnet.operations.doctor.finding import Finding
 from resnet.system import addresses
 
@@ -11,16 +12,10 @@ def servers(root: Path) -> list[Finding]:
     """Whether the servers that the user's variables name answer."""
     findings = []
     for variable in addresses.VARIABLES:
-        address = addresses.user_server(variable)
-        if address and not addresses.answers(address.rstrip("/") + "/health"):
-            findings.append(
-                Finding(
-                    "fail",
-                    "servers",
-                    f"{variable} is {address}, which does not answer: "
-                    "start it ('make ui' for the project's own), or unset the variable",
-                )
-            )
+        try:
+            addresses.require_named(variable)
+        except PipelineError as error:
+            findings.append(Finding("fail", "servers", str(error)))
     return findings or [Finding("ok", "servers", "every named server answers")]
 
 

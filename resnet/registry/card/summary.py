@@ -19,7 +19,7 @@ class VersionSummary:
     metrics: MetricValues
     other: Version | None
     other_metrics: MetricValues  # empty without another; on other test images those of the model
-    run_path: str  # after the address of MLflow's pages
+    run_path: str  # of its page in MLflow, for a link
 
     def table(self) -> str:
         """One row per metric that a version has, one column per version, as Markdown."""
@@ -48,7 +48,7 @@ def summarize(root: Path, version: Version, against: int | None = None) -> Versi
     if other and other.test_hash != version.test_hash:
         other_metrics = of_the_model(other_metrics)
     experiment = client.get_run(version.run_id).info.experiment_id
-    run_path = f"#/experiments/{experiment}/runs/{version.run_id}"
+    run_path = f"experiments/{experiment}/runs/{version.run_id}"
     return VersionSummary(version, _metrics(client, version), other, other_metrics, run_path)
 
 

@@ -32,7 +32,6 @@ from mlflow.entities import Experiment, Run, RunTag
 
 SUFFIX = "-ledger"
 HEAD = "head"  # tag of the experiment: the last event, see `Event.head`
-NOTE = "mlflow.note.content"  # a run's description in MLflow's UI
 CHECKED = "checked"  # tag of a run; like the run's status it is the event's state, not its content
 
 OPEN = "RUNNING"  # the status of the run of an event that is neither finished nor abandoned
@@ -72,8 +71,8 @@ def begin(client: Client, event: Event) -> Event:
     evidence = json.loads(json.dumps(event.evidence), parse_constant=lambda _: None)
     event = replace(event, time=utc_iso(datetime.now(UTC)), evidence=evidence)
     run = client.create_run(
-        store.experiment(client, event.model + SUFFIX),
-        tags={**event.tags(), NOTE: _note(event), "mlflow.user": event.who},
+        _experiment_id(client, event.model),
+        tags={**event.tags(), store.NOTE: _note(event), "mlflow.user": event.who},
         run_name=f"{event.action} {event.version}" if event.version else event.action,
     )
     return replace(event, id=str(run.info.run_id))
@@ -96,7 +95,7 @@ def finish(client: Client, event: Event) -> Event:
     has closed the event.
     """
     _require_open(client, event)
-    experiment = client.get_experiment(store.experiment(client, event.model + SUFFIX))
+    experiment = client.get_experiment(_experiment_id(client, event.model))
     head = experiment.tags.get(HEAD)
     index, previous, _ = head.split(" ") if head else ("-1", None, "")
     placed = replace(event, index=int(index) + 1, previous=previous)
@@ -123,7 +122,7 @@ def abandon(client: Client, event: Event, why: str) -> None:
     Raises PipelineError if another process has closed the event.
     """
     _require_open(client, event)
-    client.set_tag(event.id, NOTE, _note(event, f"Not done: {redact(why)}\n\n"))
+    client.set_tag(event.id, store.NOTE, _note(event, f"Not done: {redact(why)}\n\n"))
     client.set_terminated(event.id, "FAILED")
 
 
@@ -206,11 +205,20 @@ def models(client: Client) -> list[str]:
     return sorted(names | known_head.models(client.tracking_uri, client.state))
 
 
+def _experiment_id(client: Client, name: str) -> str:
+    """The experiment's id; it is created if it is missing. Raises as `_experiment` does."""
+    description = (
+        f"The ledger of {name}: one run for each promotion, rollback, request and answer; "
+        "'resnet history' prints it."
+    )
+    return store.experiment(client, name + SUFFIX, description)
+
+
 def _experiment(client: Client, name: str) -> Experiment | None:
     """The experiment; None if nothing was ever written. Raises PipelineError if it is deleted."""
     experiment = client.get_experiment_by_name(name + SUFFIX)
     if experiment and experiment.lifecycle_stage == "deleted":
-        store.experiment(client, name + SUFFIX)  # raises with the remedy
+        _experiment_id(client, name)  # raises with the remedy
     return experiment
 
 

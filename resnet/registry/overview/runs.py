@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from resnet.pages.text_table import aligned
-from resnet.registry import store
+from resnet.registry import links, store
 from resnet.registry.ledger.event import second, utc_iso
 from resnet.system import processes
 
@@ -50,8 +50,10 @@ def report(root: Path, name: str, failed: bool, number: int) -> str:
     runs = [_recent(run) for run in islice(wanted, number)]
     if not runs:
         return f"no training of {name} has failed"
-    page = f"{store.ui_url(root)}/#/experiments/{experiment.experiment_id}/runs"
-    return "\n".join([*as_table(runs), f"A run in MLflow ('make ui' starts it): {page}/ID"])
+    page = links.link(root, f"experiments/{experiment.experiment_id}/runs/ID")
+    how_to_open = links.how_to_open(root)
+    note = f" ({how_to_open})" if how_to_open else ""
+    return "\n".join([*as_table(runs), f"A run in MLflow{note}: {page}"])
 
 
 def _recent(run: Run) -> RecentRun:

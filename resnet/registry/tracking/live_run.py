@@ -50,7 +50,7 @@ class LiveRun:
     def _open(self, total_steps: int, note: Path, key: str) -> None:
         """Resume the run whose id an interrupted training has noted, or open and note one."""
         self._client = store.client(self._root)
-        experiment = store.experiment(self._client, self._parameters.model_name)
+        experiment = run_artifacts.experiment(self._client, self._parameters.model_name)
         run = _active(self._client, note.read_text()) if note.exists() else None
         if run:
             self._resume(run)

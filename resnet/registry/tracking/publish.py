@@ -76,7 +76,7 @@ def _run(client: Client, outputs: Outputs) -> str:
     It is in progress again until the version exists, so that 'resnet prune' leaves it alone.
     """
     model_hash, name = outputs.reports.model_hash, outputs.parameters.model_name
-    experiment = store.experiment(client, name)
+    experiment = run_artifacts.experiment(client, name)
     tags = {"model_hash": model_hash, "trainer": processes.identity()}
     with holding(client, name, processes.actor()):
         runs = client.search_runs([experiment], f"tags.model_hash = '{model_hash}'", max_results=1)

@@ -121,6 +121,14 @@ class Outputs:
         return arrays.load(self.reports.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
+def experiment(client: Client, model: str) -> str:
+    """The id of the experiment with the trainings of the registered model `model`."""
+    description = (
+        f"Trainings of {model}, one per run; the registered model of that name has versions."
+    )
+    return store.experiment(client, model, description)
+
+
 def open_run(
     client: Client,
     experiment: str,

@@ -13,7 +13,7 @@ def version(number: int) -> Version:
 
 
 def table(first: dict[str, float | None], second: dict[str, float | None]) -> str:
-    return VersionSummary(version(2), first, version(1), second, "#/run").table()
+    return VersionSummary(version(2), first, version(1), second, "run").table()
 
 
 def test_every_metric_that_is_declared_is_a_row_with_its_better_direction() -> None:
@@ -34,5 +34,5 @@ def test_a_metric_that_neither_version_has_is_left_out() -> None:
 
 
 def test_without_another_version_there_is_no_second_column() -> None:
-    alone = VersionSummary(version(1), {**VALUES}, None, {}, "#/run").table()
+    alone = VersionSummary(version(1), {**VALUES}, None, {}, "run").table()
     assert alone.startswith("| metric | version 1 | better |\n")

@@ -38,7 +38,7 @@ def test_trainings_are_listed_newest_first_and_failed_ones_with_their_reasons(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     enter(trained)
-    monkeypatch.setattr(addresses, "PREFECT_API", f"http://127.0.0.1:{addresses.free_port()}/api")
+    monkeypatch.setenv("RESNET_PREFECT_PORT", str(addresses.free_port()))
     assert cli.main(["runs", "--model", "trained"]) == 0
     notice, heading, *rows = capsys.readouterr().out.splitlines()
     assert notice.startswith("no Prefect server is running")

@@ -1,0 +1,67 @@
+"""What it is called when an MLflow store fails: away for now, damaged, or no store at all."""
+
+import os
+
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from resnet.errors import PipelineError, UnreachableError
+from resnet.registry import sqlite_file
+
+# MLflow starts its telemetry when it is imported, which a flow does before it enters the checkout,
+# and with it `project.environment`. Every module imports MLflow after this one: ruff sorts it last.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow.exceptions import MlflowException
+
+UNANSWERED = "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"  # error codes of a failing store
+UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
+UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises that is none
+
+
+def of_call(uri: str, error: MlflowException) -> PipelineError | None:
+    """What to raise for the error of a call; None if the store is well, and the call was wrong."""
+    if sqlite_file.DAMAGED in f"{error}":
+        return PipelineError(
+            f"the MLflow store {uri} is damaged ({_first_line(error)}): restore it from a backup; "
+            "'resnet doctor' checks the whole file"
+        )
+    return _unreachable(uri, error) if error.error_code in UNANSWERED else None
+
+
+def of_opening(uri: str, error: BaseException) -> PipelineError:
+    """What to raise where a store cannot be opened."""
+    # MLflow's own, below what `of_call` has made of it.
+    cause = error.__cause__ if isinstance(error, UnreachableError) and error.__cause__ else error
+    if database := sqlite_file.path_of(uri):
+        return PipelineError(
+            f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
+            "or move it away to start with an empty one"
+        )
+    if _is_unusable(cause):
+        return PipelineError(
+            f"MLFLOW_TRACKING_URI is {uri}, which MLflow cannot use ({_first_line(cause)}): "
+            f"name a server (http://…), a SQLite file ({sqlite_file.SCHEME}…) or a database with a "
+            "driver, or unset the variable for the project's own store"
+        )
+    return _unreachable(uri, cause)
+
+
+def _is_unusable(error: BaseException) -> bool:
+    """Whether the address itself is wrong, so that no server behind it would change anything."""
+    code = getattr(error, "error_code", "")  # of an MlflowException
+    return code == "INVALID_PARAMETER_VALUE" or isinstance(error, UNUSABLE)
+
+
+def _unreachable(uri: str, error: BaseException) -> UnreachableError:
+    remedy = (
+        "check whether its disk is full or another program holds the file"
+        if sqlite_file.path_of(uri)
+        else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
+    )
+    return UnreachableError(
+        f"the MLflow store {uri} does not answer ({_first_line(error)}): {remedy}"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{error}".strip().partition("\n")[0][:200]
