@@ -159,14 +159,13 @@ def _rollback(root: Path, arguments: argparse.Namespace) -> None:
 def _history(root: Path, arguments: argparse.Namespace) -> None:
     from datetime import UTC, datetime
 
-    from resnet.registry import store
-    from resnet.registry.overview import records
+    from resnet.registry import store, versions
     from resnet.registry.promotion import history
 
     name = model_name(root, arguments)
     events, problems = history.read(root, name)
     if arguments.model and not events:
-        records.registered_model(store.client(root), name)
+        versions.registered_model(store.client(root), name)
     render = history.as_json_lines if arguments.json else history.as_table
     text = render(events, datetime.now(UTC))
     if text:  # as JSON lines, no event is no line
@@ -177,6 +176,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
     from flows import runs
+    from resnet.registry import store, versions
     from resnet.registry.promotion.reconcile import reconcile
 
     freed = runs.free(root)
@@ -184,6 +184,8 @@ def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
         print(line, flush=True)
     name = model_name(root, arguments)
     moved = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
+    if arguments.model and not moved:
+        versions.registered_model(store.client(root), name)
     print(*moved or ([] if freed else ["nothing to reconcile"]), sep="\n")
 
 

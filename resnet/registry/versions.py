@@ -13,7 +13,7 @@ from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import files
 
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 PRODUCTION = "production"  # the alias of the version that serves
@@ -92,10 +92,24 @@ def with_alias(client: Client, name: str, alias: str) -> Version | None:
         raise
 
 
+def registered_model(client: Client, name: str) -> RegisteredModel:
+    """MLflow's record of the model `name`. Raises PipelineError, with the models that there are."""
+    model = store.existing(lambda: client.get_registered_model(name))
+    if model is None:
+        raise PipelineError(f"there is no registered model {name}: {_instead(client)}")
+    return model
+
+
+def _instead(client: Client) -> str:
+    names = [model.name for model in client.search_registered_models()]
+    known = ", ".join(sorted(name for name in names if not name.endswith(".lock")))
+    return f"--model takes one of {known}" if known else "nothing is registered yet: 'resnet run'"
+
+
 def resolve(client: Client, name: str, selector: str | int) -> Version:
     """The version that `selector` names: a number, an alias, or `latest`.
 
-    Raises PipelineError if there is none.
+    Raises PipelineError if there is none, and names the models that there are if there is no such.
     """
     text = str(selector)
     version = (
@@ -107,6 +121,8 @@ def resolve(client: Client, name: str, selector: str | int) -> Version:
     )
     if version is None:
         newest = latest(client, name)
+        if newest is None:
+            registered_model(client, name)
         raise PipelineError(
             f"{name} has no version '{text}'; "
             + (f"its newest is {newest.number}" if newest else "it has none: publish one first")

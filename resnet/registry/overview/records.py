@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
-from resnet.errors import PipelineError
-from resnet.registry import store
+from resnet.registry import store, versions
 from resnet.registry.ledger.event import utc_iso
 from resnet.registry.store import Client
 from resnet.registry.versions import PRODUCTION, Version
 from resnet.system import mappings
 
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
 
 ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test images"}
 """Tags of a version, and what another value of each means."""
@@ -56,7 +55,7 @@ def read(client: Client, name: str) -> list[VersionRecord]:
 
     Raises PipelineError if there is no such model; it names those that there are.
     """
-    model = registered_model(client, name)
+    model = versions.registered_model(client, name)
     aliases: dict[int, list[str]] = {}
     for alias, number in model.aliases.items():
         aliases.setdefault(int(number), []).append(alias)
@@ -68,14 +67,6 @@ def read(client: Client, name: str) -> list[VersionRecord]:
         VersionRecord.of(one, aliases.get(int(one.version), ()), _run(client, runs, one))
         for one in sorted(found, key=lambda one: int(one.version))
     ]
-
-
-def registered_model(client: Client, name: str) -> RegisteredModel:
-    """MLflow's record of the model `name`. Raises PipelineError, with the models that there are."""
-    model = store.existing(lambda: client.get_registered_model(name))
-    if model is None:
-        raise PipelineError(f"there is no registered model {name}: {_instead(client)}")
-    return model
 
 
 def in_production(records: Sequence[VersionRecord]) -> VersionRecord | None:
@@ -99,9 +90,3 @@ def _run(client: Client, runs: Mapping[str, Run], version: ModelVersion) -> Run 
     if not run_id or run_id in runs:
         return runs.get(run_id)
     return store.existing(lambda: client.get_run(run_id))
-
-
-def _instead(client: Client) -> str:
-    names = [model.name for model in client.search_registered_models()]
-    known = ", ".join(sorted(name for name in names if not name.endswith(".lock")))
-    return f"--model takes one of {known}" if known else "nothing is registered yet: 'resnet run'"

@@ -181,7 +181,9 @@ def test_an_empty_reason_and_an_unknown_version_are_refused(
     for to in (None, number):
         with pytest.raises(PipelineError, match="never had a version in production: promote one"):
             rollback(made_store, name, reason="a try", to=to)
-    with pytest.raises(PipelineError, match="it has none: publish one first"):
+    with pytest.raises(
+        PipelineError, match="no registered model nothing-of-the-kind: --model takes"
+    ):
         versions.resolve(store.client(made_store), "nothing-of-the-kind", "latest")
 
 
