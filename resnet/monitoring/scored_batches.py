@@ -8,10 +8,11 @@ people.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from itertools import islice
 from typing import Self
 
 from resnet.errors import PipelineError
@@ -39,6 +40,7 @@ class ScoredBatch:
     out: str  # where the predictions were written
     who: str  # user@host
     flow_run: str | None = None  # Prefect's id
+    model_hash: str | None = None  # of the version; None by an earlier release
     id: str = ""  # of the MLflow run
 
     @property
@@ -74,6 +76,7 @@ class ScoredBatch:
                 out=tags["out"],
                 who=tags["who"],
                 flow_run=tags.get("flow_run"),
+                model_hash=tags.get("model_hash"),
                 id=run.info.run_id,
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -99,13 +102,14 @@ def record(
             name,
             f"Batches of images that versions of {batch.model} have scored, one per run.",
         )
-        runs = client.search_runs([experiment], f"tags.key = '{batch.key}'", max_results=1)
-        run = runs[0] if runs else _create_run(client, experiment, batch)
+        known = _runs(client, experiment, f"tags.key = '{batch.key}'", batch.model_hash)
+        first = next(known, None)
+        run = first or _create_run(client, experiment, batch)
     recorded = ScoredBatch.of(run)
     if run.info.status != store.FINISHED:
         store.log_metrics(client, run.info.run_id, _metrics(recorded.features, training))
         client.set_terminated(run.info.run_id, store.FINISHED)
-    return recorded, not runs
+    return recorded, first is None
 
 
 def last(client: Client, version: Version, count: int) -> list[ScoredBatch]:
@@ -116,13 +120,29 @@ def last(client: Client, version: Version, count: int) -> list[ScoredBatch]:
     experiment = client.get_experiment_by_name(version.name + SUFFIX)
     if experiment is None:
         return []
-    runs = client.search_runs(
-        [experiment.experiment_id],
-        f"tags.version = '{version.number}'",
-        max_results=count,
-        order_by=["attributes.start_time DESC"],
-    )
-    return [ScoredBatch.of(run) for run in reversed(runs)]
+    of_number = f"tags.version = '{version.number}'"
+    runs = _runs(client, experiment.experiment_id, of_number, version.model_hash, count)
+    return [ScoredBatch.of(run) for run in reversed(list(islice(runs, count)))]
+
+
+def _runs(
+    client: Client, experiment: str, query: str, model_hash: str | None, page_size: int = 10
+) -> Iterator[Run]:
+    """The batches that match, the newest first, without those that another model has scored.
+
+    Its version may have had the same number: MLflow gives it again after a deletion.
+    """
+    for run in store.pages(
+        lambda page: client.search_runs(
+            [experiment],
+            query,
+            max_results=page_size,
+            order_by=["attributes.start_time DESC"],
+            page_token=page,
+        )
+    ):
+        if not model_hash or run.data.tags.get("model_hash", model_hash) == model_hash:
+            yield run
 
 
 def _create_run(client: Client, experiment: str, batch: ScoredBatch) -> Run:

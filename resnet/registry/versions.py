@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from resnet.data.arrivals import DataVersion
 from resnet.errors import PipelineError
@@ -27,6 +27,21 @@ PROBE_FILE = "probe/probe.npz"  # see `resnet.model.probe`
 
 class MissingArtifactError(PipelineError):
     """An artifact of a version's run cannot be read."""
+
+
+class VersionId(NamedTuple):
+    """Which version: MLflow gives a number again after a registered model was deleted."""
+
+    number: int
+    model_hash: str  # "" if unknown: by an event of an earlier release, or made by hand
+
+    def is_same(self, other: "VersionId") -> bool:
+        """Whether both are one version, as far as their model hashes are known."""
+        unknown = not (self.model_hash and other.model_hash)
+        return self.number == other.number and (unknown or self.model_hash == other.model_hash)
+
+    def __str__(self) -> str:
+        return f"{self.number} (model {self.model_hash[:12] or 'unknown'})"
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,11 @@ class Version:
             test_hash=tags.get("test_hash", ""),
             aliases=tuple(sorted(registered.aliases)),
         )
+
+    @property
+    def id(self) -> VersionId:
+        """What identifies it in the ledger."""
+        return VersionId(self.number, self.model_hash)
 
     def __str__(self) -> str:
         aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""

@@ -105,6 +105,7 @@ def score_registered(
         str(out),
         processes.actor(),
         flow_run,
+        version.model_hash or None,
     )
     recorded, new = _record(client, batch, result)
     return replace(result, batch=recorded, new=new)

@@ -47,8 +47,8 @@ def event(action: str) -> Event:
     return Event(action, "net", 1, {}, "ann@host", "why", expires="2026-02-02T03:04", id="e")  # type: ignore[arg-type]
 
 
-OPEN = Request(event("request"), "open", None)
-EXPIRED = Request(event("request"), "expired", None)
+OPEN = Request(event("request"), VERSION.id, "open", None)
+EXPIRED = Request(event("request"), VERSION.id, "expired", None)
 VERDICT = Verdict("net", 1, None, "key", (), "", "", "", 1, {}, None, None)
 PROMOTED = Decision(VERSION, True, VERDICT, event("promote"))
 REFUSED = Decision(VERSION, False, VERDICT, event("refuse"))

@@ -80,7 +80,7 @@ def is_current(client: Client, version: Version, history: Sequence[Event]) -> bo
 
     `history` is the ledger's.
     """
-    outcome = queries.last_outcome(history, version.number)
+    outcome = queries.last_outcome(history, version.id)
     mark = client.get_run(version.run_id).data.tags.get(MARK)
     return bool(mark == _mark(version, outcome))
 
@@ -122,8 +122,8 @@ def read(client: Client, version: Version, history: Sequence[Event]) -> CardCont
             pictures={
                 path.stem: path.read_bytes() for path in artifacts.values() if path.suffix == ".png"
             },
-            decision=queries.last_decision(history, version.number),
-            outcome=queries.last_outcome(history, version.number),
+            decision=queries.last_decision(history, version.id),
+            outcome=queries.last_outcome(history, version.id),
         )
 
 

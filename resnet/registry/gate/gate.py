@@ -24,7 +24,7 @@ from resnet.registry.gate.rules import Best, Facts, decide
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger, queries
 from resnet.registry.store import Client
-from resnet.registry.versions import PRODUCTION, Version
+from resnet.registry.versions import PRODUCTION, Version, VersionId
 
 T = TypeVar("T")
 Score = Callable[[Path, Path, str], Predictions]
@@ -42,7 +42,7 @@ def judge(
     client = store.client(root)
     version = versions.resolve(client, name, selector)
     production = versions.with_alias(client, name, PRODUCTION)
-    serving = production.number if production else None
+    serving = production.id if production else None
     history = ledger.events(client, name)
 
     def fact(read: Callable[[], T]) -> T | PipelineError:
@@ -70,7 +70,7 @@ def judge(
     return Verdict(
         name,
         version.number,
-        against=serving,
+        against=serving.number if serving else None,
         key=decision_key(gate, version.test_hash),
         rules=decide(facts, gate),
         model_hash=version.model_hash,
@@ -145,47 +145,48 @@ class _TestSet:
 
     def best(
         self,
-        numbers: Collection[int],
-        accuracies: Mapping[int, Mapping[str, float]],
-        serving: int | None,
+        former: Collection[VersionId],
+        accuracies: Mapping[VersionId, Mapping[str, float]],
+        serving: VersionId | None,
     ) -> Best | None:
-        """The best of the versions `numbers`.
+        """The best of the versions `former`.
 
         accuracies: the ledger's, by version and by the hash of the test images; such a version may
         be deleted. On each set of test images the most accurate version is a candidate; only
         candidates without an accuracy on the challenger's images are scored again.
         """
-        most_accurate: dict[str, tuple[float, int]] = {}
-        for number in sorted(numbers):
-            by_images = accuracies.get(number) or self._recorded(number)
+        most_accurate: dict[str, tuple[float, VersionId]] = {}
+        for version in sorted(former):
+            by_images = accuracies.get(version) or self._recorded(version)
             for images, accuracy in by_images.items():
                 if images not in most_accurate or accuracy > most_accurate[images][0]:
-                    most_accurate[images] = accuracy, number
+                    most_accurate[images] = accuracy, version
         here = self.challenger.test_hash
         candidates = []
-        for number in {number for _, number in most_accurate.values()}:
-            by_images = accuracies.get(number, {})
-            accuracy = by_images[here] if here in by_images else self._accuracy(number)
-            candidates.append(Best(number, accuracy, number == serving))
+        for version in {version for _, version in most_accurate.values()}:
+            by_images = accuracies.get(version, {})
+            accuracy = by_images[here] if here in by_images else self._accuracy(version)
+            serves = serving is not None and version.is_same(serving)
+            candidates.append(Best(version.number, accuracy, serves))
         return max(candidates, key=lambda best: best.accuracy, default=None)
 
-    def _accuracy(self, number: int) -> float:
+    def _accuracy(self, id: VersionId) -> float:
         """A version's accuracy on the challenger's test images."""
-        return float(self.predictions(self._existing(number)).correct_n.mean())
+        return float(self.predictions(self._existing(id)).correct_n.mean())
 
-    def _recorded(self, number: int) -> dict[str, float]:
+    def _recorded(self, id: VersionId) -> dict[str, float]:
         """A version's accuracy on the test images that it was evaluated on, by their hash."""
-        version = self._existing(number)
+        version = self._existing(id)
         return {version.test_hash: float(self._stored(version).correct_n.mean())}
 
-    def _existing(self, number: int) -> Version:
-        try:
-            return versions.resolve(self.client, self.challenger.name, number)
-        except PipelineError:
+    def _existing(self, id: VersionId) -> Version:
+        version = versions.get(self.client, self.challenger.name, id.number)
+        if version is None or not version.id.is_same(id):
             raise PipelineError(
-                f"version {number}, once in production, is deleted, and the ledger does not hold "
-                "its accuracy on these test images; '--force' overrides this rule"
-            ) from None
+                f"version {id.number}, once in production, is deleted, and the ledger does not "
+                "hold its accuracy on these test images; '--force' overrides this rule"
+            )
+        return version
 
     def _stored(self, version: Version) -> Predictions:
         predictions = versions.predictions(self.client, version, self._folder(version))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from resnet.registry import versions
 from resnet.registry.ledger import ledger, lock, queries
-from resnet.registry.ledger.event import Event
+from resnet.registry.ledger.event import Event, Moves
 from resnet.registry.ledger.ledger import Ledger
 from resnet.registry.store import Client
-from resnet.registry.versions import CANDIDATE, PRODUCTION
+from resnet.registry.versions import CANDIDATE, PRODUCTION, VersionId
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,15 @@ class AliasMismatch:
     """Aliases that do not name the versions of the ledger's last events."""
 
     name: str
-    aliases: Mapping[str, tuple[int | None, int | None]]
+    aliases: Mapping[str, tuple[VersionId | None, VersionId | None]]
     """Alias → the version by the ledger, and the one that it names; None if unset."""
+
+    def moves(self) -> Moves:
+        """The same in numbers: alias → the version by the ledger, and the one that it names."""
+        return {
+            alias: (expected.number if expected else None, actual.number if actual else None)
+            for alias, (expected, actual) in self.aliases.items()
+        }
 
     def __str__(self) -> str:
         sentences = (_sentence(alias, *numbers) for alias, numbers in self.aliases.items())
@@ -31,11 +38,10 @@ def alias_mismatch(client: Client, name: str, history: Sequence[Event]) -> Alias
     """
     aliases = {}
     for alias in (PRODUCTION, CANDIDATE):
-        last = queries.last_move(history, alias)
-        expected = last.moves[alias][1] if last else None
+        expected = queries.named_by(history, alias)
         version = versions.with_alias(client, name, alias)
-        actual = version.number if version else None
-        if actual != expected:
+        actual = version.id if version else None
+        if not (actual is expected is None or (actual and expected and actual.is_same(expected))):
             aliases[alias] = expected, actual
     return AliasMismatch(name, aliases) if aliases else None
 
@@ -71,7 +77,12 @@ def _problems(
     return lines
 
 
-def _sentence(alias: str, expected: int | None, actual: int | None) -> str:
-    names = f"names version {actual}" if actual else "is unset"
-    should = f"name version {expected}" if expected else "be unset"
+def _sentence(alias: str, expected: VersionId | None, actual: VersionId | None) -> str:
+    if expected and actual and expected.number == actual.number:
+        return (
+            f"{alias} names version {actual}, but according to the ledger it should name version "
+            f"{expected}: it was deleted, and its number was given again"
+        )
+    names = f"names version {actual.number}" if actual else "is unset"
+    should = f"name version {expected.number}" if expected else "be unset"
     return f"{alias} {names}, but according to the ledger it should {should}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from resnet.registry.versions import PRODUCTION
+from resnet.registry.versions import PRODUCTION, VersionId
 
 from mlflow.entities import Run
 
@@ -50,6 +50,7 @@ class Event:
     evidence: Mapping[str, Any] = field(default_factory=dict)  # the gate's verdict, as JSON
     request: str | None = None  # the id of the event that this one answers
     expires: str | None = None  # when an open request expires: ISO 8601, UTC
+    model_hashes: Mapping[str, str] | None = None  # by number; None by an earlier release
     id: str = ""  # of the MLflow run
     time: str = ""  # when it was begun: ISO 8601, UTC
     # Its place in the chain, once it is finished.
@@ -69,9 +70,22 @@ class Event:
 
     @property
     def versions(self) -> frozenset[int]:
-        """Every version that it names."""
-        numbers = {self.version, *(number for move in self.moves.values() for number in move)}
+        """Every version that it names: also the one that the gate compared with."""
+        moved = (number for move in self.moves.values() for number in move)
+        numbers = {self.version, self.evidence.get("against"), *moved}
         return frozenset(number for number in numbers if number is not None)
+
+    def hashes(self) -> dict[int, str]:
+        """The model hash of each version that it names, by number, as far as it says so."""
+        hashes = {int(number): text for number, text in (self.model_hashes or {}).items()}
+        judged = self.evidence.get("model_hash")
+        if judged and self.version is not None:
+            hashes.setdefault(self.version, judged)
+        return hashes
+
+    def id_of(self, number: int) -> VersionId:
+        """The version of that number that it names."""
+        return VersionId(number, self.hashes().get(number, ""))
 
     @property
     def head(self) -> str:
@@ -79,9 +93,14 @@ class Event:
         return f"{self.index} {self.hash} {self.id}"
 
     def digest(self) -> str:
-        """SHA-256, hex, of the canonical JSON of everything but the hash itself."""
-        content = asdict(self)
+        """SHA-256, hex, of the canonical JSON of everything but the hash itself.
+
+        And but `model_hashes` where there are none: an earlier release did not know the field.
+        """
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
         del content["hash"]
+        if self.model_hashes is None:
+            del content["model_hashes"]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -134,7 +153,7 @@ class Event:
             ) from error
 
 
-_JSON = {"version", "moves", "forced", "evidence", "index"}  # the others are text
+_JSON = {"version", "moves", "forced", "evidence", "index", "model_hashes"}  # the others are text
 
 
 def _joined(tags: Mapping[str, str], name: str) -> str:

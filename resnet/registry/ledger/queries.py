@@ -4,7 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnet.registry.ledger.event import Event
-from resnet.registry.versions import PRODUCTION
+from resnet.registry.versions import PRODUCTION, VersionId
+
+
+def identities(history: Sequence[Event]) -> list[dict[int, VersionId]]:
+    """Per event the versions that it names, by their numbers.
+
+    An event of an earlier release does not say the model hash of each: it is then the one that was
+    known last of that number, if any was.
+    """
+    known: dict[int, str] = {}
+    named = []
+    for event in history:
+        known |= event.hashes()
+        named.append(
+            {number: VersionId(number, known.get(number, "")) for number in event.versions}
+        )
+    return named
 
 
 def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
@@ -12,28 +28,42 @@ def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None
     return next((event for event in reversed(history) if alias in event.moves), None)
 
 
-def has_decided(history: Sequence[Event], version: int, key: str) -> bool:
+def named_by(history: Sequence[Event], alias: str = PRODUCTION) -> VersionId | None:
+    """The version that `alias` names after the last event; None if none."""
+    for event, named in zip(reversed(history), reversed(identities(history)), strict=True):
+        if alias in event.moves:
+            number = event.moves[alias][1]
+            return None if number is None else named[number]
+    return None
+
+
+def has_decided(history: Sequence[Event], version: VersionId, key: str) -> bool:
     """Whether there is a decision about a version, so that no retraining asks the gate again.
 
     It is the gate's by these rules on these images (see `gate.decision_key`), which includes a
     request; or, whatever the rules, that of a person who took the version out of production.
     """
     return any(
-        (event.version == version and event.evidence.get("key") == key)
-        or (event.action in ("rollback", "found") and event.version_from == version)
-        for event in history
+        (event.version == version.number and event.evidence.get("key") == key)
+        or (event.action in ("rollback", "found") and event.version_from == version.number)
+        for event in _naming(history, version)
     )
 
 
-def last_decision(history: Sequence[Event], version: int) -> Event | None:
+def last_decision(history: Sequence[Event], version: VersionId) -> Event | None:
     """The last event about a version that has evidence: the gate's verdict."""
-    decisions = [event for event in history if event.version == version and event.evidence]
+    decisions = [
+        event
+        for event in _naming(history, version)
+        if event.version == version.number and event.evidence
+    ]
     return decisions[-1] if decisions else None
 
 
-def last_outcome(history: Sequence[Event], version: int) -> Event | None:
+def last_outcome(history: Sequence[Event], version: VersionId) -> Event | None:
     """The last event that concerns a version (see `concerned`)."""
-    return next((event for event in reversed(history) if version in concerned(event)), None)
+    events = [event for event in _naming(history, version) if version.number in concerned(event)]
+    return events[-1] if events else None
 
 
 def concerned(event: Event) -> set[int]:
@@ -45,40 +75,51 @@ def concerned(event: Event) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def succession(history: Sequence[Event]) -> list[int]:
+def succession(history: Sequence[Event]) -> list[VersionId]:
     """The versions in the order of their promotion, without those that were rolled back since."""
-    stack: list[int] = []
-    for event in history:
-        number = event.version_to
-        if number is None or (stack and stack[-1] == number):
+    stack: list[VersionId] = []
+    for event, named in zip(history, identities(history), strict=True):
+        if event.version_to is None:
             continue
-        if event.action == "rollback" and number in stack:
-            while stack[-1] != number:
+        version = named[event.version_to]
+        if stack and stack[-1].is_same(version):
+            continue
+        if event.action == "rollback" and any(one.is_same(version) for one in stack):
+            while not stack[-1].is_same(version):
                 stack.pop()
         else:
-            stack.append(number)
+            stack.append(version)
     return stack
 
 
-def ever_in_production(history: Sequence[Event], now: int | None) -> set[int]:
+def ever_in_production(history: Sequence[Event], now: VersionId | None = None) -> set[VersionId]:
     """The versions that ever were in production, including those that were rolled back."""
-    promoted = {event.version_to for event in history}
-    return {number for number in {*promoted, now} if number is not None}
+    promoted = {
+        named[event.version_to]
+        for event, named in zip(history, identities(history), strict=True)
+        if event.version_to is not None
+    }
+    if now is None or any(one.is_same(now) for one in promoted):
+        return promoted
+    return promoted | {now}
 
 
-def accuracies(history: Sequence[Event]) -> dict[int, dict[str, float]]:
+def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
     """The accuracy of each version that the gate judged or compared with.
 
     By version, then by the hash of the test images. An accuracy that was NaN is left out.
     """
-    known: dict[int, dict[str, float]] = {}
-    for verdict in _verdicts(history):
+    known: dict[VersionId, dict[str, float]] = {}
+    for event, named in zip(history, identities(history), strict=True):
+        verdict = event.evidence
+        if "test_hash" not in verdict:
+            continue
         judged = {verdict["version"]: verdict["metrics"]["accuracy"]}
         if verdict["comparison"]:
             judged[verdict["against"]] = verdict["comparison"]["production"]
-        for version, accuracy in judged.items():
+        for number, accuracy in judged.items():
             if accuracy is not None:
-                known.setdefault(version, {})[verdict["test_hash"]] = accuracy
+                known.setdefault(named[number], {})[verdict["test_hash"]] = accuracy
     return known
 
 
@@ -88,6 +129,15 @@ def uses(history: Sequence[Event], test_hash: str) -> int:
         verdict["uses"] for verdict in _verdicts(history) if verdict["test_hash"] == test_hash
     )
     return max(counts, default=0)
+
+
+def _naming(history: Sequence[Event], version: VersionId) -> list[Event]:
+    """The events that name the version: this number, and not another model of that number."""
+    return [
+        event
+        for event, named in zip(history, identities(history), strict=True)
+        if version.number in named and named[version.number].is_same(version)
+    ]
 
 
 def _verdicts(history: Sequence[Event]) -> list[Mapping[str, Any]]:

@@ -14,14 +14,14 @@ written, for production is the last. Recovery never moves production.
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import store, versions
 from resnet.registry.card import card
 from resnet.registry.gate.verdict import Verdict
-from resnet.registry.ledger import audit, ledger
+from resnet.registry.ledger import audit, ledger, queries
 from resnet.registry.ledger.event import Event
 from resnet.registry.ledger.lock import ModelLock, holding
 from resnet.registry.store import Client
@@ -83,10 +83,11 @@ def apply_alias_move(root: Path, held: HeldModel, event: Event, check: Check) ->
     MovedError if an alias was changed in the meantime.
     """
     client, lock = held.client, held.lock
-    event = ledger.begin(client, event)
+    event = ledger.begin(client, replace(event, model_hashes=_model_hashes(held, event)))
     try:
         for number in sorted({after for _, after in event.moves.values() if after is not None}):
             check(root, client, versions.resolve(client, event.model, number))
+            _require_same(event, versions.resolve(client, event.model, number))
         lock.confirm()
         _require_aliases(client, event, side=1 if _is_found(event) else 0)
         ledger.mark_checked(client, event)
@@ -151,11 +152,45 @@ def _close(client: Client, event: Event, history: Sequence[Event]) -> Event:
     return finished
 
 
+def _model_hashes(held: HeldModel, event: Event) -> dict[str, str]:
+    """The model hash of each version that `event` names, by its number.
+
+    Of the registered ones, and what the ledger knows of those that are deleted by now. Of a found
+    change the former versions are the ledger's: their numbers may have been given again.
+    """
+    known = {
+        number: id.model_hash
+        for named in queries.identities(held.history)
+        for number, id in named.items()
+    }
+    left = {before for before, _ in event.moves.values()} if _is_found(event) else set()
+    left -= {event.version, *(after for _, after in event.moves.values())}
+    hashes = {}
+    for number in sorted(event.versions):
+        version = versions.get(held.client, event.model, number)
+        current = version.model_hash if version else ""
+        ours = known.get(number, "")
+        hashes[str(number)] = (ours or current) if number in left else (current or ours)
+    return {number: text for number, text in hashes.items() if text}
+
+
+def _require_same(event: Event, version: Version) -> None:
+    """Raise MovedError if the version is another model than it was when the event was begun."""
+    if not version.id.is_same(event.id_of(version.number)):
+        raise MovedError(
+            f"{event}: {event.model} has version {version.id} now and not "
+            f"{event.id_of(version.number)}: it was deleted, and its number was given again; ask "
+            "the gate again"
+        )
+
+
 def _has_happened(client: Client, event: Event) -> bool:
     """Whether each alias names the version that `event` gives it, and its version exists."""
-    return (
-        event.version is None or versions.get(client, event.model, event.version) is not None
-    ) and all(
+    if event.version is not None:
+        version = versions.get(client, event.model, event.version)
+        if version is None or not version.id.is_same(event.id_of(event.version)):
+            return False
+    return all(
         _number(client, event.model, alias) == after for alias, (_, after) in event.moves.items()
     )
 

@@ -1,6 +1,6 @@
 """Move `production` to a version that passed the gate, or back; each move is in the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from resnet.registry.promotion import alias_move
 from resnet.registry.promotion.request import Request, latest, require_open
 from resnet.registry.promotion.smoke_test import require_working
 from resnet.registry.store import Client
-from resnet.registry.versions import CANDIDATE, PRODUCTION, Version
+from resnet.registry.versions import CANDIDATE, PRODUCTION, Version, VersionId
 from resnet.system import processes
 
 
@@ -87,7 +87,7 @@ def decide(root: Path, verdict: Verdict, proposal: Event, check: alias_move.Chec
         production = versions.with_alias(client, name, PRODUCTION)
         if production and production.number == version.number:
             return Decision(version, True, verdict, None)
-        request = latest(history, version.number, now)
+        request = latest(history, version.id, now)
         if proposal.action == "request" and request and request.key == verdict.key:
             return Decision(version, False, verdict, None, request)
         if (production.number if production else None) != verdict.against:
@@ -95,7 +95,7 @@ def decide(root: Path, verdict: Verdict, proposal: Event, check: alias_move.Chec
         event = _event(client, version, verdict, proposal, request)
         event = alias_move.apply_alias_move(root, held, event, check)
         version = versions.resolve(client, name, version.number)  # with its present aliases
-        new = Request(event, "open", None) if event.action == "request" else None
+        new = Request(event, version.id, "open", None) if event.action == "request" else None
         return Decision(version, event.version_to is not None, verdict, event, new)
 
 
@@ -134,16 +134,16 @@ def rollback(
     who = who or processes.actor()
     with alias_move.exclusive_move(root, name, who, reason) as held:
         client, history = held.client, held.history
-        former = queries.ever_in_production(history, None)
+        former = queries.ever_in_production(history)
         if not former:
             raise PipelineError(f"{name} never had a version in production: promote one first")
         production = versions.with_alias(client, name, PRODUCTION)
-        now = production.number if production else None
+        now = production.id if production else None
         target = _previous(client, name, history, now) if to is None else to
         version = versions.resolve(client, name, target)
-        if version.number == now:
+        if version.id == now:
             raise PipelineError(f"{version} is in production already: name another version")
-        if version.number not in former:
+        if not any(version.id.is_same(one) for one in former):
             raise PipelineError(
                 f"{version} was never in production, so it is not a rollback target: ask the gate "
                 f"with 'resnet promote {version.number}'"
@@ -152,7 +152,7 @@ def rollback(
             "rollback",
             name,
             version.number,
-            {PRODUCTION: (now, version.number)},
+            {PRODUCTION: (now.number if now else None, version.number)},
             who=who,
             reason=reason,
             flow_run=flow_run,
@@ -160,25 +160,33 @@ def rollback(
         return alias_move.apply_alias_move(root, held, event, check)
 
 
-def _previous(client: Client, name: str, history: Sequence[Event], now: int | None) -> int:
+def _previous(client: Client, name: str, history: Sequence[Event], now: VersionId | None) -> int:
     """The last version before the one in production `now` that still exists."""
-    earlier = [number for number in reversed(queries.succession(history)) if number != now]
-    for number in earlier:
-        if versions.get(client, name, number):
-            return number
+
+    def exists(id: VersionId) -> bool:
+        version = versions.get(client, name, id.number)
+        return version is not None and version.id.is_same(id)
+
+    def others(ids: Iterable[VersionId]) -> list[VersionId]:
+        return [id for id in ids if now is None or not id.is_same(now)]
+
+    earlier = others(reversed(queries.succession(history)))
+    for id in earlier:
+        if exists(id):
+            return id.number
     problem = (
         f"the versions that were in production of {name} before are deleted ({_listed(earlier)})"
         if earlier
-        else f"nothing was in production of {name} before version {now}"
+        else f"nothing was in production of {name} before version {now.number if now else 'none'}"
     )
-    former = sorted(queries.ever_in_production(history, None) - {now})
-    if existing := [number for number in former if versions.get(client, name, number)]:
+    former = sorted(others(queries.ever_in_production(history)))
+    if existing := [id for id in former if exists(id)]:
         raise PipelineError(f"{problem}: name another former one as 'to' ({_listed(existing)})")
     raise PipelineError(f"{problem}: promote another version")
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+def _listed(ids: Sequence[VersionId]) -> str:
+    return ", ".join(str(id.number) for id in ids)
 
 
 def _moved(

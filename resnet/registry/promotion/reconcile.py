@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet.errors import PipelineError
-from resnet.registry import store
+from resnet.registry import store, versions
 from resnet.registry.ledger import audit
 from resnet.registry.ledger.audit import AliasMismatch
 from resnet.registry.ledger.event import Event
 from resnet.registry.ledger.lock import holding
 from resnet.registry.promotion import alias_move
 from resnet.registry.promotion.smoke_test import require_working
+from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION
 from resnet.system import processes
 
@@ -44,7 +45,7 @@ def reconcile(
         if mismatch:
             make = _found_event if accept else _restore_event
             try:
-                event = make(mismatch, who, reason, flow_run)
+                event = make(client, mismatch, who, reason, flow_run)
                 event = alias_move.apply_alias_move(root, held, event, check)
             except PipelineError as error:  # with what was recovered before
                 raise type(error)("\n".join([*lines, str(error)])) from error
@@ -52,13 +53,16 @@ def reconcile(
     return lines
 
 
-def _found_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None) -> Event:
+def _found_event(
+    client: Client, mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None
+) -> Event:
     """The change that somebody made, as an event."""
+    moves = mismatch.moves()
     return Event(
         "found",
         mismatch.name,
-        _about({alias: actual for alias, (_, actual) in mismatch.aliases.items()}),
-        mismatch.aliases,
+        _about({alias: actual for alias, (_, actual) in moves.items()}),
+        moves,
         who=f"unknown (found by {who})",
         reason=reason,
         flow_run=flow_run,
@@ -72,21 +76,32 @@ def _missing_event(name: str, missing: str, who: str, reason: str, flow_run: str
     return Event("found", name, None, {}, who=who, reason=f"{reason} ({lacks})", flow_run=flow_run)
 
 
-def _restore_event(mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None) -> Event:
+def _restore_event(
+    client: Client, mismatch: AliasMismatch, who: str, reason: str, flow_run: str | None
+) -> Event:
     """The move back to what the ledger says."""
     if mismatch.aliases.get(PRODUCTION, (0, 0))[0] is None:
-        raise PipelineError(
-            f"{mismatch.name}: {mismatch}. The ledger has no version to restore: record the change "
-            "with 'resnet reconcile --accept --reason …'"
-        )
+        raise _not_restorable(mismatch, "The ledger has no version to restore")
+    for expected, _ in mismatch.aliases.values():
+        version = versions.get(client, mismatch.name, expected.number) if expected else None
+        if expected and not (version and version.id.is_same(expected)):
+            raise _not_restorable(mismatch, f"Version {expected} is deleted")
+    moves = mismatch.moves()
     return Event(
         "restore",
         mismatch.name,
-        _about({alias: expected for alias, (expected, _) in mismatch.aliases.items()}),
-        {alias: (actual, expected) for alias, (expected, actual) in mismatch.aliases.items()},
+        _about({alias: expected for alias, (expected, _) in moves.items()}),
+        {alias: (actual, expected) for alias, (expected, actual) in moves.items()},
         who=who,
         reason=reason.strip() or "it was changed outside the ledger",
         flow_run=flow_run,
+    )
+
+
+def _not_restorable(mismatch: AliasMismatch, why: str) -> PipelineError:
+    return PipelineError(
+        f"{mismatch.name}: {mismatch}. {why}: record the change with 'resnet reconcile --accept "
+        "--reason …'"
     )
 
 

@@ -3,15 +3,16 @@
 No process has to run for a request to expire: after its time every reader counts it as rejected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from resnet.errors import PipelineError
 from resnet.registry.gate.verdict import Verdict
+from resnet.registry.ledger import queries
 from resnet.registry.ledger.event import Event, minute, utc_iso
-from resnet.registry.versions import Version
+from resnet.registry.versions import Version, VersionId
 
 RequestState = Literal["open", "approved", "rejected", "expired", "replaced"]
 
@@ -21,6 +22,7 @@ class Request:
     """A request that a person approve a version for production, and its state."""
 
     event: Event  # of the request; its evidence is the gate's verdict
+    version: VersionId
     state: RequestState
     answer: Event | None  # None if it is open or expired
 
@@ -60,16 +62,17 @@ class Request:
 
 def requests(history: Sequence[Event], now: datetime) -> list[Request]:
     """Every request among a ledger's events, in order, with its state at `now`."""
+    named = list(zip(history, queries.identities(history), strict=True))
     return [
-        _request(event, history[index + 1 :], now)
-        for index, event in enumerate(history)
-        if event.action == "request"
+        _request(event, versions[event.version], named[index + 1 :], now)
+        for index, (event, versions) in enumerate(named)
+        if event.action == "request" and event.version is not None
     ]
 
 
-def latest(history: Sequence[Event], version: int, now: datetime) -> Request | None:
+def latest(history: Sequence[Event], version: VersionId, now: datetime) -> Request | None:
     """The last request for a version: only this one can be open, as it replaced the others."""
-    matches = [request for request in requests(history, now) if request.event.version == version]
+    matches = [one for one in requests(history, now) if one.version.is_same(version)]
     return matches[-1] if matches else None
 
 
@@ -83,7 +86,7 @@ def require_open(
     matches = [
         request
         for request in requests(history, now)
-        if request.event.version == version.number and id in (None, request.event.id)
+        if request.version.is_same(version.id) and id in (None, request.event.id)
     ]
     if matches and matches[-1].is_open:
         return matches[-1]
@@ -94,17 +97,24 @@ def require_open(
     )
 
 
-def _request(event: Event, later: Sequence[Event], now: datetime) -> Request:
-    """`later` are the events after it, of which the first that answers it counts."""
-    answer = next((candidate for candidate in later if _answers(candidate, event)), None)
-    if answer is None:
-        return Request(event, "open" if utc_iso(now) < (event.expires or "") else "expired", None)
-    if answer.version_to == event.version:
-        return Request(event, "approved", answer)
-    return Request(event, "replaced" if answer.action == "request" else "rejected", answer)
+def _request(
+    event: Event,
+    version: VersionId,
+    later: Sequence[tuple[Event, Mapping[int, VersionId]]],
+    now: datetime,
+) -> Request:
+    """`later` are the events after it and the versions that they name; the first answer counts.
 
-
-def _answers(event: Event, request: Event) -> bool:
-    """By naming it, or by bringing its version into production in another way before it expired."""
-    promoted = event.version_to is not None and event.version_to == request.version
-    return event.request == request.id or (promoted and event.time < (request.expires or ""))
+    An event answers it by naming it, or by bringing its version into production in another way
+    before it expired.
+    """
+    expires = event.expires or ""
+    for answer, versions in later:
+        after = answer.version_to
+        promoted = after is not None and versions[after].is_same(version)
+        if answer.request == event.id or (promoted and answer.time < expires):
+            state: RequestState = (
+                "approved" if promoted else "replaced" if answer.action == "request" else "rejected"
+            )
+            return Request(event, version, state, answer)
+    return Request(event, version, "open" if utc_iso(now) < expires else "expired", None)

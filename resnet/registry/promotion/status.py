@@ -40,13 +40,13 @@ def look_up(client: Client, parameters: params.Params, reports: StageReports) ->
         return Status(None, evaluated=False, decided=False)
     key = gate.decision_key(parameters.gate, reports.evaluation.test_hash)
     history, problems = audit.examine(client, name)
-    last = queries.last_move(history)
-    serves = last is not None and last.version_to == version.number
-    request = latest(history, version.number, datetime.now(UTC))
+    serving = queries.named_by(history)
+    serves = serving is not None and serving.is_same(version.id)
+    request = latest(history, version.id, datetime.now(UTC))
     return Status(
         version,
         evaluated=version.evaluation_hash == reports.evaluation.hash,
-        decided=serves or queries.has_decided(history, version.number, key),
+        decided=serves or queries.has_decided(history, version.id, key),
         request=request if request and request.key == key else None,
         problems=tuple(problems),
         card_is_current=card.is_current(client, version, history),

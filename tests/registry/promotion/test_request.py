@@ -9,6 +9,7 @@ import pytest
 from resnet.registry.ledger.event import Action, Event, utc_iso
 from resnet.registry.promotion import history
 from resnet.registry.promotion.request import RequestState, latest, requests
+from resnet.registry.versions import VersionId
 
 ASKED = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXPIRES = ASKED + timedelta(hours=72)
@@ -85,10 +86,10 @@ def test_what_came_before_a_request_is_no_answer_to_it() -> None:
 
 def test_of_the_requests_for_a_version_the_last_is_found() -> None:
     ledger = [asking("one"), asking("other", 3), asking("two", request="one", after=HOUR)]
-    request = latest(ledger, 2, ASKED + HOUR)
+    request = latest(ledger, VersionId(2, ""), ASKED + HOUR)
     assert request is not None
     assert (request.event.id, request.state) == ("two", "open")
-    assert latest(ledger, 4, ASKED + HOUR) is None
+    assert latest(ledger, VersionId(4, ""), ASKED + HOUR) is None
 
 
 def test_an_event_is_one_line_of_the_history_whatever_was_given_as_its_reason() -> None:
