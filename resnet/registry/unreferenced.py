@@ -148,7 +148,7 @@ def _logged_models(client: Client, run: Run) -> list[str]:
 
 def _in_ledger(client: Client, name: str) -> set[int]:
     """The numbers of the versions that an event names, an unfinished one included."""
-    history = ledger.read_intact(client, name)
+    history = ledger.read_intact(client, name, whole=True)
     events = [*history.events, *history.unfinished]
     return {number for event in events for number in event.versions}
 

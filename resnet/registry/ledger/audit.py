@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from resnet.registry import versions
 from resnet.registry.ledger import ledger, lock, queries
+from resnet.registry.ledger.chain import Ledger
 from resnet.registry.ledger.event import Event, Moves
-from resnet.registry.ledger.ledger import Ledger
 from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION, VersionId
 
@@ -49,9 +49,10 @@ def alias_mismatch(client: Client, name: str, history: Sequence[Event]) -> Alias
 def examine(client: Client, name: str) -> tuple[list[Event], list[str]]:
     """The events of the ledger of `name`, and its problems and those of the aliases, in words."""
     while True:
-        current = ledger.read(client, name)
+        current = ledger.read(client, name, whole=True)
         mismatch = alias_mismatch(client, name, current.events)
-        if ledger.read(client, name) == current:
+        now = ledger.read(client, name)
+        if (now.head, now.unfinished) == (current.head, current.unfinished):
             break  # else another process changed it while the aliases were read
     return current.events, _problems(client, name, current, mismatch)
 

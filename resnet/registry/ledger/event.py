@@ -25,6 +25,16 @@ def utc_iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+def from_iso(time: str) -> datetime:
+    """The time that `utc_iso` wrote."""
+    return datetime.fromisoformat(time)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970: a time as MLflow wants it."""
+    return int(moment.timestamp() * 1000)
+
+
 def minute(time: str) -> str:
     """A time of the ledger for a reader, to the minute, in UTC: `2031-01-02 03:04`."""
     return second(time)[:16]
@@ -109,6 +119,21 @@ class Event:
         first = {"index": self.index, "time": self.time}
         production = {"version_from": self.version_from, "version_to": self.version_to}
         return json.dumps(first | asdict(self) | production | derived)
+
+    def to_json(self) -> str:
+        """One line, for `from_json`."""
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """The event of such a line. Raises ValueError if it is not one."""
+        try:
+            values = json.loads(line)
+            moves = {alias: (old, new) for alias, (old, new) in values["moves"].items()}
+            return cls(**{**values, "moves": moves})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no event: {error!r}") from error
 
     def __str__(self) -> str:
         """A sentence about it, such as `promote 5, production 3 → 5, by ann@host: better`."""

@@ -27,13 +27,13 @@ def read(client: Client, name: str) -> str | None:
 
     Raises PipelineError if it cannot be read.
     """
-    path = _folder(client, name) / FILE
+    path = folder(client, name) / FILE
     return _read(path)["head"] if path.exists() else None
 
 
 def write(client: Client, name: str, head: str) -> None:
     """Keep `head`. Its event has happened, so an error here is a warning."""
-    path = _folder(client, name) / FILE
+    path = folder(client, name) / FILE
     try:
         files.write_json(path, {"model": name, "head": head})
     except OSError as error:
@@ -72,7 +72,8 @@ def _read(path: Path) -> dict[str, str]:
         ) from error
 
 
-def _folder(client: Client, name: str) -> Path:
+def folder(client: Client, name: str) -> Path:
+    """Where this checkout keeps what it knows of the ledger of `name`."""
     return _store_folder(client.tracking_uri, client.state) / _short_hash(name)
 
 

@@ -18,51 +18,23 @@ model's lock, and who takes the lock completes or undoes what a killed process h
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from resnet.errors import PipelineError
 from resnet.redaction import redact
 from resnet.registry import store
-from resnet.registry.ledger import known_head
-from resnet.registry.ledger.event import TAG_LENGTH, Event, utc_iso
+from resnet.registry.ledger import known_head, verified_events
+from resnet.registry.ledger.chain import HEAD, Ledger
+from resnet.registry.ledger.event import TAG_LENGTH, Event, from_iso, milliseconds, utc_iso
 from resnet.registry.store import Client
 
 from mlflow.entities import Experiment, Run, RunTag
 
 SUFFIX = "-ledger"
-HEAD = "head"  # tag of the experiment: the last event, see `Event.head`
 CHECKED = "checked"  # tag of a run; like the run's status it is the event's state, not its content
 
 OPEN = "RUNNING"  # the status of the run of an event that is neither finished nor abandoned
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """A registered model's ledger at one moment."""
-
-    events: list[Event]  # in the chain, in order
-    unfinished: list[Event]  # begun: in progress, or their process was killed
-    head: str | None  # None if there never was an event
-    known: str | None = None  # the last head that this checkout knows of
-
-    @property
-    def broken(self) -> str | None:
-        """The first place where the chain is broken, in words; None if it is intact."""
-        return _first_break(self.events) or _wrong_head(self.events, self.head)
-
-    @property
-    def missing(self) -> str | None:
-        """What this checkout knows of and the ledger has not, in words; None if nothing.
-
-        The chain may be intact: so is that of a store that was restored from an older backup.
-        """
-        missing = known_head.missing(self.events, self.known)
-        return missing and (
-            f"{missing}. The store was restored from an older backup or emptied, or is another "
-            "one: restore the newer one, or go on with this one by 'resnet reconcile --accept "
-            "--reason …'"
-        )
 
 
 def begin(client: Client, event: Event) -> Event:
@@ -126,17 +98,32 @@ def abandon(client: Client, event: Event, why: str) -> None:
     client.set_terminated(event.id, "FAILED")
 
 
-def read(client: Client, name: str) -> Ledger:
-    """The ledger of the registered model `name`: reads all its runs, about 1 ms CPU per event.
+def read(client: Client, name: str, *, whole: bool = False) -> Ledger:
+    """The ledger of the registered model `name`.
 
+    Of the events that this checkout has verified before only the last is read again; that the
+    others are still as they were is for `whole` to find, which reads all, about 1 ms CPU per event.
     Raises PipelineError if a run is not an event; `Ledger.broken` checks the chain.
     """
     known = known_head.read(client, name)
     experiment = _experiment(client, name)
     if experiment is None:
         return Ledger([], [], None, known)
+    verified = [] if whole else verified_events.load(client, name)
+    ledger = _read_after(client, experiment, verified, known)
+    if verified and ledger.broken:  # or it was written by a clock that was behind: read it all
+        ledger = _read_after(client, experiment, [], known)
+    if not (whole or ledger.broken) and len(ledger.events) > len(verified):
+        verified_events.keep(client, name, ledger.events)
+    return ledger
+
+
+def _read_after(
+    client: Client, experiment: Experiment, verified: Sequence[Event], known: str | None
+) -> Ledger:
+    """The ledger that begins with the events `verified`, of which the last is read again."""
     while True:
-        head, runs = experiment.tags.get(HEAD), _runs(client, experiment)
+        head, runs = experiment.tags.get(HEAD), _runs(client, experiment, verified)
         experiment = client.get_experiment(experiment.experiment_id)
         if experiment.tags.get(HEAD) == head:  # else an event was finished meanwhile
             break
@@ -147,9 +134,12 @@ def read(client: Client, name: str) -> Ledger:
         events = [Event.of(run) for run in in_chain]
         unfinished = [Event.of(run) for run in begun]
     except ValueError as error:
-        raise _not_intact(name, str(error)) from error
-    events.sort(key=lambda event: -1 if event.index is None else event.index)
-    return Ledger(events, unfinished, head, known)
+        raise _not_intact(experiment.name.removesuffix(SUFFIX), str(error)) from error
+    before = verified[:-1]
+    ids = {event.id for event in before}
+    new = [event for event in events if event.id not in ids]
+    new.sort(key=lambda event: -1 if event.index is None else event.index)
+    return Ledger([*before, *new], unfinished, head, known, verified=len(before))
 
 
 def events(client: Client, name: str) -> list[Event]:
@@ -157,45 +147,19 @@ def events(client: Client, name: str) -> list[Event]:
     return read(client, name).events
 
 
-def read_intact(client: Client, name: str, accept_missing: bool = False) -> Ledger:
-    """The ledger of `name`. Raises PipelineError if its chain is broken.
+def read_intact(
+    client: Client, name: str, *, whole: bool = False, accept_missing: bool = False
+) -> Ledger:
+    """The ledger of `name`, as `read` reads it. Raises PipelineError if its chain is broken.
 
     And, unless `accept_missing`, if it has not the last event that this checkout knows of.
     """
-    ledger = read(client, name)
+    ledger = read(client, name, whole=whole)
     if ledger.broken:
         raise _not_intact(name, ledger.broken)
     if ledger.missing and not accept_missing:
         raise PipelineError(f"the ledger {name}{SUFFIX} lacks events: {ledger.missing}")
     return ledger
-
-
-def _first_break(history: Sequence[Event]) -> str | None:
-    previous = None
-    for index, event in enumerate(history):
-        if event.index is None:
-            return f"run {event.id} was finished by hand: no event's index is in its tags"
-        if event.index != index:
-            return f"event {index} is missing: its run was deleted"
-        if event.digest() != event.hash:
-            return f"event {index} (run {event.id}) is not what was written: its tags were edited"
-        if event.previous != previous:
-            return f"event {index} (run {event.id}) does not follow the event before it"
-        previous = event.hash
-    return None
-
-
-def _wrong_head(history: Sequence[Event], head: str | None) -> str | None:
-    """What is wrong with `head` if it does not name the last event."""
-    expected = history[-1].head if history else None
-    if head == expected:
-        return None
-    if head and head.rpartition(" ")[2] not in {event.id for event in history}:
-        return f"event {head.partition(' ')[0]}, once the last, is missing: its run was deleted"
-    return (
-        f"the experiment's tag {HEAD} is {head!r} and not {expected!r}: it was edited, or a run "
-        "was finished by hand"
-    )
 
 
 def models(client: Client) -> list[str]:
@@ -243,7 +207,22 @@ def _note(event: Event, outcome: str = "") -> str:
     return f"{outcome}{event}"[:TAG_LENGTH]
 
 
-def _runs(client: Client, experiment: Experiment) -> list[Run]:
-    """All runs of the ledger, oldest first by the clocks; one search, so they are of one moment."""
+def _runs(client: Client, experiment: Experiment, verified: Sequence[Event]) -> list[Run]:
+    """The runs from the last of the events `verified` on, oldest first; all if there are none.
+
+    And those in progress, whenever they were begun.
+    """
+    if not verified:
+        return _search(client, experiment, "")
+    start = milliseconds(from_iso(verified[-1].time))
+    runs = _search(client, experiment, f"attributes.start_time >= {start}")
+    runs += _search(client, experiment, f"attributes.status = '{OPEN}'")
+    return list({run.info.run_id: run for run in runs}.values())
+
+
+def _search(client: Client, experiment: Experiment, query: str) -> list[Run]:
+    """The runs of the ledger that match, oldest first by the clocks."""
     ids, order = [experiment.experiment_id], ["attributes.start_time ASC"]
-    return list(store.pages(lambda page: client.search_runs(ids, order_by=order, page_token=page)))
+    return list(
+        store.pages(lambda page: client.search_runs(ids, query, order_by=order, page_token=page))
+    )

@@ -18,12 +18,17 @@ was removed and is another's by now. The tombstone is deleted at once if the loc
 for then no taker can be about to remove it; else it stays for a day, until another holder deletes
 it.
 
+While it is held a thread of its process renews it, as long as MARGIN_SECONDS are left. So it lasts
+as long as the work, and not much longer than the process. A renewal that comes too late, from a
+process that was suspended, finds no lock of that name, or prolongs another's, which does no harm.
+
 Before each write a holder confirms that it still has the lock for MARGIN_SECONDS: a request with
 all its retries ends within them, and hosts' clocks may differ by the rest. No lock of this kind can
 stop a holder that is suspended between `confirm` and its write for longer than that. The ledger
 shows such a write as a change outside of it.
 """
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -41,7 +46,7 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 SUFFIX = ".lock"
-TERM_SECONDS = 300.0  # until a lock expires: enough to download, load and probe a model
+TERM_SECONDS = 300.0  # until a lock expires that is not renewed
 MARGIN_SECONDS = 120.0  # that must be left before a write: MLflow allows a request 3 × 30 s
 WAIT_SECONDS = 120.0
 POLL_SECONDS = 0.25
@@ -87,7 +92,7 @@ class Holder:
         since, until = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (self.since, self.until))
         host, pid, *_ = self.process.split(" ")
         return (
-            f"{self.who} (process {pid} on {host}) since {since}, until {until} UTC at the latest"
+            f"{self.who} (process {pid} on {host}) since {since}, until {until} UTC or as renewed"
         )
 
 
@@ -115,6 +120,11 @@ class ModelLock:
             "'resnet history', and try again"
         )
 
+    def renew(self) -> None:
+        """Let the lock expire TERM_SECONDS from now, if it is held and can still be confirmed."""
+        self.confirm()
+        self.client.set_registered_model_tag(self.name + SUFFIX, "until", _until(datetime.now(UTC)))
+
     def release(self) -> None:
         """Release the lock, if it is still this one."""
         holder = Holder.read(self.client, self.name)
@@ -127,16 +137,37 @@ class ModelLock:
 def holding(client: Client, name: str, who: str) -> Iterator[ModelLock]:
     """Hold the lock of the registered model `name` in the block. Processes that wait see `who`.
 
-    Raises PipelineError if another process holds it for too long.
+    It is renewed however long the block takes. Raises PipelineError if another process holds it for
+    too long.
     """
     lock = ModelLock(client, name, uuid.uuid4().hex)
     try:
         _take(lock, who)
         _sweep(client, name)
-        yield lock
+        with _renewing(lock):
+            yield lock
     finally:
         with suppress(UnreachableError):  # then it expires, and the first error is raised
             lock.release()
+
+
+@contextmanager
+def _renewing(lock: ModelLock) -> Iterator[None]:
+    """Renew the lock in a thread, well before it could not be confirmed any more."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait((TERM_SECONDS - MARGIN_SECONDS) / 3):
+            with suppress(PipelineError, *store.UNAVAILABLE):  # then `confirm` tells the holder
+                lock.renew()
+
+    thread = threading.Thread(target=renew, name=f"renews {lock.name}{SUFFIX}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _take(lock: ModelLock, who: str) -> None:
@@ -163,7 +194,7 @@ def _create(lock: ModelLock, who: str) -> bool:
         "who": who,
         "process": processes.identity(),
         "since": now.isoformat(timespec="milliseconds"),
-        "until": (now + timedelta(seconds=TERM_SECONDS)).isoformat(timespec="milliseconds"),
+        "until": _until(now),
     }
     try:
         lock.client.create_registered_model(
@@ -175,6 +206,11 @@ def _create(lock: ModelLock, who: str) -> bool:
             return False
         raise
     return True
+
+
+def _until(now: datetime) -> str:
+    """When a lock expires that is taken or renewed `now`."""
+    return (now + timedelta(seconds=TERM_SECONDS)).isoformat(timespec="milliseconds")
 
 
 def _find(client: Client, name: str) -> RegisteredModel | None:

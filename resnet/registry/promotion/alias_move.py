@@ -112,7 +112,7 @@ def recover(lock: ModelLock, accept_missing: bool = False) -> tuple[HeldModel, l
     ledger is broken or, unless `accept_missing`, lacks events that this checkout knows of.
     """
     client, name, lines = lock.client, lock.name, []
-    current = ledger.read_intact(client, name, accept_missing)
+    current = ledger.read_intact(client, name, accept_missing=accept_missing)
     lock.confirm()
     ledger.close_last(client, current)
     history = current.events

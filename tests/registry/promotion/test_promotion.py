@@ -112,7 +112,7 @@ def test_a_move_reads_the_ledger_once_while_it_holds_the_lock(
     rollback: Rollback,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each read takes all runs of the ledger. The model cards are rendered here, too."""
+    """In two searches: what is new, what is in progress. The model cards are rendered here, too."""
     name = "read-once"
     client = store.client(made_store)
     first, second = register(name), register(name)
@@ -129,10 +129,14 @@ def test_a_move_reads_the_ledger_once_while_it_holds_the_lock(
     monkeypatch.setattr(store, "Client", CountingClient)
     monkeypatch.setattr(card, "renew_cards", RENEW_CARDS)
     promote(made_store, name, second, reason="better")
-    assert reads == [False, True]  # the gate's, then the promotion's
+    assert reads == [
+        False,
+        True,
+        True,
+    ]  # the gate's, which had nothing before it, then the promotion's
     reads.clear()
     rollback(made_store, name, reason="a mistake")
-    assert reads == [True]
+    assert reads == [True, True]
 
 
 def test_a_verdict_holds_until_production_moves(

@@ -294,16 +294,16 @@ def test_a_version_that_was_promoted_without_any_ledger_can_only_be_accepted(
 
 def test_a_broken_ledger_stops_every_move(made_store: Path, name: str, check: Check) -> None:
     client = store.client(made_store)
-    client.set_tag(ledger.events(client, name)[0].id, "reason", "none of your business")
+    client.set_tag(ledger.events(client, name)[-1].id, "reason", "none of your business")
     verdict = gate.judge(made_store, name, 3, GATE)
     for act in (
         lambda: promotion.promote(made_store, verdict, reason="x", check=check),
         lambda: promotion.rollback(made_store, name, reason="x", check=check),
         lambda: reconcile(made_store, name, check=check),
     ):
-        with pytest.raises(PipelineError, match="not intact: event 0 .* its tags were edited"):
+        with pytest.raises(PipelineError, match="not intact: event 1 .* its tags were edited"):
             act()
-    assert "event 0" in history.read(made_store, name)[1][0]
+    assert "event 1" in history.read(made_store, name)[1][0]
     # The way out that the message names.
     client.rename_experiment(store.experiment(client, f"{name}-ledger"), "old")
     reconcile(made_store, name, accept=True, reason="the old ledger was edited", check=check)
