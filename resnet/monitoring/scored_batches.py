@@ -11,14 +11,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from itertools import islice
+from pathlib import Path
 from typing import Self
 
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features
 from resnet.registry import store
+from resnet.registry.ledger.event import milliseconds
 from resnet.registry.ledger.lock import holding
 from resnet.registry.store import Client, Run
 from resnet.registry.versions import Version
@@ -146,10 +147,14 @@ def _runs(
 
 
 def _create_run(client: Client, experiment: str, batch: ScoredBatch) -> Run:
-    moment, source = datetime.fromisoformat(batch.time), Path(batch.source).name
+    """The caller holds the lock. By `start_time` it is the newest, whatever the clocks say."""
+    order = ["attributes.start_time DESC"]
+    newest = client.search_runs([experiment], max_results=1, order_by=order)
+    start = milliseconds(datetime.fromisoformat(batch.time))
+    source = Path(batch.source).name
     return client.create_run(
         experiment,
-        start_time=int(moment.timestamp() * 1000),
+        start_time=max([start, *(run.info.start_time + 1 for run in newest)]),
         tags={**batch.tags(), "mlflow.user": batch.who},
         run_name=f"version {batch.version}: {source}, {batch.features.images} images",
     )

@@ -112,14 +112,29 @@ def test_two_hosts_that_record_the_same_batch_at_once_record_it_once(
     assert len(scored_batches.last(store.client(any_store), version(name), 10)) == 1
 
 
-def test_the_last_batches_are_a_versions_own_the_oldest_first(made_store: Path) -> None:
+def test_the_last_batches_are_a_versions_own_as_they_were_recorded_whatever_the_clocks_say(
+    made_store: Path,
+) -> None:
     client, name = store.client(made_store), "ordered"
-    for number in (2, 0, 3, 1):
+    for number in (2, 0, 3, 1):  # a clock that steps back, and forward
         scored_batches.record(client, batch(name, number=number), {})
     scored_batches.record(client, batch(name, version=2, number=9), {})
     batches = scored_batches.last(client, version(name), 3)
-    assert [batch.images_hash for batch in batches] == ["1", "2", "3"]
+    assert [batch.images_hash for batch in batches] == ["0", "3", "1"]
     assert scored_batches.last(client, version("never"), 3) == []
+
+
+def test_a_batch_of_a_deleted_version_is_not_of_the_one_that_has_its_number_now(
+    made_store: Path,
+) -> None:
+    client, name = store.client(made_store), "anew"
+    for recorded in (batch(name), replace(batch(name), images_hash="1", model_hash="old")):
+        scored_batches.record(client, recorded, {})
+    again, new = scored_batches.record(client, replace(batch(name, number=1), model_hash="new"), {})
+    assert new
+    batches = scored_batches.last(client, replace(version(name), model_hash="new"), 3)
+    assert [one.images_hash for one in batches] == ["0", "1"]  # an earlier release's has no hash
+    assert batches[-1] == again
 
 
 def test_a_killed_record_is_completed_by_the_next(

@@ -38,16 +38,35 @@ OPEN = "RUNNING"  # the status of the run of an event that is neither finished n
 
 
 def begin(client: Client, event: Event) -> Event:
-    """Write down what is about to happen. Returns the event with its id and time."""
+    """Write down what is about to happen. Returns the event with its id and time.
+
+    Time does not run backwards in a ledger: the event's is that of the last one where the clock is
+    behind that. When a request expires is as far from it as it was from the clock.
+    """
+    experiment = _experiment_id(client, event.model)
+    now = datetime.now(UTC)
+    time = max(now, _time_of_last(client, experiment) or now)
+    expires = event.expires and utc_iso(from_iso(event.expires) + (time - now))
     # As it will be read again: JSON has no NaN, so it becomes null.
     evidence = json.loads(json.dumps(event.evidence), parse_constant=lambda _: None)
-    event = replace(event, time=utc_iso(datetime.now(UTC)), evidence=evidence)
+    event = replace(event, time=utc_iso(time), expires=expires, evidence=evidence)
     run = client.create_run(
-        _experiment_id(client, event.model),
+        experiment,
+        start_time=milliseconds(time),
         tags={**event.tags(), store.NOTE: _note(event), "mlflow.user": event.who},
         run_name=f"{event.action} {event.version}" if event.version else event.action,
     )
     return replace(event, id=str(run.info.run_id))
+
+
+def _time_of_last(client: Client, experiment: str) -> datetime | None:
+    """When the last event of the chain was begun; None if there is none, or it does not say."""
+    head = client.get_experiment(experiment).tags.get(HEAD)
+    run = store.existing(lambda: client.get_run(head.rpartition(" ")[2])) if head else None
+    try:
+        return from_iso(run.data.tags["time"]) if run else None
+    except (KeyError, ValueError):  # an edited tag, which reading the ledger reports
+        return None
 
 
 def mark_checked(client: Client, event: Event) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from resnet.errors import PipelineError
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import queries
-from resnet.registry.ledger.event import Event, minute, utc_iso
+from resnet.registry.ledger.event import Event, from_iso, minute, utc_iso
 from resnet.registry.versions import Version, VersionId
 
 RequestState = Literal["open", "approved", "rejected", "expired", "replaced"]
@@ -61,7 +61,11 @@ class Request:
 
 
 def requests(history: Sequence[Event], now: datetime) -> list[Request]:
-    """Every request among a ledger's events, in order, with its state at `now`."""
+    """Every request among a ledger's events, in order, with its state at `now`.
+
+    Or at the time of the last event, where `now` is by a clock that is behind it.
+    """
+    now = max([now, *(from_iso(event.time) for event in history[-1:] if event.time)])
     named = list(zip(history, queries.identities(history), strict=True))
     return [
         _request(event, versions[event.version], named[index + 1 :], now)

@@ -2,20 +2,22 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.ledger import ledger
-from resnet.registry.ledger.event import TAG_LENGTH, Event
+from resnet.registry.ledger.event import TAG_LENGTH, Event, from_iso, milliseconds, utc_iso
 from resnet.registry.promotion import history
 
 NOW = datetime(2031, 1, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 def event(name: str, version: int = 1, **kwargs: Any) -> Event:
@@ -86,6 +88,20 @@ def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path
     assert [(event.index, event.version) for event in read] == [(0, 2), (1, 1)]
     assert read[1].previous == read[0].hash
     assert broken(client, "order") is None
+
+
+def test_time_does_not_run_backwards_when_a_clock_does(made_store: Path) -> None:
+    client, ahead = store.client(made_store), datetime.now(UTC) + timedelta(days=9)
+    with patch.object(ledger, "datetime", wraps=datetime) as clock:
+        clock.now.return_value = ahead
+        first = ledger.finish(client, ledger.begin(client, event("clock")))
+    asked = replace(event("clock"), action="request", expires=utc_iso(datetime.now(UTC) + HOUR))
+    second = ledger.finish(client, ledger.begin(client, asked))
+    assert first.time == second.time == utc_iso(ahead)
+    assert client.get_run(second.id).info.start_time == milliseconds(from_iso(first.time))
+    assert abs(from_iso(second.expires or "") - (ahead + HOUR)) < timedelta(minutes=1)
+    assert ledger.events(client, "clock") == [first, second]
+    assert broken(client, "clock") is None
 
 
 def test_an_event_is_finished_once(made_store: Path) -> None:

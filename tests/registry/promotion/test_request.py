@@ -128,3 +128,10 @@ def test_the_history_shows_how_each_request_stands_and_how_to_answer_it() -> Non
     lines = history.as_json_lines(ledger, EXPIRES).splitlines()
     assert ['"state": "expired"' in line for line in lines] == [False, False, True, False, False]
     assert '"state"' not in lines[1]
+
+
+def test_a_clock_that_steps_back_reopens_no_request() -> None:
+    ledger = [asking(), event("refuse", 9, after=timedelta(hours=73))]
+    assert requests(ledger, ASKED + timedelta(hours=74))[0].state == "expired"
+    assert requests(ledger, ASKED + HOUR)[0].state == "expired"
+    assert requests(ledger[:1], ASKED - HOUR)[0].is_open
