@@ -71,6 +71,9 @@ def _add_records(commands: Commands, options: _Options) -> None:
         "--retrain", action="store_true", help="train it again as well, and compare the bits"
     )
 
+    text = "upgrade MLflow's SQLite file to the installed MLflow; a copy of it stays"
+    command(commands, "upgrade-store", _upgrade_store, text)
+
     text = "list what no alias, event or tag references; with --delete, remove it"
     prune = command(commands, "prune", _prune, text, [options.model])
     prune.add_argument("--delete", action="store_true", help="remove it; default: only list it")
@@ -198,6 +201,12 @@ def _verify(root: Path, arguments: argparse.Namespace) -> int:
     report = verify(root, name, arguments.version, _progress, checked)
     print(report)
     return int(report.failed)
+
+
+def _upgrade_store(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet.registry import store
+
+    print(store.upgrade(root))
 
 
 def _prune(root: Path, arguments: argparse.Namespace) -> None:

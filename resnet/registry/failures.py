@@ -1,6 +1,13 @@
-"""What it is called when an MLflow store fails: away for now, damaged, or no store at all."""
+"""What it is called when an MLflow store fails: away for now, damaged, or no store at all.
 
+And how long a locked file is waited for, before that is a failure.
+"""
+
+import logging
 import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -13,26 +20,51 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow.exceptions import MlflowException
 
+# It logs the traceback of each error that it raises; a locked file is an error until it is not.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+
 UNANSWERED = "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"  # error codes of a failing store
 UNAVAILABLE = (MlflowException, SQLAlchemyError, OSError)  # what a failing store raises
 UNUSABLE = (ImportError, ArgumentError, ValueError)  # what an address raises that is none
 
 
-def of_call(uri: str, error: MlflowException) -> PipelineError | None:
+def patiently(uri: str, call: Callable[[], T]) -> T:
+    """What `call` returns; it is repeated while another process has the SQLite file locked.
+
+    SQLite waits itself, but for 5 to 20 s only. What failed so was rolled back.
+    """
+    deadline = time.monotonic() + sqlite_file.patience(uri)
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not sqlite_file.is_locked(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(sqlite_file.POLL_SECONDS)
+
+
+def of_call(uri: str, error: MlflowException | SQLAlchemyError) -> PipelineError | None:
     """What to raise for the error of a call; None if the store is well, and the call was wrong."""
     if sqlite_file.DAMAGED in f"{error}":
         return PipelineError(
             f"the MLflow store {uri} is damaged ({_first_line(error)}): restore it from a backup; "
             "'resnet doctor' checks the whole file"
         )
-    return _unreachable(uri, error) if error.error_code in UNANSWERED else None
+    if isinstance(error, SQLAlchemyError) or error.error_code in UNANSWERED:
+        return _unreachable(uri, error)
+    return None
 
 
 def of_opening(uri: str, error: BaseException) -> PipelineError:
     """What to raise where a store cannot be opened."""
     # MLflow's own, below what `of_call` has made of it.
     cause = error.__cause__ if isinstance(error, UnreachableError) and error.__cause__ else error
-    if database := sqlite_file.path_of(uri):
+    database = sqlite_file.path_of(uri)
+    if database and sqlite_file.is_locked(cause):
+        return sqlite_file.locked(database)
+    if database:
         return PipelineError(
             f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
             "or move it away to start with an empty one"
@@ -53,9 +85,12 @@ def _is_unusable(error: BaseException) -> bool:
 
 
 def _unreachable(uri: str, error: BaseException) -> UnreachableError:
+    database = sqlite_file.path_of(uri)
+    if database and sqlite_file.is_locked(error):
+        return sqlite_file.locked(database)
     remedy = (
         "check whether its disk is full or another program holds the file"
-        if sqlite_file.path_of(uri)
+        if database
         else "start its server ('make ui' starts the project's own), or unset MLFLOW_TRACKING_URI"
     )
     return UnreachableError(

@@ -8,16 +8,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from filelock import FileLock
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 from resnet.system import account, disk_errors, files
 
 SCHEME = "sqlite:///"
 TABLES = {"alembic_version", "experiments", "runs"}  # some of MLflow's, of every release
 DAMAGED = "(sqlite3.DatabaseError)"  # in the text of MLflow's error; that of a lock is another
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter by sqlite3, for its own text
+LOCKED = "database is locked"
+PATIENCE_SECONDS = 60.0  # that a locked file is waited for; `?timeout=…` in the address is another
+POLL_SECONDS = 0.1
 RESTORE = "restore it, or move it away to start with an empty one"
 
 
@@ -34,6 +38,29 @@ def absolute(uri: str) -> str:
     return f"{SCHEME}{database}{mark}{options}" if database else uri
 
 
+def patience(uri: str) -> float:
+    """How many seconds a locked file is waited for. Raises PipelineError if that is no number."""
+    text = parse_qs(uri.partition("?")[2]).get("timeout", [f"{PATIENCE_SECONDS}"])[-1]
+    try:
+        return float(text)
+    except ValueError:
+        raise PipelineError(
+            f"the MLflow store {uri} has the timeout {text!r}: write seconds, as in ?timeout=60"
+        ) from None
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Whether the error says that another process has the file locked."""
+    return LOCKED in f"{error}"
+
+
+def locked(database: Path) -> UnreachableError:
+    """The error if it was locked for too long."""
+    return UnreachableError(
+        f"{database} is locked by another program, and was waited for: try again when it has ended"
+    )
+
+
 def local(root: Path) -> Path:
     """The file of the checkout's own store; it need not be there yet."""
     return (root / ".state" / "mlflow" / "mlflow.db").resolve()
@@ -44,14 +71,15 @@ def artifacts(database: Path) -> Path:
     return database.with_name("artifacts")
 
 
-def prepare(database: Path) -> None:
+def prepare(database: Path, patience: float = PATIENCE_SECONDS) -> None:
     """Create the file beside its place, then rename it: two first users would race.
 
     Raises PipelineError if there is a file that is no MLflow store, such as an empty one: MLflow
-    would take it for a new one, and the history would seem never to have been.
+    would take it for a new one, and the history would seem never to have been. A locked file is
+    waited for, `patience` seconds.
     """
     if database.exists():
-        _require_store(database)
+        _require_store(database, patience)
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(database.with_suffix(".lock")):
@@ -79,27 +107,34 @@ def require_writable(uri: str) -> None:
 def damage(database: Path) -> list[str]:
     """What SQLite's own check finds wrong first with the file, in its words; empty if it is sound.
 
-    It reads the whole file and writes nothing.
+    It reads the whole file and writes nothing. Raises UnreachableError if it stays locked.
     """
     try:
         with _reading(database) as connection:
             rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
-    except UNREADABLE as error:
-        return [str(error)]
+    except UnreachableError:
+        raise
+    except PipelineError as error:
+        return [str(error.__cause__)]
     return [row for row in rows if row != "ok"]
 
 
-def _require_store(database: Path) -> None:
+def revision(database: Path) -> str | None:
+    """The revision of MLflow's schema that the file has; None if it does not say.
+
+    Raises PipelineError if it cannot be read.
+    """
+    with _reading(database) as connection:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _require_store(database: Path, patience: float) -> None:
     if database.stat().st_size == 0:
         raise PipelineError(f"{database} is empty, 0 bytes, and no MLflow store: {RESTORE}")
-    try:
-        with _reading(database) as connection:
-            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            missing = sorted(TABLES - {name for (name,) in rows})
-    except UNREADABLE as error:
-        raise PipelineError(
-            f"{database} cannot be read as an MLflow store ({error}): {RESTORE}"
-        ) from error
+    with _reading(database, patience) as connection:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        missing = sorted(TABLES - {name for (name,) in rows})
     if missing:
         raise PipelineError(
             f"{database} is no MLflow store, it lacks the tables {', '.join(missing)}: {RESTORE}"
@@ -107,7 +142,19 @@ def _require_store(database: Path) -> None:
 
 
 @contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that creates no file. It may write: after a crash SQLite has to roll back."""
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
-        yield connection
+def _reading(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
+    """A connection that creates no file. It may write: after a crash SQLite has to roll back.
+
+    Raises UnreachableError if the file is locked longer than `patience` seconds, and PipelineError
+    if it cannot be read.
+    """
+    uri = f"{database.as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, timeout=patience, uri=True)) as connection:
+            yield connection
+    except UNREADABLE as error:
+        if is_locked(error):
+            raise locked(database) from error
+        raise PipelineError(
+            f"{database} cannot be read as an MLflow store ({error}): {RESTORE}"
+        ) from error

@@ -14,9 +14,11 @@ from types import MethodType
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import failures, sqlite_file
+from resnet.registry import failures, sqlite_file, sqlite_schema
 from resnet.registry.failures import UNAVAILABLE as UNAVAILABLE  # for modules that call the store
 
 import mlflow
@@ -53,14 +55,16 @@ class Client(MlflowClient):
 
         @wraps(attribute)
         def call(*args: Any, **kwargs: Any) -> Any:
+            uri = self.tracking_uri
             if name.startswith(WRITES):
-                sqlite_file.require_writable(self.tracking_uri)
+                sqlite_file.require_writable(uri)
             try:
-                return attribute(*args, **kwargs)
-            except MlflowException as error:
-                if failure := failures.of_call(self.tracking_uri, error):
-                    raise failure from error
-                raise
+                return failures.patiently(uri, lambda: attribute(*args, **kwargs))
+            except (MlflowException, SQLAlchemyError) as error:
+                failure = failures.of_call(uri, error)
+                if failure is None:
+                    raise
+                raise failure from error
 
         return call
 
@@ -116,13 +120,37 @@ def _local_uri(root: Path) -> str:
 def _open(uri: str, state: Path) -> Client:
     database = sqlite_file.path_of(uri)
     if database:
-        sqlite_file.prepare(database)
+        _prepare(database, sqlite_file.patience(uri))
     try:
-        client = Client(uri, state)
+        client = failures.patiently(uri, lambda: Client(uri, state))
         client.search_experiments(max_results=1)
     except (*UNAVAILABLE, *failures.UNUSABLE, UnreachableError) as error:
         raise failures.of_opening(uri, error) from error
     return client
+
+
+def _prepare(database: Path, patience: float = sqlite_file.PATIENCE_SECONDS) -> None:
+    """Create the SQLite file if it is missing. Raises PipelineError if MLflow must not open it."""
+    sqlite_file.prepare(database, patience)
+    sqlite_schema.require_current(database)
+
+
+def upgrade(root: Path) -> str:
+    """Upgrade the SQLite file that `tracking_uri` names to the installed MLflow; what was done.
+
+    Raises PipelineError if there is none, or it cannot be upgraded.
+    """
+    uri = tracking_uri(root)
+    database = sqlite_file.path_of(uri)
+    if database is None or not database.exists():
+        raise PipelineError(
+            f"{uri} is no SQLite file that is there: whoever runs that store takes a backup, and "
+            "upgrades it with 'mlflow db upgrade'"
+        )
+    copy = sqlite_schema.upgrade(database)
+    if copy is None:
+        return f"{database} is that of the installed MLflow already"
+    return f"{database} is upgraded to the installed MLflow; the former one is {copy}"
 
 
 def exists(root: Path) -> bool:
@@ -133,7 +161,7 @@ def exists(root: Path) -> bool:
 
 def prepare_local(root: Path) -> str:
     """The address of the checkout's own SQLite store, which is created if it is missing."""
-    sqlite_file.prepare(sqlite_file.local(root))
+    _prepare(sqlite_file.local(root))
     return _local_uri(root)
 
 
@@ -150,7 +178,7 @@ def servable(root: Path) -> tuple[str, Path]:
             f"({sqlite_file.SCHEME}…) nor a server's address: name one of these, or unset the "
             "variable for the project's own store"
         )
-    sqlite_file.prepare(database)
+    _prepare(database)
     return uri, sqlite_file.artifacts(database)
 
 

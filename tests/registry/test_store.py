@@ -6,16 +6,20 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import alembic.command
 import pytest
 
+from resnet import cli
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import store
+from resnet.registry import sqlite_file, store
 from tests.support import REPOSITORY
 
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils
 
 OPEN = """
 import sys
@@ -141,6 +145,85 @@ def test_a_store_that_is_damaged_in_the_middle_is_named_by_whoever_reads_it(
     assert store.damage(tmp_path) != []
     with pytest.raises(PipelineError, match=r"mlflow\.db is damaged .*malformed.*backup"):
         store.client(tmp_path).create_registered_model("new")
+
+
+@contextmanager
+def locked(database: Path, seconds: float) -> Iterator[None]:
+    """Another program holds the file, for so long or as long as the block."""
+    with closing(sqlite3.connect(database, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        timer = threading.Timer(seconds, other.rollback)
+        timer.start()
+        yield
+        timer.cancel()
+        timer.join()
+
+
+def test_a_locked_file_is_waited_for_and_what_failed_is_repeated(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    database = tmp_path / ".state" / "mlflow" / "mlflow.db"
+    with locked(database, 6):  # SQLite itself waits 5 s when MLflow opens it
+        client = store.client(tmp_path)
+    assert client.search_registered_models() == []
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}?timeout=0.5")
+    assert store.tracking_uri(tmp_path).endswith("mlflow.db?timeout=0.5")
+    assert store.servable(tmp_path)[1] == store.local_artifacts(tmp_path)
+    began = time.monotonic()
+    with (
+        locked(database, 60),
+        pytest.raises(UnreachableError, match="is locked by another program"),
+    ):
+        store.client(tmp_path)
+    assert time.monotonic() - began < 5
+    assert store.client(tmp_path).search_registered_models() == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}?timeout=long")
+    with pytest.raises(PipelineError, match="has the timeout 'long': write seconds"):
+        store.client(tmp_path)
+
+
+def test_the_schema_of_an_older_mlflow_is_upgraded_by_a_command_that_keeps_a_copy(
+    empty_store: Path,
+    tmp_path: Path,
+    enter: Callable[[Path], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    database = tmp_path / ".state" / "mlflow" / "mlflow.db"
+    enter(tmp_path)
+    downgrade(database)
+    before = sqlite_file.revision(database)
+    assert cli.main(["history"]) == 1
+    said = capfd.readouterr().err
+    assert "was written by an older MLflow" in said
+    assert "'resnet upgrade-store' keeps a copy of it" in said
+    assert sqlite_file.revision(database) == before  # MLflow would have upgraded it by itself
+    assert cli.main(["upgrade-store"]) == 0
+    copy = database.with_name(f"mlflow.db.{before}")
+    assert f"the former one is {copy}" in capfd.readouterr().out
+    assert sqlite_file.revision(copy) == before
+    assert store.client(tmp_path).search_registered_models() == []
+    assert cli.main(["upgrade-store"]) == 0
+    assert "is that of the installed MLflow already" in capfd.readouterr().out
+
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(PipelineError, match="was written by a newer MLflow .*install that"):
+        store.client(tmp_path)
+
+
+def downgrade(database: Path) -> None:
+    """The schema before MLflow's last change of it."""
+    engine = utils.create_sqlalchemy_engine(f"sqlite:///{database}")
+    config = utils._get_alembic_config(str(engine.url))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.downgrade(config, "-1")
+    engine.dispose()
 
 
 def overwrite_page(database: Path, table: str) -> None:

@@ -1,0 +1,83 @@
+"""The schema of a SQLite store, which belongs to one release of MLflow: checked, and upgraded.
+
+MLflow upgrades a file by itself, without a copy of it, if an older release lacks one of its tables;
+so the schema is checked before MLflow opens the file.
+"""
+
+import sqlite3
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock
+
+from resnet.errors import PipelineError
+from resnet.registry import sqlite_file
+from resnet.system import files
+
+
+def require_current(database: Path) -> None:
+    """Raise PipelineError unless the file has the schema of the installed MLflow."""
+    found = sqlite_file.revision(database)
+    if found == _latest():
+        return
+    if _is_known(found):
+        raise PipelineError(
+            f"{database} was written by an older MLflow (schema {found}, now {_latest()}): "
+            "'resnet upgrade-store' keeps a copy of it and upgrades it; stop its servers first"
+        )
+    raise PipelineError(
+        f"{database} was written by a newer MLflow (schema {found}, known up to {_latest()}): "
+        "install that release, or use the copy from before its upgrade"
+    )
+
+
+def upgrade(database: Path) -> Path | None:
+    """Upgrade the file, of which a copy stays beside it. Returns the copy; None if it is current.
+
+    Raises PipelineError if it cannot be upgraded: then it is as it was.
+    """
+    from mlflow.store.db import utils
+
+    found = sqlite_file.revision(database)
+    if found == _latest():
+        return None
+    copy = database.with_name(f"{database.name}.{found}")
+    engine = utils.create_sqlalchemy_engine_with_retry(f"{sqlite_file.SCHEME}{database}")
+    with FileLock(database.with_suffix(".lock")):
+        with files.replacing(copy) as draft:
+            _copy(database, draft)
+        try:
+            utils._upgrade_db(engine)
+        except BaseException as error:
+            engine.dispose()
+            _copy(copy, database)
+            raise PipelineError(
+                f"{database} was not upgraded ({error}): it is as it was; a copy is {copy}"
+            ) from error
+        finally:
+            engine.dispose()
+    return copy
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy by SQLite, which waits for those who write."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+@cache
+def _latest() -> str:
+    from mlflow.store.db import utils
+
+    return str(utils._get_latest_schema_revision())
+
+
+def _is_known(revision: str | None) -> bool:
+    """Whether it is one of those that the installed MLflow can upgrade from."""
+    from alembic.script import ScriptDirectory
+
+    from mlflow.store.db import utils
+
+    scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
+    return revision in {script.revision for script in scripts.walk_revisions()}
