@@ -167,7 +167,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
     name = model_name(root, arguments)
     events, problems = history.read(root, name)
-    if arguments.model and not events:
+    if arguments.model and not events and not problems:  # an emptied store is a problem
         versions.registered_model(store.client(root), name)
     render = history.as_json_lines if arguments.json else history.as_table
     text = render(events, datetime.now(UTC))
