@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     parameters = params.check(params.merge(params.read(root), root, preset, overrides))
     git.commit(root)
     _require_device(root, parameters.train)
-    for implied in mappings.superseded(overrides, params.LENGTHS):
-        print(f"{implied}, for epochs and steps exclude each other")
+    _tell_implied(params.merge(params.read(root), root, preset, ()), overrides)
     notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)
@@ -50,6 +49,13 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
         )
     if notice:
         print(notice)
+
+
+def _tell_implied(before: Mapping[str, Any], overrides: list[str]) -> None:
+    """Say which value of `before` becomes null because the overrides give the other one."""
+    for implied in mappings.superseded(overrides, params.LENGTHS):
+        if mappings.at(before, implied.partition("=")[0]) is not None:
+            print(f"{implied}, for epochs and steps exclude each other")
 
 
 def _receipt(root: Path) -> bytes | None:

@@ -69,30 +69,34 @@ def test_a_checkout_of_another_account_is_told_before_anything_starts(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "lengths", "lines"),
+    ("preset", "overrides", "lengths", "lines"),
     [
         (
+            "quick",
             ["train.steps=9"],
             (None, 9),
             ["train.epochs=null, for epochs and steps exclude each other"],
         ),
         (
+            "smoke",
             ["train.epochs=2"],
             (2, None),
             ["train.steps=null, for epochs and steps exclude each other"],
         ),
-        (["train.epochs=null", "train.steps=9"], (None, 9), []),
+        ("quick", ["train.epochs=null", "train.steps=9"], (None, 9), []),
+        ("smoke", ["train.steps=9"], (None, 9), []),  # its epochs are null already
     ],
 )
 def test_one_of_epochs_and_steps_makes_the_other_null_and_says_so(
     started: list[dict[str, object]],
     capsys: pytest.CaptureFixture[str],
+    preset: str,
     overrides: list[str],
     lengths: tuple[object, object],
     lines: list[str],
 ) -> None:
-    start.run(REPOSITORY, "quick", overrides, "never", or_synthetic=False)
-    train = params.check(params.merge(params.read(REPOSITORY), REPOSITORY, None, overrides)).train
+    start.run(REPOSITORY, preset, overrides, "never", or_synthetic=False)
+    train = params.check(params.merge(params.read(REPOSITORY), REPOSITORY, preset, overrides)).train
     assert (train.epochs, train.steps) == lengths
     assert capsys.readouterr().out.splitlines() == [*lines, "done"]
 
