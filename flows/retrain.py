@@ -77,7 +77,9 @@ def retrain(
     base = params.read(root)
     values = params.merge(base, root, preset, overrides or [])
     parameters = params.check(values)
-    git.commit(root)  # raises here, not after a training, where git does not look at the checkout
+    # These raise here, not after a training: git does not look at the checkout, or it was moved.
+    git.commit(root)
+    store.require_own_artifacts(root, parameters.model_name)
     with _checkout(root, base, values) as tree:
         if cause:
             get_run_logger().info("cause: %s", cause)

@@ -65,6 +65,14 @@ def _add_records(commands: Commands, options: _Options) -> None:
     )
     reconcile.add_argument("--reason", default="", help="required with --accept")
 
+    text = "let the registry of a checkout that was moved or copied find its artifacts"
+    relocate = command(commands, "relocate", _relocate, text)
+    relocate.add_argument(
+        "--copied",
+        action="store_true",
+        help="the checkout is a copy: the original's artifacts stay the original's",
+    )
+
     text = "rebuild a version from the registry and check every claim"
     verify = command(commands, "verify", _verify, text, [options.version, options.model])
     verify.add_argument(
@@ -190,6 +198,12 @@ def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
     if arguments.model and not moved:
         versions.registered_model(store.client(root), name)
     print(*moved or ([] if freed else ["nothing to reconcile"]), sep="\n")
+
+
+def _relocate(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet.registry import relocation
+
+    print(relocation.relocate(root, copied=arguments.copied))
 
 
 def _verify(root: Path, arguments: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ And how long a locked file is waited for, before that is a failure.
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,10 +12,6 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import sqlite_file
-
-# MLflow starts its telemetry when it is imported, which a flow does before it enters the checkout,
-# and with it `project.environment`. Every module imports MLflow after this one: ruff sorts it last.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow.exceptions import MlflowException
 

@@ -110,7 +110,7 @@ def damage(database: Path) -> list[str]:
     It reads the whole file and writes nothing. Raises UnreachableError if it stays locked.
     """
     try:
-        with _reading(database) as connection:
+        with reading(database) as connection:
             rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
     except UnreachableError:
         raise
@@ -124,7 +124,7 @@ def revision(database: Path) -> str | None:
 
     Raises PipelineError if it cannot be read.
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
@@ -132,7 +132,7 @@ def revision(database: Path) -> str | None:
 def _require_store(database: Path, patience: float) -> None:
     if database.stat().st_size == 0:
         raise PipelineError(f"{database} is empty, 0 bytes, and no MLflow store: {RESTORE}")
-    with _reading(database, patience) as connection:
+    with reading(database, patience) as connection:
         rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         missing = sorted(TABLES - {name for (name,) in rows})
     if missing:
@@ -142,7 +142,7 @@ def _require_store(database: Path, patience: float) -> None:
 
 
 @contextmanager
-def _reading(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
+def reading(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
     """A connection that creates no file. It may write: after a crash SQLite has to roll back.
 
     Raises UnreachableError if the file is locked longer than `patience` seconds, and PipelineError

@@ -8,26 +8,23 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import wraps
 from pathlib import Path
 from types import MethodType
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlparse
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import failures, sqlite_file, sqlite_schema
+from resnet.registry import artifact_home, failures, sqlite_file, sqlite_schema
+from resnet.registry.artifact_client import ArtifactClient
 from resnet.registry.failures import UNAVAILABLE as UNAVAILABLE  # for modules that call the store
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.entities import Run as Run  # for modules that read runs and do not import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.entities import PagedList
 
 T = TypeVar("T")
@@ -37,16 +34,11 @@ FINISHED = "FINISHED"  # a run's status: it is complete
 WRITES = "create_", "delete_", "log_", "rename_", "restore_", "set_", "transition_", "update_"
 
 
-class Client(MlflowClient):
+class Client(ArtifactClient):
     """MLflow's client, whose methods raise UnreachableError if the store does not answer.
 
-    They raise PipelineError if its file is damaged, or read-only and to be written. `state` is the
-    checkout's folder for what is known of the store outside of it.
+    They raise PipelineError if its file is damaged, or read-only and to be written.
     """
-
-    def __init__(self, uri: str, state: Path) -> None:
-        super().__init__(tracking_uri=uri, registry_uri=uri)
-        self.state = state
 
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
@@ -67,27 +59,6 @@ class Client(MlflowClient):
                 raise failure from error
 
         return call
-
-    def fetch_artifact(self, run_id: str, path: str, into: Path) -> Path:
-        """Download a run's artifact into the folder `into`. Returns the copy's path.
-
-        `download_artifacts` would look for logged models at `path` too, which takes twice as long
-        with a SQLite file. Raises MlflowException if there is no such artifact.
-        """
-        location = self._locations.get(run_id)
-        if location is None:
-            location = self._locations[run_id] = self.get_run(run_id).info.artifact_uri
-        try:
-            repository = get_artifact_repository(location, self.tracking_uri)
-            return Path(repository.download_artifacts(path, str(into)))
-        except Exception as error:  # each kind of artifact store raises its own
-            self.get_run(run_id)  # raises UnreachableError if the whole store went away
-            raise MlflowException(f"{error}", error_code=RESOURCE_DOES_NOT_EXIST) from error
-
-    @cached_property
-    def _locations(self) -> dict[str, str]:
-        """The artifact folder of each run, by its id; it never changes."""
-        return {}
 
 
 def tracking_uri(root: Path) -> str:
@@ -187,22 +158,14 @@ def local_artifacts(root: Path) -> Path:
     return sqlite_file.artifacts(sqlite_file.local(root))
 
 
-def moved_experiments(root: Path) -> list[Path]:
-    """Artifact folders in the checkout's own store that lie outside of the checkout.
+def require_own_artifacts(root: Path, name: str) -> None:
+    """Raise PipelineError if the checkout's own store keeps artifacts of model `name` elsewhere.
 
-    They are those of a checkout that was moved. Raises PipelineError if the file is not a store.
+    That is so in a checkout that was moved or copied; nothing could be published there.
     """
-    database = sqlite_file.local(root)
-    if not database.exists():
-        return []
-    client = _open(_local_uri(root), project.state(root))
-    folders = (
-        Path(unquote(urlparse(experiment.artifact_location).path))
-        for experiment in client.search_experiments()
-        if urlparse(experiment.artifact_location).scheme in ("", "file")
-    )
-    home = local_artifacts(root)
-    return [folder for folder in folders if not folder.is_relative_to(home)]
+    database = sqlite_file.path_of(tracking_uri(root))
+    if database and database == sqlite_file.local(root) and database.exists():
+        artifact_home.require(database, name)
 
 
 def experiment(client: Client, name: str, description: str | None = None) -> str:
@@ -210,7 +173,7 @@ def experiment(client: Client, name: str, description: str | None = None) -> str
 
     MLflow shows the `description`, if there is one, above its runs.
 
-    Raises PipelineError if it is deleted.
+    Raises PipelineError if it is deleted, or keeps its artifacts in another checkout.
     """
     existing = client.get_experiment_by_name(name)
     if existing is None:
@@ -228,6 +191,7 @@ def experiment(client: Client, name: str, description: str | None = None) -> str
             f"the MLflow experiment {name} is deleted: restore it with "
             f"'mlflow experiments restore --experiment-id {existing.experiment_id}'"
         )
+    client.require_inside(existing.artifact_location)
     if description and NOTE not in existing.tags:  # an earlier release's
         client.set_experiment_tag(existing.experiment_id, NOTE, description)
     return str(existing.experiment_id)

@@ -29,19 +29,12 @@ import pytest
 import yaml
 
 from resnet import cli
+from resnet.registry import relocation
 from resnet.registry.gate.verdict import Verdict
 
 REPOSITORY = Path(__file__).parents[2]
 ARCHIVE = Path(__file__).with_name("store-f50bffb.tar.xz")
 NAME = "generated-resnet"
-MADE_IN = "file:///tmp/checkout"
-# Everywhere that MLflow's tables say in which folder artifacts are.
-MOVE = (
-    "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)",
-    "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)",
-    "UPDATE logged_models SET artifact_location = replace(artifact_location, ?, ?)",
-    "UPDATE model_versions SET storage_location = replace(storage_location, ?, ?)",
-)
 # Of its params.yaml, what its records depend on.
 PARAMETERS = {
     "data": {"dataset": "generated"},
@@ -91,9 +84,7 @@ def checkout(unpacked: Path, tmp_path: Path) -> Path:
     for section, chosen in PARAMETERS.items():
         values[section] |= chosen
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    with closing(opened(root)) as store, store:
-        for statement in MOVE:
-            store.execute(statement, (MADE_IN, root.as_uri()))
+    relocation.relocate(root)  # it was made in another folder
     return root
 
 

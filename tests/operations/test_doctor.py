@@ -190,8 +190,8 @@ def test_a_moved_checkout_is_found(checkout: Path) -> None:
     checkout.rename(moved)
     (finding,) = stores.artifacts(moved)
     assert finding.level == "fail"
-    assert f"store their artifacts in {checkout}" in finding.text
-    assert "move it back, or remove .state/mlflow" in finding.text
+    assert f"names artifacts in {checkout}/.state/mlflow/artifacts, which is not" in finding.text
+    assert "'resnet relocate' lets the registry name its own" in finding.text
 
 
 def test_a_check_that_fails_is_named_and_the_others_run(

@@ -30,21 +30,19 @@ def database(root: Path) -> list[Finding]:
 
 
 def artifacts(root: Path) -> list[Finding]:
-    """Artifacts that MLflow looks for in another folder, because the checkout was moved."""
-    from resnet.registry import store
+    """Artifacts that MLflow looks for elsewhere, because the checkout was moved or copied."""
+    from resnet.registry import relocation
 
-    moved = store.moved_experiments(root)
-    if moved:
-        return [
-            Finding(
-                "fail",
-                "artifacts",
-                f"{len(moved)} MLflow experiments store their artifacts in {moved[0]}, which is "
-                "not in this checkout: it was moved; move it back, or remove .state/mlflow and "
-                "start with an empty registry",
-            )
-        ]
-    return [Finding("ok", "artifacts", "MLflow's artifacts are where its records point")]
+    return [
+        Finding(
+            "fail",
+            "artifacts",
+            f"the registry names artifacts in {folder}, which is not in this checkout: it was "
+            "moved, or copied from there; 'resnet relocate' lets the registry name its own "
+            "artifacts",
+        )
+        for folder in relocation.former_folders(root)
+    ] or [Finding("ok", "artifacts", "MLflow's artifacts are where its records point")]
 
 
 def ledgers(root: Path) -> list[Finding]:

@@ -69,6 +69,7 @@ def renew(client: Client, version: Version, history: Sequence[Event]) -> Card:
     """
     content = read(client, version, history)
     html = html_page.html(content.title, page(content), content.pictures)
+    client.require_artifacts(version.run_id)
     client.log_text(version.run_id, html, CARD_FILE)
     store.set_tag(client, version.run_id, MARK, _mark(version, content.outcome))
     artifacts = client.get_run(version.run_id).info.artifact_uri

@@ -33,8 +33,10 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
     `cause`, why the model was trained, becomes a tag of a new version. Safe to repeat, and to kill
     at any point: the next call completes it. The same model hash never makes a second version;
     another evaluation of it replaces the first.
-    Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock.
+    Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock, and where
+    the registry is that of another checkout.
     """
+    store.require_own_artifacts(root, parameters.model_name)
     outputs = Outputs.read(parameters, root)
     if outputs.code.commit is None:
         log.warning("%s: the version is registered without one", outputs.code)
