@@ -58,7 +58,7 @@ def test_each_message_that_is_explained_is_one_of_ours() -> None:
 def test_each_command_and_option_that_a_document_names_exists(path: Path) -> None:
     known, unknown = commands(), []
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", path.read_text(), re.DOTALL))
-    for name, rest in re.findall(r"(?<![\w-])resnet ([a-z]\w*)\b([^`\n#;|']*)", code):
+    for name, rest in re.findall(r"(?<![\w-])resnet ([a-z][\w-]*)([^`\n#;|']*)", code):
         if name in IN_THE_IMAGE:
             continue
         if name not in known:

@@ -69,7 +69,9 @@ def test_batches_like_the_reference_match_and_darker_ones_have_drifted(
     assert metrics["farthest/brightness"] == drifted.drift.drifted["brightness"]
     page = client.fetch_artifact(drifted.saved.id, reports.REPORT_FILE, tmp_path)
     assert Path(page).read_text() == drifted.html
-    assert drifted.address.endswith(f"/runs/{drifted.saved.id}/artifacts/report.html")
+    assert drifted.address.endswith(
+        f"/runs/{drifted.saved.id}/artifacts/report.html?workflowType=machine_learning"
+    )
 
 
 def test_a_browser_shows_the_report_with_its_pictures_and_without_an_error(
