@@ -21,11 +21,11 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
 from flows import failures, runs
-from resnet import redaction
 from resnet.checkout import command, dvc_yaml, project, stages
 from resnet.checkout.stages import StageOutcome
 from resnet.errors import UnreachableError
-from resnet.redaction import redact
+from resnet.messages import redaction
+from resnet.messages.redaction import redact
 from resnet.registry import store
 from resnet.system import processes, progress
 

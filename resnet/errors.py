@@ -1,6 +1,6 @@
 """The exceptions whose messages are meant for the user, and the exit code of an interruption."""
 
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 
 STOPPED = 75  # interrupted, with a checkpoint to resume from: EX_TEMPFAIL of sysexits.h
 

@@ -21,8 +21,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from resnet.errors import PipelineError, UsageError
+from resnet.messages.spelling import suggestion
 from resnet.system import files, mappings
-from resnet.system.spelling import suggestion
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]

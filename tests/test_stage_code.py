@@ -19,13 +19,13 @@ ENTRIES = {  # what the command of each stage calls
 CANNOT_CHANGE_A_RESULT = {
     "resnet.errors": "the text of an error",
     "resnet.params": "it checks parameters; those that a stage reads are recorded with it",
-    "resnet.redaction": "the text of an error",
+    "resnet.messages.redaction": "the text of an error",
     "resnet.system.account": "the name in a text, and the environment of the tools",
     "resnet.system.disk_errors": "the text of an error",
     "resnet.system.files": "how a file is written, not what is in it",
     "resnet.system.mappings": "it lays overrides over parameters: as resnet.params",
     "resnet.system.progress": "lines for a person",
-    "resnet.system.spelling": "the text of an error",
+    "resnet.messages.spelling": "the text of an error",
 }
 ALSO_HARMLESS = {  # in these stages
     "fetch": {

@@ -16,11 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resnet import redaction
 from resnet.checkout import project
 from resnet.cli import children, completion, overview, pipeline, registry
 from resnet.cli.parser import Parser
 from resnet.errors import STOPPED, PipelineError, StoppedError, UsageError
+from resnet.messages import redaction
 from resnet.system import disk_errors, processes
 from resnet.system.termination import SIGNALS, Stop
 

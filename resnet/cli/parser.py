@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from resnet.system.spelling import suggestion
+from resnet.messages.spelling import suggestion
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnet.checkout import project
 from resnet.errors import PipelineError
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from resnet.system import addresses, files, network, processes
 
 START_SECONDS = 120.0

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.system import addresses

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from resnet.errors import PipelineError, UsageError
+from resnet.messages.spelling import suggestion
 from resnet.system import files
-from resnet.system.spelling import suggestion
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from resnet.system import account
 
 Say = Callable[[str], None]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet.errors import PipelineError
+from resnet.messages.redaction import redact
 from resnet.operations.doctor import checkout, definitions, installation, models, stores
 from resnet.operations.doctor.finding import Check, Finding
-from resnet.redaction import redact
 
 CHECKS: tuple[Check, ...] = (
     installation.tools,

@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from resnet.errors import PipelineError
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from resnet.registry import store
 from resnet.registry.ledger import known_head, verified_events
 from resnet.registry.ledger.chain import HEAD, Ledger

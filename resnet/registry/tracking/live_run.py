@@ -10,7 +10,7 @@ from pathlib import Path
 from resnet import params
 from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from resnet.registry import store
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves, run_artifacts

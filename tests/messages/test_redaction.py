@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from resnet.errors import PipelineError, UnreachableError
-from resnet.redaction import redact
+from resnet.messages.redaction import redact
 from tests.support import REPOSITORY
 
 
@@ -60,7 +60,7 @@ def test_no_error_that_a_user_sees_has_a_login(kind: type[PipelineError]) -> Non
 def test_logs_and_tracebacks_have_none() -> None:
     script = """
 import logging
-from resnet import redaction
+from resnet.messages import redaction
 redaction.install()
 logging.basicConfig()
 logger = logging.getLogger("somebody's")

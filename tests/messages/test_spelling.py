@@ -1,6 +1,6 @@
 """A mistyped word gets the nearest known one, or none."""
 
-from resnet.system.spelling import suggestion
+from resnet.messages.spelling import suggestion
 
 
 def test_the_nearest_known_word_is_suggested_and_nothing_for_a_word_like_none() -> None:
