@@ -14,7 +14,7 @@ from resnet.monitoring import reports, scored_batches
 from resnet.monitoring.features import Features
 from resnet.monitoring.monitor import DriftReport, mark_event_sent, monitor
 from resnet.monitoring.scored_batches import ScoredBatch
-from resnet.registry import store, versions
+from resnet.registry import links, store, versions
 from resnet.serving.predict import Scorer
 
 RULES = params.Monitor(batches=2, images=100, significance=0.01, distance=0.1)
@@ -69,9 +69,7 @@ def test_batches_like_the_reference_match_and_darker_ones_have_drifted(
     assert metrics["farthest/brightness"] == drifted.drift.drifted["brightness"]
     page = client.fetch_artifact(drifted.saved.id, reports.REPORT_FILE, tmp_path)
     assert Path(page).read_text() == drifted.html
-    assert drifted.address.endswith(
-        f"/runs/{drifted.saved.id}/artifacts/report.html?workflowType=machine_learning"
-    )
+    assert drifted.address.endswith(f"/runs/{drifted.saved.id}/artifacts/report.html{links.VIEW}")
 
 
 def test_a_browser_shows_the_report_with_its_pictures_and_without_an_error(

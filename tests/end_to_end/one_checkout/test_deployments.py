@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from resnet import params
-from resnet.registry import versions
+from resnet.registry import links, versions
 from resnet.registry.gate import gate
 from resnet.registry.promotion import approval
 
@@ -50,7 +50,7 @@ def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, asked):
     assert f"# {NAME} version {asked.version}" in asked.page
     assert "## The gate: passed" in asked.page
     assert "| accuracy | " in asked.page
-    assert f"/runs/{asked.mlflow_run})" in asked.page
+    assert f"/runs/{asked.mlflow_run}{links.VIEW})" in asked.page
 
 
 def test_a_training_that_was_ended_goes_on_in_its_own_mlflow_run(
@@ -189,7 +189,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
     assert (told["model"], told["version"], told["images"]) == (NAME, version.number, 300)
     assert told["features"]["brightness"] > 0.3
     assert f"[The report, with pictures]({told['report']})" in page
-    report = told["report"].split("/runs/")[1].removesuffix("/artifacts/report.html")
+    report = told["report"].split("/runs/")[1].removesuffix(f"/artifacts/report.html{links.VIEW}")
     html = registry.fetch_artifact(report, "report.html", tmp_path)
     assert "data:image/png;base64" in Path(html).read_text()
     assert registry.get_run(report).data.tags["announced"] == event["id"]
