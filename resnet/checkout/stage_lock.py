@@ -6,7 +6,7 @@ trees share, what the one before it has computed, and DVC restores it.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,42 +14,47 @@ from filelock import FileLock, Timeout
 
 from resnet import params
 from resnet.checkout import dvc_cache, dvc_lock, dvc_yaml, project
-from resnet.errors import PipelineError
 from resnet.system import mappings
 from resnet.system.processes import Say
 
 NAME = "stages"  # of the folder in the state
+POLL_SECONDS = 0.5
 
 
 @contextmanager
 def holding(stage: str, root: Path, lock_seconds: float, say: Say) -> Iterator[None]:
     """Make this the only process that computes the stage from the inputs that it has in `root`.
 
-    The stages before it have run. Waits up to `lock_seconds` for another process, then raises
-    PipelineError. The lock is released however the process ends.
+    The stages before it have run. Waits for another process as long as it lives, and says so every
+    `lock_seconds`. The lock is released however a process ends.
     """
     path = project.state(root) / NAME / f"{stage}-{_inputs(stage, root)}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(
-            f"{stage}: another process runs this stage with the same inputs; waiting for its result"
-        )
-        try:
-            lock.acquire(timeout=lock_seconds)
-        except Timeout:
-            raise PipelineError(
-                f"{stage}: another process was still running this stage with the same inputs after "
-                f"{lock_seconds:.0f} s of waiting (runtime.lock_seconds): wait for it, or end it "
-                f"(it holds {path}), and run this again"
-            ) from None
+    _acquire(lock, 0, lock_seconds, lambda: say(_waiting(stage, path)))
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquire(lock: FileLock, timeout: float, again: float, say: Callable[[], None]) -> None:
+    """Acquire the lock; `say` is called after `timeout` seconds, and then every `again` seconds."""
+    while True:
+        try:
+            lock.acquire(timeout=timeout, poll_interval=POLL_SECONDS)
+            return
+        except Timeout:
+            say()
+            timeout = again
+
+
+def _waiting(stage: str, path: Path) -> str:
+    return (
+        f"{stage}: another process runs this stage with the same inputs, and holds {path}; "
+        "waiting for its result"
+    )
 
 
 def _inputs(stage: str, root: Path) -> str:

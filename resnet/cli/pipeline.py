@@ -11,6 +11,12 @@ from resnet.system import network
 
 def add(commands: Commands) -> None:
     """Add them to the parser."""
+    _add_run(commands)
+    _add_stages(commands)
+    _add_servers(commands)
+
+
+def _add_run(commands: Commands) -> None:
     run = command(commands, "run", _run, "run the whole pipeline as a Prefect flow run")
     run.add_argument("--preset", default="quick", help="presets/NAME.yaml; quick is params.yaml")
     run.add_argument(
@@ -33,16 +39,28 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="say which stages would run and why, and what the registry lacks; do nothing",
     )
+
+
+def _add_stages(commands: Commands) -> None:
+    """The stages, each as DVC calls it, and what registers their outputs."""
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
         ("ingest", _ingest, "stage: check, split and profile the images"),
         ("annotate", _annotate, "stage: get the annotations of the test images"),
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
-        ("doctor", _doctor, "check the installation for known problems"),
-        ("worker", _worker, "execute the runs of the deployments, until interrupted"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")
+    text = "register the outputs of the stages as a run and a version"
+    publish = command(commands, "publish", _publish, text)
+    publish.add_argument("--cause", help="why the model was trained, a tag of the version")
+
+
+def _add_servers(commands: Commands) -> None:
+    """The servers, what they execute, and what checks all of it."""
+    command(commands, "doctor", _doctor, "check the installation for known problems")
+    text = "execute the runs of the deployments, until interrupted"
+    command(commands, "worker", _worker, text)
     text = "put the deployments of prefect.yaml on the running server"
     command(commands, "deploy", _deploy, text).add_argument(
         "--take-over", action="store_true", help="also those of another checkout"
@@ -56,9 +74,6 @@ def add(commands: Commands) -> None:
             metavar="PORT",
             help=f"from now on; {network.PORTS[variable]} until another is given",
         )
-    text = "register the outputs of the stages as a run and a version"
-    publish = command(commands, "publish", _publish, text)
-    publish.add_argument("--cause", help="why the model was trained, a tag of the version")
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> None:

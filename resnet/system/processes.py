@@ -31,9 +31,10 @@ def stream(
 ) -> tuple[int, list[str]]:
     """Run `command` in `root`. Its exit code and its lines, each given to `say` as it comes.
 
-    No address in them keeps its login. The command stays in the caller's process group, so that it
-    ends with that group. If an exception leaves this function, the command and all its children are
-    ended first: a GPU is free when its run is over.
+    What `say` is given has no login in its addresses; the lines returned are as they were. The
+    command stays in the caller's process group, so that it ends with that group. If an exception
+    leaves this function, the command and all its children are ended first: a GPU is free when its
+    run is over.
     """
     lines: list[str] = []
     with subprocess.Popen(
@@ -49,10 +50,10 @@ def stream(
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
             for line in process.stdout:
-                line = redact(line.rstrip())
+                line = line.rstrip()
                 if line:
                     lines.append(line)
-                    say(line)
+                    say(redact(line))
             process.wait()
         except BaseException:
             end(process.pid)

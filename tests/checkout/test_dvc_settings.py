@@ -42,6 +42,8 @@ def test_the_settings_of_another_folder_say_the_same_there(checkout: Path, tmp_p
         "[core]\n    remote = my.server\n"
         "['remote \"my.server\"']\n    url = ../near\n    password = 'a#b \"c\" %20'\n"
         "['remote \"far\"']\n    url = s3://bucket/x\n"
+        "['remote \"login\"']\n    url = ssh://ann@host/data\n"
+        "    password = https://ann:word@host/?key=value\n"
         "[cache]\n    type = hardlink, copy\n"
     )
     (checkout / ".dvc" / "config.local").write_text("['remote \"far\"']\n    url = ~/far\n")
@@ -50,6 +52,8 @@ def test_the_settings_of_another_folder_say_the_same_there(checkout: Path, tmp_p
     near = {"url": str(checkout / "near"), "password": 'a#b "c" %20'}
     assert read["'remote \"my.server\"'"] == near
     assert read["'remote \"far\"'"] == {"url": str(tmp_path / "home" / "far")}
+    login = {"url": "ssh://ann@host/data", "password": "https://ann:word@host/?key=value"}
+    assert read["'remote \"login\"'"] == login
     (tmp_path / "tree").mkdir()
     dvc_settings.write(tmp_path / "tree", read)
     assert dvc_settings.read(tmp_path / "tree") == read

@@ -21,7 +21,7 @@ def definitions(root: Path) -> list[Finding]:
     paths = [path for path in _paths(root) if path.is_file()]
     problems = [problem for path in paths if (problem := _problem(path, root))]
     return [Finding("fail", "files", problem) for problem in problems] or [
-        Finding("ok", "files", f"params.yaml, dvc.yaml, dvc.lock and {len(paths)} files in all")
+        Finding("ok", "files", f"{len(paths)} files that describe the pipeline can be read")
     ]
 
 
@@ -57,7 +57,7 @@ def _problem(path: Path, root: Path) -> str | None:
 def _require_outputs(path: Path) -> None:
     try:
         for output in files.read_yaml(path)["outs"]:
-            _ = output["path"], output["md5"]
+            _ = output["path"], output["files" if "files" in output else "md5"]
     except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError) as error:
         raise PipelineError(
             f"{path} is not a .dvc file ({error!r}): restore it with git, or remove it and run "
