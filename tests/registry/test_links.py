@@ -59,9 +59,10 @@ def test_the_overview_links_each_experiment_and_each_model_and_nothing_else(
 
 
 def test_an_experiment_has_a_sentence_about_it_also_one_of_an_earlier_release(
-    client: Client,
+    tmp_path: Path, client: Client
 ) -> None:
-    before = client.create_experiment("net")
+    place = store.local_artifacts(tmp_path) / "net"
+    before = client.create_experiment("net", artifact_location=place.as_uri())
     assert run_artifacts.experiment(client, "net") == before
     for experiment in (before, ledger._experiment_id(client, "net")):
         note = client.get_experiment(experiment).tags[store.NOTE]

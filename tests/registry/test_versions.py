@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import store, versions
+from resnet.registry import artifact_client, store, versions
 from tests.support import REPOSITORY, unknown_account
 
 from mlflow.exceptions import MlflowException
@@ -101,7 +101,7 @@ def test_an_artifact_that_its_store_does_not_return_is_named_and_not_requested_a
             raise error
 
     version = versions.resolve(store.client(made_store), "broken", register("broken"))
-    monkeypatch.setattr(store, "get_artifact_repository", lambda place, uri: Broken())
+    monkeypatch.setattr(artifact_client, "get_artifact_repository", lambda place, uri: Broken())
     with pytest.raises(PipelineError, match=f"model.keras cannot be read .*{error}") as caught:
         versions.fetch(store.client(made_store), version, versions.MODEL_FILE, made_store)
     assert not isinstance(caught.value, UnreachableError)

@@ -13,7 +13,7 @@ import pytest
 from resnet import cli, params
 from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.records import Evaluation
-from resnet.registry import store, versions
+from resnet.registry import relocation, store, versions
 from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger.event import Event
@@ -429,6 +429,7 @@ def test_a_version_with_a_request_is_decided_whatever_the_answer(
     name = parameters.model_name
     version = register(name)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
+    relocation.relocate(tmp_path, copied=True)
     scored = evaluation(f"{name}-0")
     metrics = tmp_path / parameters.paths.metrics
     metrics.parent.mkdir()
@@ -477,6 +478,7 @@ def test_the_commands_answer_and_say_why_they_cannot(
     name, *_ = asked()
     register(name, 5000)
     shutil.copytree(made_store / ".state", tmp_path / ".state")
+    relocation.relocate(tmp_path, copied=True)
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / file, tmp_path / file)
     enter(tmp_path)
