@@ -71,11 +71,30 @@ def table(specs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """One row per deployment of prefect.yaml: its name, its queue, and what starts it."""
     rows = [("DEPLOYMENT", "QUEUE", "STARTED BY")]
     for spec in specs:
-        starts = [f"{one['cron']} ({one['timezone']})" for one in spec.get("schedules", ())]
-        starts += [f"event {name}" for one in spec.get("triggers", ()) for name in one["expect"]]
+        starts = [_times(one) for one in spec.get("schedules") or () if one]
+        starts += [_events(one) for one in spec.get("triggers") or ()]
         queue = spec["work_pool"]["work_queue_name"]
         rows.append((deployed.full_name(spec), queue, ", ".join(starts) or "hand"))
     return rows
+
+
+def _times(schedule: Mapping[str, Any]) -> str:
+    """When a schedule of prefect.yaml starts a run: it has a cron, an interval or a rule."""
+    zone = schedule.get("timezone") or "UTC"
+    if interval := schedule.get("interval"):
+        seconds = isinstance(interval, int | float)
+        return f"every {interval} s" if seconds else f"every {interval}"
+    return f"{schedule.get('cron') or schedule.get('rrule')} ({zone})"
+
+
+def _events(trigger: Mapping[str, Any]) -> str:
+    """What a trigger of prefect.yaml waits for; its name stands for what is no list of events."""
+    if events := trigger.get("expect"):
+        return ", ".join(f"event {name}" for name in events)
+    if events := trigger.get("after"):
+        return ", ".join(f"any event after {name}" for name in events)
+    name = trigger.get("name")
+    return f"trigger {name}" if name else f"a trigger of type {trigger.get('type', 'event')}"
 
 
 def _prefect_deploy(root: Path, text: str) -> None:

@@ -65,7 +65,7 @@ def prepare(
     """
     specs = []
     for spec in config["deployments"]:
-        prepared = {**spec, "tags": [*spec.get("tags", []), TAG + checkout]}
+        prepared = {**spec, "tags": [*(spec.get("tags") or ()), TAG + checkout]}
         if deployment := found.get(full_name(spec)):
             resource = f"prefect.deployment.{deployment.id}"
             automations = client.read_resource_related_automations(resource)
@@ -73,10 +73,16 @@ def prepare(
             prepared["paused"] = deployment.paused or spec.get("paused", False)
             prepared["triggers"] = [
                 {**trigger, "enabled": trigger.get("enabled", True) and trigger["name"] not in off}
-                for trigger in spec.get("triggers", [])
+                for trigger in _named_triggers(spec)
             ]
         specs.append(prepared)
     return {**config, "deployments": specs}
+
+
+def _named_triggers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The triggers of a deployment in prefect.yaml; one without a name gets Prefect's for it."""
+    triggers = enumerate(spec.get("triggers") or (), start=1)
+    return [{"name": f"{spec['name']}__automation_{i}", **trigger} for i, trigger in triggers]
 
 
 def remove_renamed(client: "SyncPrefectClient", checkout: str, folder: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,33 @@ def test_the_table_of_deployments_says_what_starts_each() -> None:
     assert ("retrain/on-new-data", "training", "event resnet.data.changed") in rows
     assert ("score/score", "default", "hand") in rows
     assert len(rows) == len(deployments)
+
+
+def test_the_table_tells_every_kind_of_schedule_and_trigger_that_prefect_takes() -> None:
+    schedules: list[dict[str, Any]] = [
+        {"cron": "0 3 * * 1"},
+        {"interval": 600},
+        {"interval": "PT1H"},
+        {"rrule": "FREQ=DAILY", "timezone": "Europe/Berlin"},
+        {},
+    ]
+    triggers: list[dict[str, Any]] = [
+        {"after": ["resnet.drift"]},
+        {"name": "both", "type": "compound", "triggers": []},
+        {"type": "metric"},
+    ]
+    pool = {"name": "resnet", "work_queue_name": "default"}
+    spec = {"name": "x", "entrypoint": "a.py:f", "work_pool": pool}
+    every: list[dict[str, Any]] = [
+        {**spec, "schedules": schedules},
+        {**spec, "triggers": triggers},
+        {**spec, "schedules": None, "triggers": None},
+    ]
+    assert [starts for _, _, starts in deploy.table(every)[1:]] == [
+        "0 3 * * 1 (UTC), every 600 s, every PT1H, FREQ=DAILY (Europe/Berlin)",
+        "any event after resnet.drift, trigger both, a trigger of type metric",
+        "hand",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,7 @@ deployments:
   - name: often
     entrypoint: tiny.py:watch_data
     triggers:
-      - name: on new data
-        match: {prefect.resource.id: "resnet.data.*"}
+      - match: {prefect.resource.id: "resnet.data.*"}
         expect: [resnet.data.changed]
     work_pool: *pool
 """
