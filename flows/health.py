@@ -27,11 +27,10 @@ def flow_runs(root: Path) -> list[Finding]:
     if api is None:
         return [_finding("ok", "not looked at: no Prefect server is running")]
     with server.connect(api) as client:
-        unfinished = runs.unfinished(client)
         deployments = runs.deployments(client, root)
         findings = [
-            *_without_process(runs.dead(root, unfinished)),
-            *_leaked_slots(client, deployments, unfinished),
+            *_without_process(runs.dead(root, client)),
+            *_leaked_slots(client, deployments, runs.unfinished(client)),
             *_late(client, deploy.pools(root), deployments),
             *_silent(client, deployments),
         ]
@@ -115,7 +114,7 @@ def _overdue(client: "SyncPrefectClient") -> list["FlowRun"]:
 def _has_worker(client: "SyncPrefectClient", pool: str) -> bool:
     from prefect.client.schemas.objects import WorkerStatus
 
-    workers = client.read_workers_for_work_pool(pool)
+    workers = runs.workers(client, pool)
     return any(worker.status == WorkerStatus.ONLINE for worker in workers)
 
 
@@ -130,7 +129,8 @@ def _silent(
         for one in active:
             known = [time for time in (last, one.updated or deployment.created) if time]
             since = max(known, default=datetime.now(UTC))
-            if _times(one.schedule, since)[-1] > datetime.now(UTC):
+            times = _times(one.schedule, since)
+            if len(times) < PILE or times[-1] > datetime.now(UTC):  # fewer: the schedule ends
                 continue
             name = runs.full_name(client, deployment)
             ran = f"has not run since {_time(last)}" if last else "has never run"

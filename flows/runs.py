@@ -1,15 +1,19 @@
 """Which unfinished flow runs still have a process, and the end of those that have none.
 
 A process holds a lock file while it executes a flow run, and so does `resnet worker` while it takes
-them: the kernel releases the lock however the process ends, a power cut included. A run that has no
-lock file in this checkout's state, such as one of another host, counts as alive.
+them: the kernel releases the lock however the process ends, a power cut included. The file stays
+until the run's own server knows of its end. A run that has no lock file in this checkout's state,
+such as one of another host, counts as alive.
 """
 
 import atexit
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from filelock import FileLock, Timeout
 
@@ -21,12 +25,14 @@ from resnet.system import addresses, file_locks
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import FlowRun, StateType, Worker
     from prefect.client.schemas.responses import DeploymentResponse
 
+T = TypeVar("T")
 LOCK_SECONDS = 10.0  # others hold the lock of a run only for the moment in which they look
-PAGE = 200  # flow runs or deployments that the server sends at once
-WORKER_LABEL = "prefect.worker.name"
+PAGE = 200  # flow runs, deployments or workers that the server sends at once
+WORKER_LABEL, WORKER_TYPE = "prefect.worker.name", "prefect.worker.type"
 GONE = "its process is gone: it was killed, or the machine was"
 
 
@@ -36,7 +42,7 @@ def hold(root: Path, run_id: str) -> None:
     Raises PipelineError if another process executes the same run.
     """
     lock = _acquire(_lock(root, "flow-runs", run_id))
-    atexit.register(_release, lock)
+    atexit.register(lock.release)  # not removed: the server may not have learned of the run's end
 
 
 @contextmanager
@@ -46,31 +52,22 @@ def worker(root: Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _release(lock)
+        lock.release()  # not removed: the runs that it had only taken have died with it
 
 
-def dead(root: Path, unfinished: Iterable["FlowRun"]) -> list["FlowRun"]:
-    """Those of the unfinished flow runs whose process is gone."""
-    return [run for run in unfinished if _has_died(root, run)]
+def dead(root: Path, client: "SyncPrefectClient") -> list["FlowRun"]:
+    """The flow runs that the server takes for being executed, and whose process is gone."""
+    suspects = {run.id for run in unfinished(client) if _has_died(root, run)}
+    # Ask again: a run may have ended, and its process with it, before the look at the lock.
+    return [run for run in unfinished(client) if run.id in suspects] if suspects else []
 
 
 def unfinished(client: "SyncPrefectClient") -> list["FlowRun"]:
     """All flow runs that the server takes for being executed."""
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
     from prefect.client.schemas.objects import StateType
 
     types = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
-    runs: list[FlowRun] = []
-    while page := client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=len(runs)
-    ):
-        runs += page
-    return runs
+    return _all(client.read_flow_runs, flow_run_filter=_in_state(types))
 
 
 def deployments(client: "SyncPrefectClient", root: Path) -> list["DeploymentResponse"]:
@@ -78,15 +75,28 @@ def deployments(client: "SyncPrefectClient", root: Path) -> list["DeploymentResp
     from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 
     wanted = WorkPoolFilter(name=WorkPoolFilterName(any_=deploy.pools(root)))
-    found: list[DeploymentResponse] = []
-    while page := client.read_deployments(work_pool_filter=wanted, limit=PAGE, offset=len(found)):
-        found += page
     own = identity(root), deploy.folder(root)
-    return [deployment for deployment in found if deployed.is_own(deployment, *own)]
+    every = _all(client.read_deployments, work_pool_filter=wanted)
+    return [deployment for deployment in every if deployed.is_own(deployment, *own)]
+
+
+def workers(client: "SyncPrefectClient", pool: str) -> list["Worker"]:
+    """All workers, of now and earlier, of a work pool; none of a pool that is not there yet."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        return _all(partial(client.read_workers_for_work_pool, pool))
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
+        return []
 
 
 def slots(deployment: "DeploymentResponse", unfinished: Iterable["FlowRun"]) -> tuple[int, int]:
-    """How many concurrency slots of a deployment are taken, and how many runs hold one."""
+    """How many concurrency slots of a deployment are taken, and how many runs hold one.
+
+    Read the deployment before the runs: one of them may take a slot meanwhile.
+    """
     limit = deployment.global_concurrency_limit
     holders = sum(run.deployment_id == deployment.id for run in unfinished)
     return (limit.active_slots if limit else 0), holders
@@ -102,7 +112,7 @@ def free(root: Path) -> list[str]:
     if api is None:
         return []
     with server.connect(api) as client:
-        lines = [_end(client, run) for run in dead(root, unfinished(client))]
+        lines = [_end(client, run) for run in dead(root, client)]
         lines += _give_back_slots(client, root)
         _remove_locks(root, client)
     return lines
@@ -126,9 +136,10 @@ def _give_back_slots(client: "SyncPrefectClient", root: Path) -> list[str]:
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
     lines = []
-    alive = unfinished(client)
-    for deployment in deployments(client, root):
-        taken, holders = slots(deployment, alive)
+    own = deployments(client, root)
+    holding = unfinished(client)
+    for deployment in own:
+        taken, holders = slots(deployment, holding)
         if taken > holders and (limit := deployment.global_concurrency_limit):
             held = GlobalConcurrencyLimitUpdate(active_slots=holders)
             client.update_global_concurrency_limit(limit.name, held)
@@ -139,20 +150,60 @@ def _give_back_slots(client: "SyncPrefectClient", root: Path) -> list[str]:
 
 def _has_died(root: Path, run: "FlowRun") -> bool:
     lock = _lock(root, "flow-runs", str(run.id))
-    if not lock.exists():  # its process had not come so far, or it is not this checkout's
+    is_taken = (
+        run.state is not None and run.state.is_pending()
+    )  # no process of it yet, again or at all
+    if is_taken or not lock.exists():
+        if run.labels.get(WORKER_TYPE) != deploy.DEFAULT_POOL_TYPE:
+            return False  # such as a container, which outlives its worker
         lock = _lock(root, "workers", str(run.labels.get(WORKER_LABEL)))
     return lock.exists() and not file_locks.is_held(lock)
 
 
 def _remove_locks(root: Path, client: "SyncPrefectClient") -> None:
-    """Remove the lock files of ended processes about which nothing is left to find out."""
-    open_ids = {str(run.id) for run in unfinished(client)}
-    for lock in _folder(root, "flow-runs").glob("*.lock"):
-        if lock.stem not in open_ids and not file_locks.is_held(lock):
-            lock.unlink(missing_ok=True)
-    for lock in _folder(root, "workers").glob("*.lock"):
-        if not file_locks.is_held(lock):
-            lock.unlink(missing_ok=True)
+    """Remove the lock files of ended processes about which nothing is left to find out.
+
+    Those that this server does not know stay: they may be another server's.
+    """
+    ids = [lock.stem for lock in _locks(root, "flow-runs")]
+    names = {worker.name for pool in deploy.pools(root) for worker in workers(client, pool)}
+    over = {"flow-runs": _ended(client, ids), "workers": names}
+    for kind, known in over.items():
+        for lock in _locks(root, kind):
+            if lock.stem in known and not file_locks.is_held(lock):
+                lock.unlink(missing_ok=True)
+
+
+def _ended(client: "SyncPrefectClient", ids: list[str]) -> set[str]:
+    """Those of the flow runs that the server knows to have ended."""
+    from prefect.client.schemas.filters import FlowRunFilterId
+    from prefect.client.schemas.objects import TERMINAL_STATES
+
+    ended: set[str] = set()
+    for start in range(0, len(ids), PAGE):
+        some = FlowRunFilterId(any_=[UUID(one) for one in ids[start : start + PAGE]])
+        wanted = _in_state(TERMINAL_STATES, id=some)
+        ended |= {str(run.id) for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)}
+    return ended
+
+
+def _in_state(types: Iterable["StateType"], **further: Any) -> "FlowRunFilter":
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
+    return FlowRunFilter(state=state, **further)
+
+
+def _all(read: Callable[..., list[T]], **wanted: Any) -> list[T]:
+    """All that the server has, of which it sends a page at once."""
+    found: list[T] = []
+    while page := read(**wanted, limit=PAGE, offset=len(found)):
+        found += page
+    return found
 
 
 def _acquire(path: Path) -> FileLock:
@@ -167,13 +218,12 @@ def _acquire(path: Path) -> FileLock:
     return lock
 
 
-def _release(lock: FileLock) -> None:
-    Path(lock.lock_file).unlink(missing_ok=True)  # first: an unheld one would be taken for a death
-    lock.release()
-
-
 def _folder(root: Path, kind: str) -> Path:
     return project.state(root) / kind
+
+
+def _locks(root: Path, kind: str) -> list[Path]:
+    return list(_folder(root, kind).glob("*.lock"))
 
 
 def _lock(root: Path, kind: str, name: str) -> Path:

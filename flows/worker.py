@@ -32,11 +32,11 @@ def work(root: Path) -> None:
     limit = runs_at_a_time(params.load(root).runtime.worker_runs)
     _print(runs.free(root))
     name = f"{socket.gethostname()}-{os.getpid()}"
-    with runs.worker(root, name):
-        try:
+    try:
+        with runs.worker(root, name):
             code = _run([*command(root, limit), "--name", name], api)
-        finally:
-            _free_last(root)
+    finally:  # not in the block: what it has only taken counts as alive until the lock is released
+        _free_last(root)
     if code:
         raise PipelineError(f"Prefect's worker ended with {code}: see the lines above")
 

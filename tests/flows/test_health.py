@@ -4,6 +4,7 @@ All of it on a real Prefect server, with processes that are killed.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
@@ -22,12 +23,13 @@ from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitUpdate,
 )
 from prefect.client.schemas.objects import State
-from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Failed, Pending, Running, Scheduled
+from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
+from prefect.states import Completed, Failed, Pending, Running, Scheduled
 
 from flows import health, recent, runs
 from resnet.operations import servers
-from resnet.system import addresses, files
+from resnet.system import addresses, file_locks, files
+from tests.support import REPOSITORY
 
 ASLEEP = """
 import time
@@ -45,8 +47,24 @@ asleep()
 """
 
 
+HOLD = """
+import sys
+from pathlib import Path
+from flows import runs
+runs.hold(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
 def findings(root: Path) -> str:
     return "\n".join(map(str, health.flow_runs(root)))
+
+
+def create_run(client: SyncPrefectClient, flow_id: UUID, state: State[Any]) -> str:
+    """A flow run of no deployment, as the server knows it while a process executes it."""
+    deployment = client.create_deployment(flow_id, f"once-{uuid4()}")
+    run = client.create_flow_run_from_deployment(deployment, state=Pending())
+    client.set_flow_run_state(run.id, state, force=True)
+    return str(run.id)
 
 
 def test_without_a_server_there_is_nothing_to_look_at_and_nothing_to_free(
@@ -85,6 +103,40 @@ def test_a_run_whose_process_was_killed_is_found_and_freed_and_a_living_one_is_n
     assert list((root / ".state" / "flow-runs").iterdir()) == []
 
 
+def test_a_run_whose_end_never_reached_the_server_is_found_after_its_process_has_ended_cleanly(
+    root: Path, client: SyncPrefectClient, flow_id: UUID
+) -> None:
+    run_id, other = create_run(client, flow_id, Running()), str(uuid4())
+    for one in (run_id, other):  # another server's run beside it
+        words = [sys.executable, "-c", HOLD, str(root), one]
+        subprocess.run(words, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True)
+    assert f"({run_id}) says Running, but its process is gone" in findings(root)
+    assert len(runs.free(root)) == 1
+    locks = root / ".state" / "flow-runs"
+    assert [lock.stem for lock in locks.iterdir()] == [other]
+    (locks / f"{other}.lock").unlink()
+
+
+def test_a_run_that_ends_while_its_lock_is_looked_at_and_one_that_is_taken_again_are_not_dead(
+    root: Path, client: SyncPrefectClient, flow_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, again = create_run(client, flow_id, Running()), create_run(client, flow_id, Pending())
+    for one in (ends, again):
+        (root / ".state" / "flow-runs" / f"{one}.lock").touch()
+    is_held = file_locks.is_held
+
+    def end_first(lock: Path) -> bool:
+        client.set_flow_run_state(UUID(ends), Completed())
+        return is_held(lock)
+
+    monkeypatch.setattr(file_locks, "is_held", end_first)
+    assert runs.free(root) == []
+    assert client.read_flow_run(UUID(ends)).state_name == "Completed"
+    assert client.read_flow_run(UUID(again)).state_name == "Pending"
+    client.set_flow_run_state(UUID(again), Completed(), force=True)
+    runs.free(root)
+
+
 def test_failed_runs_are_listed_with_their_reasons_and_the_command_that_shows_the_log(
     server: tuple[ExitStack, str], client: SyncPrefectClient, flow_id: UUID
 ) -> None:
@@ -114,23 +166,30 @@ def test_failed_runs_are_listed_with_their_reasons_and_the_command_that_shows_th
     client.delete_deployment(deployment)
 
 
-def test_a_run_that_a_killed_worker_had_only_taken_is_freed_and_one_of_another_host_is_not(
+def test_a_run_that_an_ended_worker_had_only_taken_is_freed_unless_it_is_elsewhere_or_a_container(
     root: Path, client: SyncPrefectClient, flow_id: UUID, tag: str
 ) -> None:
     deployment = client.create_deployment(flow_id, "taken", work_pool_name="resnet", tags=[tag])
     ids = []
-    for name in ("killed", "elsewhere"):
+    for name, kind in (("ended", "process"), ("elsewhere", "process"), ("ended", "docker")):
         run = client.create_flow_run_from_deployment(deployment, state=Pending())
-        client.update_flow_run_labels(run.id, {runs.WORKER_LABEL: name})
+        client.update_flow_run_labels(run.id, {runs.WORKER_LABEL: name, runs.WORKER_TYPE: kind})
         ids.append(run.id)
-    lock = root / ".state" / "workers" / "killed.lock"
-    lock.parent.mkdir(parents=True)
-    lock.touch()  # as a process that holds it no more has left it
+    client.send_worker_heartbeat("resnet", "ended")
+    with runs.worker(root, "ended"), runs.worker(root, "of-another-server"):
+        assert str(ids[0]) not in findings(root)
     assert f"({ids[0]}) says Pending, but its process is gone" in findings(root)
-    assert str(ids[1]) not in findings(root)
+    assert not any(str(one) in findings(root) for one in ids[1:])
     assert len(runs.free(root)) == 1
-    assert [client.read_flow_run(one).state_name for one in ids] == ["Crashed", "Pending"]
-    assert not lock.exists()
+    states = [client.read_flow_run(one).state_name for one in ids]
+    assert states == ["Crashed", "Pending", "Pending"]
+    (lock,) = (root / ".state" / "workers").iterdir()
+    assert lock.stem == "of-another-server"
+    lock.unlink()
+    of_worker = {"work_pool_name": "resnet", "name": "ended"}
+    client.request(
+        "DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=of_worker
+    )  # it counts as online for a while
     client.delete_deployment(deployment)
 
 
@@ -152,18 +211,66 @@ def test_a_slot_that_no_run_holds_is_found_and_given_back(
     client.delete_deployment(deployment)
 
 
+def test_a_slot_that_a_run_takes_while_somebody_looks_stays_taken(
+    root: Path,
+    client: SyncPrefectClient,
+    flow_id: UUID,
+    tag: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployment = client.create_deployment(
+        flow_id, "just-now", work_pool_name="resnet", tags=[tag], concurrency_limit=1
+    )
+    limit = client.read_deployment(deployment).global_concurrency_limit
+    assert limit is not None
+    read = runs.deployments
+
+    def take_first(*arguments: Any) -> Any:
+        taken = GlobalConcurrencyLimitUpdate(active_slots=1)
+        client.update_global_concurrency_limit(limit.name, taken)
+        client.create_flow_run_from_deployment(deployment, state=Pending())
+        return read(*arguments)
+
+    monkeypatch.setattr(runs, "deployments", take_first)
+    assert "just-now has" not in findings(root)
+    client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=0))
+    for run in runs.unfinished(client):
+        if run.deployment_id == deployment:
+            client.delete_flow_run(run.id)
+    assert runs.free(root) == []
+    assert client.read_global_concurrency_limit_by_name(limit.name).active_slots == 1
+    client.delete_deployment(deployment)
+
+
+def test_of_a_pool_that_is_not_on_the_server_yet_there_is_nothing_to_tell(
+    root: Path, client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    text = (root / "prefect.yaml").read_text()
+    (tmp_path / "prefect.yaml").write_text(text.replace("name: resnet\n", "name: none-yet\n"))
+    (finding,) = health.flow_runs(tmp_path)
+    assert finding.level == "ok"
+
+
 def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_look_is_an_alarm(
     root: Path, client: SyncPrefectClient, flow_id: UUID, tag: str
 ) -> None:
-    schedules = [
-        DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=seconds)))
-        for seconds in (1, 3600)
-    ]
-    watcher, hourly = (
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    twice = f"DTSTART:{soon:%Y%m%dT%H%M%S}\nRRULE:FREQ=SECONDLY;COUNT=2"
+    schedules = {
+        "watcher": IntervalSchedule(interval=timedelta(seconds=1)),
+        "hourly": IntervalSchedule(interval=timedelta(hours=1)),
+        "twice": RRuleSchedule(rrule=twice),
+        "over": RRuleSchedule(rrule="DTSTART:20260101T000000\nRRULE:FREQ=DAILY;COUNT=5"),
+    }
+    watcher, hourly, *ending = (
         client.create_deployment(
-            flow_id, name, work_pool_name="resnet", tags=[tag], schedules=[schedule]
+            flow_id,
+            name,
+            work_pool_name="resnet",
+            tags=[tag],
+            schedules=[DeploymentScheduleCreate(schedule=schedule)],
         )
-        for name, schedule in zip(("watcher", "hourly"), schedules, strict=True)
+        for name, schedule in schedules.items()
     )
     client.create_flow_run_from_deployment(
         hourly, state=Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
@@ -178,13 +285,13 @@ def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_
     ):
         assert time.monotonic() < deadline, found
     assert f"FAIL  flow runs  {alarm}" in found
-    assert "watch/hourly has" not in found
+    assert found.count("FAIL") == 1
 
     run = client.create_flow_run_from_deployment(watcher)
     client.set_flow_run_state(run.id, Running(), force=True)
     client.pause_deployment(watcher)
     assert "watch/watcher has" not in findings(root)
-    for deployment in (watcher, hourly):
+    for deployment in (watcher, hourly, *ending):
         client.delete_deployment(deployment)
 
 
