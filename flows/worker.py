@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import psutil
-from httpx import HTTPError
 
 from flows import deploy, runs, server
 from resnet import params
@@ -18,6 +17,7 @@ from resnet.system import processes
 
 GIB = 2**30
 RUN_BYTES = 2 * GIB  # a scoring run of a large batch takes more than half of it
+CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # of Linux
 LEAST = 2  # runs at a time: a training must not keep the others waiting for hours
 
 
@@ -57,12 +57,34 @@ def command(root: Path, limit: int) -> list[str]:
 def runs_at_a_time(
     wanted: int | str, cores: int | None = None, memory_bytes: int | None = None
 ) -> int:
-    """`wanted` itself, or for `auto` one run per core and per 2 GiB of this machine's memory."""
+    """`wanted` itself, or for `auto` one run per core and per 2 GiB that this process may use."""
     if isinstance(wanted, int):
         return wanted
-    cores = cores or (psutil.cpu_count() or 1)
-    memory_bytes = memory_bytes or psutil.virtual_memory().total
+    cores = cores or _cores()
+    memory_bytes = memory_bytes or min(psutil.virtual_memory().total, memory_limit())
     return max(LEAST, min(cores, memory_bytes // RUN_BYTES))
+
+
+def _cores() -> int:
+    """Those on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):  # as Linux has it
+        return len(os.sched_getaffinity(0))
+    return psutil.cpu_count() or 1
+
+
+def memory_limit(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:
+    """The bytes to which a container or a service limits this process; huge without a limit.
+
+    Each group of version 2 has a limit of its own, and is within those of the groups above it.
+    """
+    lines = own.read_text().splitlines() if own.exists() else []
+    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    group = cgroups.joinpath(*names)
+    above = [folder for folder in (group, *group.parents) if folder.is_relative_to(cgroups)]
+    limits = [folder / "memory.max" for folder in above]
+    limits.append(cgroups / "memory" / "memory.limit_in_bytes")  # version 1
+    texts = [limit.read_text().strip() for limit in limits if limit.is_file()]
+    return min((int(text) for text in texts if text != "max"), default=sys.maxsize)
 
 
 def _run(words: list[str], api: str) -> int:
@@ -80,7 +102,7 @@ def _run(words: list[str], api: str) -> int:
 def _free_last(root: Path) -> None:
     try:
         _print(runs.free(root))
-    except (PipelineError, HTTPError) as error:  # a reboot ends the server as well
+    except PipelineError as error:  # a reboot ends the server as well
         print(f"{error}; the next worker ends the runs that this one leaves", file=sys.stderr)
 
 

@@ -1,5 +1,6 @@
 """What Prefect's worker is started with; a real one is started and stopped in test_health.py."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,23 @@ def test_a_worker_executes_as_many_runs_as_fit_the_machine_or_as_the_parameter_s
     wanted: int | str, cores: int, gib: int, limit: int
 ) -> None:
     assert worker.runs_at_a_time(wanted, cores, gib * worker.GIB) == limit
+
+
+def test_the_memory_of_a_container_or_a_service_is_what_its_groups_limit_it_to(
+    tmp_path: Path,
+) -> None:
+    groups, own = tmp_path / "cgroup", tmp_path / "self"
+    assert worker.memory_limit(groups, own) == sys.maxsize
+    service = groups / "system.slice" / "worker.service"
+    service.mkdir(parents=True)
+    own.write_text("1:cpu:/\n0::/system.slice/worker.service\n")
+    (service / "memory.max").write_text("max\n")
+    assert worker.memory_limit(groups, own) == sys.maxsize
+    (service.parent / "memory.max").write_text(f"{3 * worker.GIB}\n")
+    assert worker.memory_limit(groups, own) == 3 * worker.GIB
+    (groups / "memory").mkdir()
+    (groups / "memory" / "memory.limit_in_bytes").write_text(f"{2 * worker.GIB}\n")
+    assert worker.memory_limit(groups, own) == 2 * worker.GIB
 
 
 def test_a_worker_serves_the_one_pool_of_prefect_yaml(
