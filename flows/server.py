@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 from resnet.system import addresses
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+
+SERVER_ERROR = 500  # this HTTP status and those above it are failures of the server's own
 
 
 def require_running() -> str:
@@ -26,9 +28,21 @@ def require_running() -> str:
 
 @contextmanager
 def connect(api: str) -> Iterator["SyncPrefectClient"]:
-    """A client of the Prefect server at `api`."""
+    """A client of the Prefect server at `api`.
+
+    Raises UnreachableError if the server stops answering in the block, or fails.
+    """
     os.environ["PREFECT_API_URL"] = api  # Prefect reads it when it is imported
+    from httpx import HTTPError, HTTPStatusError
     from prefect.client.orchestration import get_client
 
-    with get_client(sync_client=True) as client:
-        yield client
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except HTTPError as error:
+        if isinstance(error, HTTPStatusError) and error.response.status_code < SERVER_ERROR:
+            raise  # it refuses what it was asked
+        raise UnreachableError(
+            f"Prefect's server at {api} has stopped answering ({error!r}): start it, and run this "
+            "again"
+        ) from error

@@ -187,17 +187,26 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
 
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:
     from flows import runs
+    from resnet.errors import PipelineError
     from resnet.registry import store, versions
     from resnet.registry.promotion.reconcile import reconcile
 
-    freed = runs.free(root)
-    for line in freed:
-        print(line, flush=True)
-    name = model_name(root, arguments)
-    moved = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
-    if arguments.model and not moved:
-        versions.registered_model(store.client(root), name)
-    print(*moved or ([] if freed else ["nothing to reconcile"]), sep="\n")
+    name, freed = model_name(root, arguments), []
+    try:
+        moved = reconcile(root, name, accept=arguments.accept, reason=arguments.reason)
+        if arguments.model and not moved:
+            versions.registered_model(store.client(root), name)
+        for line in moved:
+            print(line, flush=True)
+    finally:  # a broken ledger keeps no run from being freed, nor a server that is down a move
+        try:
+            freed = runs.free(root)
+        except PipelineError as error:
+            print(f"warning: no flow run was looked at: {error}", file=sys.stderr)
+        for line in freed:
+            print(line, flush=True)
+    if not moved and not freed:
+        print("nothing to reconcile")
 
 
 def _relocate(root: Path, arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
@@ -26,7 +27,9 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
 from prefect.states import Completed, Failed, Pending, Running, Scheduled
 
+import flows.server
 from flows import health, recent, runs
+from resnet.errors import UnreachableError
 from resnet.operations import servers
 from resnet.system import addresses, file_locks, files
 from tests.support import REPOSITORY
@@ -249,6 +252,14 @@ def test_of_a_pool_that_is_not_on_the_server_yet_there_is_nothing_to_tell(
     (tmp_path / "prefect.yaml").write_text(text.replace("name: resnet\n", "name: none-yet\n"))
     (finding,) = health.flow_runs(tmp_path)
     assert finding.level == "ok"
+    assert [path.name for path in tmp_path.iterdir()] == ["prefect.yaml"]  # doctor only reads
+
+
+def test_a_server_that_stops_answering_is_told_as_one(server: tuple[ExitStack, str]) -> None:
+    _, api = server
+    message = f"Prefect's server at {api} has stopped answering"
+    with pytest.raises(UnreachableError, match=message), flows.server.connect(api):
+        httpx.get(f"http://127.0.0.1:{addresses.free_port()}/api")
 
 
 def test_runs_for_which_no_worker_is_there_are_late_and_a_watcher_that_does_not_look_is_an_alarm(

@@ -16,6 +16,7 @@ from resnet.registry.ledger import ledger, lock
 from resnet.registry.ledger.event import Event
 from resnet.registry.promotion import alias_move, history, promotion
 from resnet.registry.promotion.reconcile import reconcile
+from resnet.system import addresses
 from tests.support import REPOSITORY
 
 Check = Callable[..., None]
@@ -330,6 +331,7 @@ def test_the_commands_print_the_problems_and_what_they_did(
     tmp_path: Path,
     enter: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
@@ -351,8 +353,12 @@ def test_the_commands_print_the_problems_and_what_they_did(
     assert "warning: production is unset, but according to the ledger it should" in printed.err
     assert cli.main(["reconcile", "--model", "mine"]) == 1
     assert "error: mine version 1: its artifact model.keras cannot be" in capsys.readouterr().err
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{addresses.free_port()}/api")
     assert cli.main(["reconcile", "--model", "mine", "--accept", "--reason", "so be it"]) == 0
-    assert "recorded: found, production 1 → none" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "recorded: found, production 1 → none" in printed.out
+    assert printed.err.startswith("warning: no flow run was looked at: PREFECT_API_URL is http:")
+    monkeypatch.delenv("PREFECT_API_URL")
     assert cli.main(["reconcile", "--model", "mine"]) == 0
     assert capsys.readouterr().out == "nothing to reconcile\n"
     assert [finding.level for finding in stores.ledgers(tmp_path)] == ["ok"]
