@@ -18,8 +18,7 @@ from uuid import UUID
 from filelock import FileLock, Timeout
 
 from flows import deploy, deployed, server
-from resnet.checkout import project
-from resnet.checkout.identity import identity
+from resnet.checkout import identity, project
 from resnet.errors import PipelineError
 from resnet.system import addresses, file_locks
 
@@ -75,7 +74,7 @@ def deployments(client: "SyncPrefectClient", root: Path) -> list["DeploymentResp
     from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 
     wanted = WorkPoolFilter(name=WorkPoolFilterName(any_=deploy.pools(root)))
-    own = identity(root), deploy.folder(root)
+    own = identity.known(root), deploy.folder(root)
     every = _all(client.read_deployments, work_pool_filter=wanted)
     return [deployment for deployment in every if deployed.is_own(deployment, *own)]
 
@@ -106,7 +105,7 @@ def free(root: Path) -> list[str]:
     """End the flow runs whose process is gone, and give back the slots that no run holds.
 
     A line about each; none without a running server. Raises PipelineError if the user has named a
-    server that does not answer.
+    server that does not answer, or it stops answering.
     """
     api = addresses.running_prefect()
     if api is None:

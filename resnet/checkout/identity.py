@@ -18,14 +18,20 @@ def identity(root: Path) -> str:
     path = _file(root)
     path.parent.mkdir(exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        name, place = _read(path)
-        if place == str(root):
-            return name
-        is_copy = bool(place) and _read(_file(Path(place)))[0] == name
-        if is_copy or not name:
-            name = f"{root.name}-{secrets.token_hex(4)}"
-        files.write_json(path, {"name": name, "path": str(root)})
+        name = known(root) or f"{root.name}-{secrets.token_hex(4)}"
+        if _read(path) != (name, str(root)):
+            files.write_json(path, {"name": name, "path": str(root)})
         return name
+
+
+def known(root: Path) -> str:
+    """The name as `identity` has chosen it; empty before, as in a copy. Writes nothing.
+
+    Raises PipelineError as `identity` does.
+    """
+    name, place = _read(_file(root))
+    is_copy = bool(place) and place != str(root) and _read(_file(Path(place)))[0] == name
+    return "" if is_copy else name
 
 
 def _file(root: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet.checkout.identity import identity
+from resnet.checkout.identity import identity, known
 from resnet.errors import PipelineError
 
 
@@ -14,16 +14,20 @@ def test_a_checkout_keeps_its_name_when_it_is_moved_and_a_copy_gets_another(
 ) -> None:
     root = tmp_path / "one"
     root.mkdir()
+    assert known(root) == ""
+    assert list(root.iterdir()) == []
     name = identity(root)
     assert name.startswith("one-")
-    assert identity(root) == name
+    assert identity(root) == known(root) == name
 
     copy = shutil.copytree(root, tmp_path / "two")
+    assert known(copy) == ""
     assert identity(copy) != name
     assert identity(copy) == identity(copy)
     assert identity(root) == name
 
     moved = root.rename(tmp_path / "three")
+    assert known(moved) == name
     assert identity(moved) == name
     other = tmp_path / "one"
     other.mkdir()
