@@ -20,6 +20,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from resnet.checkout import project
 from resnet.model import backend
+from resnet.system import addresses, network
 
 # The tests make their own.
 THE_USERS = ("PREFECT_", "MLFLOW_", "RESNET_", "DVC_", "KERAS_", "MPLCONFIGDIR")
@@ -30,6 +31,8 @@ for name in [name for name in os.environ if name.startswith(THE_USERS)]:
 # As every command has it: no telemetry, and no minutes of retries.
 MLFLOWS = {name: value for name, value in project.defaults(Path()).items() if "MLFLOW" in name}
 os.environ.update(MLFLOWS)
+# A developer's `make ui` may hold the ports that a checkout's own servers have by default.
+os.environ.update({name: str(addresses.free_port()) for name in network.PORTS})
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # nor does the repository's own .env count
 os.environ["KERAS_HOME"] = os.devnull  # Keras reads no settings there, and leaves none
 # As `backend.select` has it, which some tests import TensorFlow before: the same bits everywhere.

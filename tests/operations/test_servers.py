@@ -57,7 +57,7 @@ def store_of(root: Path) -> str:
 
 
 def test_the_ui_prints_links_serves_a_named_sqlite_file_and_ends_by_ctrl_c(
-    checkout, empty_store, ui, browse
+    checkout, empty_store, ui, browse, monkeypatch
 ):
     process, prefect, mlflow = ui
     view = "?workflowType=machine_learning"
@@ -84,6 +84,8 @@ def test_the_ui_prints_links_serves_a_named_sqlite_file_and_ends_by_ctrl_c(
     assert not any(map(addresses.answers, (f"{prefect}/api/health", f"{mlflow}/health")))
     assert not (checkout / ".state" / "mlflow").exists()
     assert MlflowClient(store_of(checkout)).get_experiment_by_name("net") is not None
+    for name in network.PORTS:
+        monkeypatch.delenv(name)
     env = project.environment(checkout)
     own = (f"http://127.0.0.1:{env[name]}" for name in network.PORTS)
     assert list(own) == [prefect, mlflow]
