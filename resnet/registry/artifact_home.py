@@ -48,9 +48,12 @@ def require(database: Path, name: str) -> None:
 
 
 def require_inside(location: str, home: Path) -> None:
-    """Raise PipelineError if a location on this machine's disk is not below the folder `home`."""
+    """Raise PipelineError if a location on this machine's disk is not below the folder `home`.
+
+    Links are followed: a checkout that was moved may have left one in its place.
+    """
     folder = folder_of(location)
-    if folder is not None and not folder.is_relative_to(home):
+    if folder is not None and not folder.resolve().is_relative_to(home.resolve()):
         raise PipelineError(
             f"the registry names artifacts in {folder}, which is not in this checkout: it was "
             "moved, or copied from there; 'resnet relocate' lets the registry name its own "

@@ -44,7 +44,8 @@ def former_folders(root: Path) -> list[Path]:
     database = sqlite_file.local(root)
     if not database.exists():
         return []
-    return sorted(set(map(_folder, artifact_home.former(database))))
+    folders = set(map(_folder, artifact_home.former(database)))
+    return sorted(folder for folder in folders if not _is_own(folder, database))
 
 
 def relocate(root: Path, copied: bool = False) -> Relocation:
@@ -65,7 +66,7 @@ def relocate(root: Path, copied: bool = False) -> Relocation:
     sqlite_file.require_writable(f"{sqlite_file.SCHEME}{database}")
     _require_unused(database, former)
     if not copied:
-        _require_moved(former, root)
+        _require_moved(former, database, root)
     _require_artifacts(database, former)
     backup = database.with_name(
         f"{database.name}.before-relocate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -76,27 +77,34 @@ def relocate(root: Path, copied: bool = False) -> Relocation:
 
 def _rewrite(database: Path, former: Sequence[str], backup: Path) -> int:
     """Back the file up, and replace each former folder by its own; the number of records."""
-    home = sqlite_file.artifacts(database)
-    with sqlite_file.reading(database, patience=0) as connection:
-        with files.replacing(backup) as draft, closing(sqlite3.connect(draft)) as copy:
-            connection.backup(copy)
-        connection.isolation_level = None  # the transaction below is ours
-        try:
+    home, uri = sqlite_file.artifacts(database), f"{database.as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, timeout=0, uri=True)) as connection:
+            with files.replacing(backup) as draft, closing(sqlite3.connect(draft)) as copy:
+                connection.backup(copy)
+            connection.isolation_level = None  # the transaction is ours
             connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise PipelineError(
-                f"{database} is in use ({error}): end what uses it, and run this again"
-            ) from error
-        with connection:
-            return sum(
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
-                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ? || '/'",
-                    (_named(home, place), len(place) + 1, place, len(place) + 1, place),
-                ).rowcount
-                for place in former
-                for table, column in artifact_home.columns(connection)
-            )
+            with connection:
+                return sum(
+                    _rename(connection, place, _named(home, place), *column)
+                    for place in former
+                    for column in artifact_home.columns(connection)
+                )
+    except (sqlite3.OperationalError, OSError) as error:
+        if sqlite_file.is_locked(error):
+            problem = f"is in use ({error}): end what uses it"
+        else:
+            problem = f"was not changed ({error}): {sqlite_file.UNUSABLE_ADVICE}"
+        raise PipelineError(f"{database} {problem}, and run this again") from error
+
+
+def _rename(connection: sqlite3.Connection, old: str, new: str, table: str, column: str) -> int:
+    """Let the values that name the folder `old`, or are below it, name `new`; their number."""
+    return connection.execute(
+        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+        f"WHERE {column} = ? OR substr({column}, 1, ?) = ? || '/'",
+        (new, len(old) + 1, old, len(old) + 1, old),
+    ).rowcount
 
 
 def _named(home: Path, place: str) -> str:
@@ -110,8 +118,15 @@ def _folder(place: str) -> Path:
     return folder
 
 
-def _require_moved(former: Sequence[str], root: Path) -> None:
+def _is_own(folder: Path, database: Path) -> bool:
+    """Whether a link leads from the former folder to the store's own artifacts."""
+    return folder.resolve().is_relative_to(sqlite_file.artifacts(database).resolve())
+
+
+def _require_moved(former: Sequence[str], database: Path, root: Path) -> None:
     for folder in map(_folder, former):
+        if _is_own(folder, database):
+            continue
         if any(path.is_file() for path in folder.rglob("*")):
             raise PipelineError(
                 f"{folder}, which the registry names, still has files. If this checkout is a copy "
@@ -142,7 +157,9 @@ def _require_artifacts(database: Path, former: Sequence[str]) -> None:
 def _require_unused(database: Path, former: Sequence[str]) -> None:
     # A server that was started before the move was given the file's former name.
     before = [_folder(place).with_name(database.name) for place in former]
-    names = {str(database), *(str(path) for path in before if not path.exists())}
+    # So may one have been whose name leads here by a link.
+    own = [path for path in before if not path.exists() or path.resolve() == database]
+    names = {str(database), *map(str, own)}
     users = [user for process in psutil.process_iter() for user in _user(process, names)]
     if users:
         raise PipelineError(

@@ -3,6 +3,7 @@
 Importing this loads neither MLflow nor SQLAlchemy, and opens nothing.
 """
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -20,8 +21,11 @@ TABLES = {"alembic_version", "experiments", "runs"}  # some of MLflow's, of ever
 DAMAGED = "(sqlite3.DatabaseError)"  # in the text of MLflow's error; that of a lock is another
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter by sqlite3, for its own text
 LOCKED = "database is locked"
-PATIENCE_SECONDS = 60.0  # that a locked file is waited for; `?timeout=…` in the address is another
+# How long a locked file is waited for; `?timeout=…` in the address waits less. Not more: MLflow's
+# last try takes up to 20 s, and who holds a model's lock writes within `lock.MARGIN_SECONDS`.
+PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.1
+UNUSABLE_ADVICE = f"free some space if its disk is full, else {disk_errors.ADVICE}"
 RESTORE = "restore it, or move it away to start with an empty one"
 
 
@@ -39,14 +43,22 @@ def absolute(uri: str) -> str:
 
 
 def patience(uri: str) -> float:
-    """How many seconds a locked file is waited for. Raises PipelineError if that is no number."""
+    """How many seconds a locked file is waited for.
+
+    Raises PipelineError if the address says no number from 0 to PATIENCE_SECONDS.
+    """
     text = parse_qs(uri.partition("?")[2]).get("timeout", [f"{PATIENCE_SECONDS}"])[-1]
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise PipelineError(
-            f"the MLflow store {uri} has the timeout {text!r}: write seconds, as in ?timeout=60"
-        ) from None
+        seconds = math.nan
+    if 0 <= seconds <= PATIENCE_SECONDS:
+        return seconds
+    raise PipelineError(
+        f"the MLflow store {uri} has the timeout {text!r}: write seconds, as in ?timeout=30, at "
+        f"most {PATIENCE_SECONDS:.0f}, so that a write that had to wait does not outlast a lock "
+        "of the registry"
+    )
 
 
 def is_locked(error: BaseException | None) -> bool:
@@ -107,7 +119,8 @@ def require_writable(uri: str) -> None:
 def damage(database: Path) -> list[str]:
     """What SQLite's own check finds wrong first with the file, in its words; empty if it is sound.
 
-    It reads the whole file and writes nothing. Raises UnreachableError if it stays locked.
+    It reads the whole file and writes nothing. Raises UnreachableError if it stays locked, and
+    PipelineError if this account or the disk does not let it be read.
     """
     try:
         with reading(database) as connection:
@@ -115,6 +128,8 @@ def damage(database: Path) -> list[str]:
     except UnreachableError:
         raise
     except PipelineError as error:
+        if isinstance(error.__cause__, sqlite3.OperationalError):
+            raise  # the disk's or the account's fault: the file may be sound
         return [str(error.__cause__)]
     return [row for row in rows if row != "ok"]
 
@@ -155,6 +170,10 @@ def reading(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[sqli
     except UNREADABLE as error:
         if is_locked(error):
             raise locked(database) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise PipelineError(
+                f"{database} cannot be used ({error}): {UNUSABLE_ADVICE}"
+            ) from error
         raise PipelineError(
             f"{database} cannot be read as an MLflow store ({error}): {RESTORE}"
         ) from error

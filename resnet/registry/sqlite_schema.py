@@ -7,6 +7,7 @@ so the schema is checked before MLflow opens the file.
 import sqlite3
 from contextlib import closing
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 
 from filelock import FileLock
@@ -37,27 +38,51 @@ def upgrade(database: Path) -> Path | None:
 
     Raises PipelineError if it cannot be upgraded: then it is as it was.
     """
+    sqlite_file.require_writable(f"{sqlite_file.SCHEME}{database}")
+    with FileLock(database.with_suffix(".lock")):
+        found = sqlite_file.revision(database)  # another upgrade may just have ended
+        if found == _latest():
+            return None
+        copy = _unused(database.with_name(f"{database.name}.{found}"))
+        try:
+            with files.replacing(copy) as draft:
+                _copy(database, draft)
+        except (sqlite3.Error, OSError) as error:
+            raise PipelineError(
+                f"{database} is as it was: its copy {copy} was not written ({error}); free some "
+                "space if the disk is full, and run this again"
+            ) from error
+        _upgrade(database, copy)
+    return copy
+
+
+def _upgrade(database: Path, copy: Path) -> None:
+    """Upgrade the file, or make it what the copy is and raise PipelineError."""
     from mlflow.store.db import utils
 
-    found = sqlite_file.revision(database)
-    if found == _latest():
-        return None
-    copy = database.with_name(f"{database.name}.{found}")
-    engine = utils.create_sqlalchemy_engine_with_retry(f"{sqlite_file.SCHEME}{database}")
-    with FileLock(database.with_suffix(".lock")):
-        with files.replacing(copy) as draft:
-            _copy(database, draft)
+    engine = utils.create_sqlalchemy_engine(f"{sqlite_file.SCHEME}{database}")
+    try:
+        utils._upgrade_db(engine)
+    except BaseException as error:
+        engine.dispose()
         try:
-            utils._upgrade_db(engine)
-        except BaseException as error:
-            engine.dispose()
             _copy(copy, database)
+        except (sqlite3.Error, OSError) as second:
             raise PipelineError(
-                f"{database} was not upgraded ({error}): it is as it was; a copy is {copy}"
+                f"{database} was upgraded only in part ({error}), and could not be restored "
+                f"({second}): put its copy {copy} in its place"
             ) from error
-        finally:
-            engine.dispose()
-    return copy
+        raise PipelineError(
+            f"{database} was not upgraded ({error}): it is as it was; a copy is {copy}"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the first with a number after it that is not there: no copy is replaced."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(one for one in chain([path], numbered) if not one.exists())
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -143,6 +143,21 @@ def test_a_copy_is_told_both_choices_and_becomes_a_registry_of_its_own(
     assert (relocate(copy).changed, relocation.former_folders(copy)) == (0, [])
 
 
+def test_a_store_that_a_link_leads_to_is_the_checkouts_own(checkout: Path) -> None:
+    away = checkout.with_name("a large disk")
+    (checkout / ".state").rename(away)
+    (checkout / ".state").symlink_to(away)
+    assert (stores.artifacts(checkout)[0].level, relocation.former_folders(checkout)) == ("ok", [])
+    assert card.make(checkout, NAME, 1).address
+    store.experiment(store.client(checkout), NAME)
+    before = {path.relative_to(away) for path in contents(away)}
+    done = relocate(checkout)
+    assert str(done).endswith(f"the store as it was before is {done.backup}")
+    assert before <= {path.relative_to(away) for path in contents(away)}
+    assert locations(checkout) == []  # none is named by the link any more
+    assert relocate(checkout).changed == 0
+
+
 def test_nothing_is_changed_while_a_process_uses_the_store(moved: Path) -> None:
     database = moved / ".state" / "mlflow" / "mlflow.db"
     before = locations(moved)

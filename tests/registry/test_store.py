@@ -1,5 +1,6 @@
 """Where MLflow's records are stored."""
 
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -7,19 +8,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import alembic.command
 import pytest
+from filelock import FileLock
 
 from resnet import cli
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import relocation, sqlite_file, store
+from resnet.registry import relocation, sqlite_file, sqlite_schema, store
+from resnet.registry.ledger import lock
 from tests.support import REPOSITORY
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils
+
+MLFLOW_WAITS = 20  # seconds, for a locked file: PRAGMA busy_timeout in mlflow.store.db.utils
 
 OPEN = """
 import sys
@@ -182,6 +188,10 @@ def test_a_locked_file_is_waited_for_and_what_failed_is_repeated(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}?timeout=long")
     with pytest.raises(PipelineError, match="has the timeout 'long': write seconds"):
         store.client(tmp_path)
+    assert sqlite_file.PATIENCE_SECONDS + MLFLOW_WAITS < lock.MARGIN_SECONDS
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}?timeout=300")
+    with pytest.raises(PipelineError, match="has the timeout '300': .*at most 60, so that a write"):
+        store.client(tmp_path)
 
 
 def test_the_schema_of_an_older_mlflow_is_upgraded_by_a_command_that_keeps_a_copy(
@@ -214,6 +224,62 @@ def test_the_schema_of_an_older_mlflow_is_upgraded_by_a_command_that_keeps_a_cop
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
     with pytest.raises(PipelineError, match="was written by a newer MLflow .*install that"):
         store.client(tmp_path)
+
+
+def test_an_error_of_the_disk_or_the_account_is_not_called_damage(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    shutil.copy(sqlite_file.local(empty_store), database)
+    with (
+        pytest.raises(PipelineError, match=r"cannot be used \(database or disk is full\)") as full,
+        sqlite_file.reading(database) as connection,
+    ):
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        connection.execute("CREATE TABLE large AS SELECT zeroblob(9999999)")
+    database.rename(database.with_name("away.db"))
+    database.mkdir()
+    with pytest.raises(PipelineError, match="unable to open database file") as closed:
+        sqlite_file.damage(database)
+    for error in (full, closed):
+        assert "move it away" not in str(error.value)
+        assert "free some space if its disk is full, else give this account" in str(error.value)
+
+
+def test_an_upgrade_replaces_no_copy_and_is_not_repeated_by_who_waited(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    shutil.copy(sqlite_file.local(empty_store), database)
+    downgrade(database)
+    before = sqlite_file.revision(database)
+    backup = database.with_name(f"mlflow.db.{before}")
+    backup.write_text("the copy of an earlier upgrade")
+    with ThreadPoolExecutor() as pool, FileLock(database.with_suffix(".lock")):
+        copies = [pool.submit(sqlite_schema.upgrade, database) for _ in range(2)]
+    copy = database.with_name(f"mlflow.db.{before}-2")
+    assert {future.result() for future in copies} == {copy, None}
+    assert backup.read_text() == "the copy of an earlier upgrade"
+    assert sqlite_file.revision(copy) == before
+
+
+def test_an_upgrade_without_space_for_the_copy_says_so_and_changes_nothing(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    shutil.copy(sqlite_file.local(empty_store), database)
+    downgrade(database)
+    before = database.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # bytes per file
+    try:
+        with pytest.raises(PipelineError, match=r"is as it was: its copy .* was not written \("):
+            sqlite_schema.upgrade(database)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert database.read_bytes() == before
+    assert list(tmp_path.glob("*mlflow.db.*")) == []
 
 
 def downgrade(database: Path) -> None:

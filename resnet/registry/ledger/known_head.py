@@ -31,13 +31,13 @@ def read(client: Client, name: str) -> str | None:
     return _read(path)["head"] if path.exists() else None
 
 
-def write(client: Client, name: str, head: str) -> None:
-    """Keep `head`. Its event has happened, so an error here is a warning."""
+def write(client: Client, name: str, head: str, level: int = logging.WARNING) -> None:
+    """Keep `head`. Its event has happened, so an error here is only logged, at that level."""
     path = folder(client, name) / FILE
     try:
         files.write_json(path, {"model": name, "head": head})
     except OSError as error:
-        log.warning("%s: the ledger's head could not be kept in %s: %s", name, path, error)
+        log.log(level, "%s: the ledger's head could not be kept in %s: %s", name, path, error)
 
 
 def models(uri: str, state: Path) -> set[str]:
@@ -52,18 +52,25 @@ def missing(history: Sequence[Event], head: str | None) -> str | None:
     """What of the chain `history` is missing if `head` is known, in words; None if nothing is."""
     if head is None:
         return None
-    index, hash_, _ = head.split(" ")
-    if int(index) < len(history) and history[int(index)].hash == hash_:
+    index, hash_ = _place(head)
+    if index < len(history) and history[index].hash == hash_:
         return None
-    if int(index) < len(history):
+    if index < len(history):
         return f"its event {index} is another one than this checkout knows"
     last = f"ends with event {history[-1].index}" if history else "is empty"
     return f"it {last}, but this checkout knows event {index}"
 
 
+def _place(head: str) -> tuple[int, str]:
+    """The index and the hash in a head. Raises ValueError if it is none."""
+    index, hash_, _ = head.split(" ")
+    return int(index), hash_
+
+
 def _read(path: Path) -> dict[str, str]:
     try:
         values = files.read_json(path)
+        _place(str(values["head"]))
         return {key: str(values[key]) for key in ("model", "head")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(

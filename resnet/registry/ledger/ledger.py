@@ -17,6 +17,7 @@ model's lock, and who takes the lock completes or undoes what a killed process h
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -132,9 +133,25 @@ def read(client: Client, name: str, *, whole: bool = False) -> Ledger:
     ledger = _read_after(client, experiment, verified, known)
     if verified and ledger.broken:  # or it was written by a clock that was behind: read it all
         ledger = _read_after(client, experiment, [], known)
-    if not (whole or ledger.broken) and len(ledger.events) > len(verified):
-        verified_events.keep(client, name, ledger.events)
+    if not ledger.broken:
+        _keep(client, name, ledger, None if whole else verified)
     return ledger
+
+
+def _keep(client: Client, name: str, ledger: Ledger, verified: Sequence[Event] | None) -> None:
+    """Keep in the checkout what a ledger that is intact says, where it is not what is kept.
+
+    `verified` are the events that are kept; None if they were not read.
+    """
+    if verified is not None and _hashes(ledger.events) != _hashes(verified):
+        verified_events.keep(client, name, ledger.events)
+    if ledger.head and ledger.head != ledger.known and not ledger.missing:
+        # An account that may only read need not be told each time.
+        known_head.write(client, name, ledger.head, logging.DEBUG)
+
+
+def _hashes(events: Sequence[Event]) -> list[str | None]:
+    return [event.hash for event in events]
 
 
 def _read_after(

@@ -23,9 +23,10 @@ as long as the work, and not much longer than the process. A renewal that comes 
 process that was suspended, finds no lock of that name, or prolongs another's, which does no harm.
 
 Before each write a holder confirms that it still has the lock for MARGIN_SECONDS: a request with
-all its retries ends within them, and hosts' clocks may differ by the rest. No lock of this kind can
-stop a holder that is suspended between `confirm` and its write for longer than that. The ledger
-shows such a write as a change outside of it.
+all its retries ends within them, as does the wait for a locked SQLite file, which is at most
+`sqlite_file.PATIENCE_SECONDS` and MLflow's last try; hosts' clocks may differ by the rest.
+No lock of this kind can stop a holder that is suspended between `confirm` and its write for longer
+than that. The ledger shows such a write as a change outside of it.
 """
 
 import threading

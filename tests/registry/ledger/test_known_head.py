@@ -127,3 +127,24 @@ def test_a_kept_head_that_cannot_be_read_is_named(made_store: Path) -> None:
     path.write_text("{")
     with pytest.raises(PipelineError, match=r"head\.json, the last event .*delete it"):
         ledger.read(client, "torn")
+
+    for head in ("", "1", "one hash run"):
+        path.write_text(f'{{"model": "torn", "head": "{head}"}}')
+        with pytest.raises(PipelineError, match=r"head\.json, the last event .*delete it"):
+            ledger.read(client, "torn")
+
+
+def test_a_checkout_that_only_reads_knows_the_last_event_as_well(
+    made_store: Path, save: Save, tmp_path: Path
+) -> None:
+    store.local_artifacts(made_store).mkdir(exist_ok=True)
+    write(made_store, "read")
+    backup = save()
+    last = write(made_store, "read", 2)
+    reader = store.client(made_store)
+    reader.state = tmp_path  # that of a checkout which never wrote, or of an earlier release
+    assert ledger.read(reader, "read", whole=True).known is None
+    assert known_head.read(reader, "read") == last.head
+    backup()
+    assert "knows event 1" in (ledger.read(reader, "read").missing or "")
+    assert known_head.read(reader, "read") == last.head

@@ -13,6 +13,7 @@ from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger, lock, verified_events
+from resnet.registry.ledger.event import Event
 from resnet.registry.promotion import history, promotion
 from tests.support import REPOSITORY
 from tests.support.long_ledger import lengthen
@@ -122,3 +123,25 @@ def test_a_lock_that_was_lost_is_not_renewed(made_store: Path) -> None:
             with pytest.raises(PipelineError, match="is held by bob@host"):
                 held.renew()
             assert lock.Holder.read(client, "lost") == before
+
+
+def test_a_copy_that_is_longer_than_the_ledger_is_replaced(
+    made_store: Path, runs_read: list[int]
+) -> None:
+    client = store.client(made_store)
+
+    def write(versions: range) -> None:
+        for number in versions:
+            event = Event("refuse", "renamed", number, {}, "ann@host", "no")
+            ledger.finish(client, ledger.begin(client, event))
+
+    write(range(1, 4))
+    assert len(ledger.events(client, "renamed")) == 3
+    experiment = store.experiment(client, "renamed-ledger")
+    client.rename_experiment(experiment, "set-aside")
+    write(range(1, 2))
+    events = ledger.events(client, "renamed")
+    assert verified_events.load(client, "renamed") == events
+    runs_read.clear()
+    assert ledger.events(store.client(made_store), "renamed") == events
+    assert sum(runs_read) == 1
