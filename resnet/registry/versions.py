@@ -1,5 +1,6 @@
 """Find registered versions, and download the files of their runs."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from resnet.system import files
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
+LOCK = re.compile(r"\.lock(\.[0-9a-f]{32})?$")  # ends the name of a lock: see `ledger.lock`
 PRODUCTION = "production"  # the alias of the version that serves
 CANDIDATE = "candidate"  # the newest version that passed the gate
 MODEL_FILE = "model.keras"  # artifacts of a version's run
@@ -121,8 +123,9 @@ def registered_model(client: Client, name: str) -> RegisteredModel:
 
 
 def _instead(client: Client) -> str:
-    names = [model.name for model in client.search_registered_models()]
-    known = ", ".join(sorted(name for name in names if not name.endswith(".lock")))
+    pages = store.pages(lambda page: client.search_registered_models(page_token=page))
+    names = (model.name for model in pages)
+    known = ", ".join(sorted(name for name in names if not LOCK.search(name)))
     return f"--model takes one of {known}" if known else "nothing is registered yet: 'resnet run'"
 
 

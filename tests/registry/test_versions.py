@@ -1,6 +1,7 @@
 """The files of registered versions, in a real SQLite store."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,3 +106,16 @@ def test_an_artifact_that_its_store_does_not_return_is_named_and_not_requested_a
     with pytest.raises(PipelineError, match=f"model.keras cannot be read .*{error}") as caught:
         versions.fetch(store.client(made_store), version, versions.MODEL_FILE, made_store)
     assert not isinstance(caught.value, UnreachableError)
+
+
+def test_the_models_that_there_are_are_named_all_and_without_locks(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty_store / ".state", tmp_path / ".state")
+    client = store.client(tmp_path)
+    for name in ("a.lock", f"a.lock.{'0' * 32}", *(f"m{number:03}" for number in range(101))):
+        client.create_registered_model(name)
+    with pytest.raises(PipelineError, match="no registered model x: --model takes one of m") as one:
+        versions.registered_model(client, "x")
+    assert str(one.value).endswith(", m099, m100")
+    assert ".lock" not in str(one.value)

@@ -49,7 +49,7 @@ def report(root: Path, name: str, failed: bool, number: int) -> str:
     wanted = (run for run in found if not failed or _state(run) not in ("FINISHED", "RUNNING"))
     runs = [_recent(run) for run in islice(wanted, number)]
     if not runs:
-        return f"no training of {name} has failed"
+        return f"no training of {name} {'has failed' if failed else 'is recorded yet'}"
     page = links.link(root, f"experiments/{experiment.experiment_id}/runs/ID")
     how_to_open = links.how_to_open(root)
     note = f" ({how_to_open})" if how_to_open else ""

@@ -67,3 +67,9 @@ def test_a_training_whose_process_was_killed_does_not_count_as_running(trained: 
 
 def test_without_any_training_it_says_so(made_store: Path) -> None:
     assert "no training of nothing is recorded" in runs.report(made_store, "nothing", False, 5)
+
+
+def test_a_model_without_trainings_is_not_said_to_have_no_failed_one(trained: Path) -> None:
+    store.experiment(store.client(trained), "untrained")
+    told = runs.report(trained, "untrained", failed=False, number=5)
+    assert told == "no training of untrained is recorded yet"
