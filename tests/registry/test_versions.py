@@ -12,6 +12,7 @@ import pytest
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.registry import artifact_client, store, versions
+from resnet.registry.verification import damage
 from tests.support import REPOSITORY, unknown_account
 
 from mlflow.exceptions import MlflowException
@@ -119,3 +120,12 @@ def test_the_models_that_there_are_are_named_all_and_without_locks(
         versions.registered_model(client, "x")
     assert str(one.value).endswith(", m099, m100")
     assert ".lock" not in str(one.value)
+
+
+def test_every_version_is_listed_the_newest_first_whichever_was_changed_last(
+    made_store: Path, register: Register
+) -> None:
+    client = store.client(made_store)
+    numbers = [register("ordered") for _ in range(3)]
+    client.update_model_version("ordered", "1", "changed last")
+    assert [version.number for version in damage.every(client, "ordered")] == numbers[::-1]

@@ -30,7 +30,8 @@ def every(client: Client, name: str) -> Iterator[Version]:
     if model := store.existing(lambda: client.get_registered_model(name)):
         for alias, number in model.aliases.items():
             aliases.setdefault(int(number), set()).add(alias)
-    search = partial(client.search_model_versions, f"name = '{name}'")
+    newest_first = ["version_number DESC"]
+    search = partial(client.search_model_versions, f"name = '{name}'", order_by=newest_first)
     for registered in store.pages(lambda page: search(page_token=page)):
         version = Version.of(registered)
         yield replace(version, aliases=tuple(sorted(aliases.get(version.number, ()))))
