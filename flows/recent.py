@@ -22,11 +22,12 @@ def report(api: str, failed: bool, number: int) -> str:
     pages = api.removesuffix("/api")
     if not recent:
         return f"no flow run has {'failed' if failed else 'begun'} on {pages}"
+    shown = recent[0].id if failed else "ID"
     return "\n".join(
         [
             *as_table(recent),
-            f"The log of a run: PREFECT_API_URL={api} prefect flow-run logs {recent[0].id}",
-            f"In the browser:   {pages}/runs/flow-run/{recent[0].id}",
+            f"The log of a run: PREFECT_API_URL={api} prefect flow-run logs {shown}",
+            f"In the browser:   {pages}/runs/flow-run/{shown}",
         ]
     )
 
@@ -47,7 +48,8 @@ def read(api: str, failed: bool, number: int) -> list[RecentRun]:
         )
         of_these = FlowFilter.model_validate({"id": {"any_": [run.flow_id for run in found]}})
         flows = {flow.id: flow.name for flow in client.read_flows(flow_filter=of_these)}
-    return [_recent(run, flows[run.flow_id]) for run in found]
+    recent = [_recent(run, flows[run.flow_id]) for run in found]
+    return sorted(recent, key=lambda run: run.begun, reverse=True)
 
 
 def _recent(run: "FlowRun", flow: str) -> RecentRun:

@@ -31,12 +31,19 @@ RESTORED = "is cached - skipping run"
 UNCHANGED = "didn't change, skipping"
 REMOVING = "Removing "  # begins the line of a cache entry in the output of `dvc gc --dry`
 RETRY_SECONDS = 5.0
+WAITING = "another process is working on the same files; waiting"
 
 Action = Literal["ran", "restored", "skipped"]
 
 
 class DvcError(PipelineError):
     """A `dvc` command failed; the message is that of the stage it ran, or else DVC's own."""
+
+
+def waiting_only(line: str) -> None:
+    """A `say` that passes on, to stderr, only that something waits for another process."""
+    if line.endswith(WAITING):
+        print(line, file=sys.stderr, flush=True)
 
 
 def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Say) -> list[str]:
@@ -66,7 +73,7 @@ def run(job: str, words: Sequence[str], root: Path, lock_seconds: float, say: Sa
                 f"{' and '.join(map(str, holders)) or 'of which DVC has no name'}: wait for it "
                 "(runtime.lock_seconds says how long), or end it, and run this again"
             )
-        say(f"{job}: another process is working on the same files; waiting")
+        say(f"{job}: {WAITING}")
         time.sleep(RETRY_SECONDS)
 
 
@@ -129,13 +136,13 @@ def hidden_files(root: Path, lock_seconds: float) -> list[str]:
     if not present:
         return []
     words = ("stage", "list", "--all", "--name-only")
-    seen = run("stage list", words, root, lock_seconds, lambda line: None)
+    seen = run("stage list", words, root, lock_seconds, waiting_only)
     return sorted(present.difference(seen))
 
 
 def collect_garbage(options: Sequence[str], root: Path, lock_seconds: float) -> list[Path]:
     """`dvc gc`: the cache entries that it lists; with --dry, those that it would remove."""
-    lines = run("gc", ["gc", *options], root, lock_seconds, lambda line: None)
+    lines = run("gc", ["gc", *options], root, lock_seconds, waiting_only)
     return [Path(line.removeprefix(REMOVING)) for line in lines if line.startswith(REMOVING)]
 
 

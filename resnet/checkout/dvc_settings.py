@@ -24,7 +24,7 @@ def read(root: Path) -> Sections:
     Raises DvcError where DVC cannot read its own files.
     """
     sections: dict[str, dict[str, str]] = {}
-    for line in dvc.run("settings", ["config", "--list"], root, 0, lambda line: None):
+    for line in dvc.run("settings", ["config", "--list"], root, 0, dvc.waiting_only):
         key, equals, value = line.partition("=")
         section, *name, option = key.split(".")
         if not equals or (bool(name) != (section in NAMED)):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from resnet.checkout import project
 from resnet.cli.command import Commands, command
+from resnet.errors import PipelineError
 from resnet.system import network
 
 
@@ -90,7 +91,12 @@ def _run(root: Path, arguments: argparse.Namespace) -> None:
     else:
         from flows import start
 
-        start.run(root, **choices)
+        try:
+            start.run(root, **choices)
+        except KeyboardInterrupt:
+            raise PipelineError(
+                "interrupted: a training keeps its last checkpoint, and the same command resumes it"
+            ) from None
 
 
 def _fetch(root: Path, arguments: argparse.Namespace) -> None:

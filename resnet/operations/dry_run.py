@@ -38,7 +38,7 @@ def report(
             lines.append("The parameters differ from params.yaml: the run has a tree of its own.")
         if absent := arrivals.absent(tree, parameters):
             lines.append(f"pull: {', '.join(path.stem for path in absent)}")
-        plans = plan.plan(tree, parameters.runtime.lock_seconds, _say_nothing)
+        plans = plan.plan(tree, parameters.runtime.lock_seconds, dvc.waiting_only)
         lines += aligned([(one.stage, one.action, one.why) for one in plans])
         lines += _registry(root, tree, parameters, plans, promote)
     return "\n".join([*lines, "Nothing was done: this was a dry run."])
@@ -53,7 +53,7 @@ def _tree(
         yield root
         return
     with worktree(root, f"dry-run-{os.getpid()}", values, keep_failed=False) as tree:
-        dvc.checkout(tree, parameters.runtime.lock_seconds, _say_nothing)
+        dvc.checkout(tree, parameters.runtime.lock_seconds, dvc.waiting_only)
         yield tree
 
 
@@ -90,7 +90,3 @@ def _missing(found: Status, name: str, gate: str) -> list[str]:
         lines.append(str(found.request))
     lines += [f"warning: {problem}" for problem in found.problems]
     return lines or [f"{found.version} is registered: nothing to do"]
-
-
-def _say_nothing(line: str) -> None:
-    """What DVC prints on the way is not for the report."""

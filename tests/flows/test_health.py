@@ -159,6 +159,9 @@ def test_failed_runs_are_listed_with_their_reasons_and_the_command_that_shows_th
     every = {one.name: one for one in recent.read(api, failed=False, number=10)}
     assert {"watch-9", "watch: by-hand"} <= every.keys()
     assert "watch: tomorrow" not in every
+    times = [one.begun for one in recent.read(api, failed=False, number=10)]
+    assert times == sorted(times, reverse=True)
+    assert "prefect flow-run logs ID\n" in recent.report(api, failed=False, number=10)
     text = recent.report(api, failed=True, number=1)
     row = next(line for line in text.splitlines() if "watch: by-hand" in line)
     assert row.endswith(f"Failed  {ids[1]}  train: the disk is full")

@@ -132,12 +132,10 @@ def test_a_lock_of_dvc_says_whether_its_holder_lives(checkout: Path, rwlock: Pat
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     rwlock.write_text(locked_by(child.pid))
-    assert f"names ended processes [{child.pid}]: DVC removes them" in text(
-        checkouts.locks(checkout)
-    )
+    assert f"names ended processes {child.pid}: DVC removes them" in text(checkouts.locks(checkout))
     with subprocess.Popen([sys.executable, "-c", "input()", "repro"], stdin=subprocess.PIPE) as dvc:
         rwlock.write_text(locked_by(dvc.pid))
-        assert f"dvc is running here: processes [{dvc.pid}]" in text(checkouts.locks(checkout))
+        assert f"dvc is running here: processes {dvc.pid}" in text(checkouts.locks(checkout))
         dvc.terminate()
     rwlock.write_text(locked_by(os.getpid()))  # whose id is another program's by now
     (finding,) = checkouts.locks(checkout)

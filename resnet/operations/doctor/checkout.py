@@ -68,7 +68,7 @@ def locks(root: Path) -> list[Finding]:
         findings.append(Finding("fail", "locks", str(error)))
         holders = []
     dead, alive = (
-        sorted({holder.pid for holder in holders if holder.state == state})
+        ", ".join(str(pid) for pid in sorted({one.pid for one in holders if one.state == state}))
         for state in ("ended", "alive")
     )
     findings += [

@@ -28,9 +28,11 @@ def as_table(root: Path, name: str, first: str, second: str) -> str:
     `first` and `second` are numbers or aliases. Raises PipelineError if there is no such version.
     """
     client = store.client(root)
-    pair = [versions.resolve(client, name, selector) for selector in (first, second)]
+    pair = [_require_run(versions.resolve(client, name, one)) for one in (first, second)]
+    if pair[0].number == pair[1].number:
+        raise PipelineError(f"{first} and {second} are both {pair[0]}: name another one")
     history = ledger.events(client, name)
-    one, other = (card.read(client, _require_run(version), history) for version in pair)
+    one, other = (card.read(client, version, history) for version in pair)
     both = one, other
     heading = (name, *_both(both, lambda content: f"VERSION {content.version.number}"))
     rows = [*_origin(both), *_recipe(both), *_metrics(both), ("gate", *_both(both, _gate))]
@@ -105,9 +107,14 @@ def _gate(content: CardContent) -> str:
     event = content.decision
     if event is None:
         return "was not asked"
-    rules = Verdict.from_dict(event.evidence).rules
+    try:
+        rules = Verdict.from_dict(event.evidence).rules
+    except PipelineError:
+        return f"cannot be read ({event.action}, event {event.index})"
     failed = ", ".join(rule.name for rule in rules if not rule.passed)
-    return f"{f'refused: {failed}' if failed else 'passed'} ({event.action}, event {event.index})"
+    verdict = f"refused: {failed}" if failed else "passed"
+    forced = ", forced" if event.forced else ""
+    return f"{verdict} ({event.action}{forced}, event {event.index})"
 
 
 def _remarks(pair: Pair) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from resnet import cli
 from resnet.errors import PipelineError
 from resnet.registry import store
+from resnet.registry.ledger import ledger
 from resnet.registry.overview import difference, listing
 from tests.support import loaded
 
@@ -120,6 +122,28 @@ def test_two_versions_stand_beside_each_other_with_what_differs(
     assert second.startswith("refused: floor, ")
     assert second.endswith(" (refuse, event 1)")
     assert f"git diff {'a' * 12} {'b' * 12}" in text
+
+
+def test_a_version_is_not_compared_with_itself(
+    three: Path, enter: Enter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(three)
+    assert cli.main(["diff", "2", "--model", "three"]) == 1
+    assert "production and 2 are both three version 2" in capsys.readouterr().err
+
+
+def test_a_forced_promotion_and_a_verdict_of_another_release_are_told(
+    three: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = ledger.events(store.client(three), "three")
+    forced = replace(history[1], action="promote", forced=True)
+    unknown = replace(history[0], evidence={"rules": "of another release"})
+    monkeypatch.setattr(ledger, "events", lambda client, name: [unknown, forced])
+    table = rows(difference.as_table(three, "three", "2", "3"))
+    first, second = table["gate"]
+    assert first == "cannot be read (promote, event 0)"
+    assert second.startswith("refused: floor, ")
+    assert second.endswith(" (promote, forced, event 1)")
 
 
 def test_one_version_alone_is_compared_with_production(
