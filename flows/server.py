@@ -32,12 +32,14 @@ def connect(api: str) -> Iterator["SyncPrefectClient"]:
 
     Raises UnreachableError if the server stops answering in the block, or fails.
     """
-    os.environ["PREFECT_API_URL"] = api  # Prefect reads it when it is imported
+    os.environ["PREFECT_API_URL"] = api  # for child processes, and for Prefect when it is imported
     from httpx import HTTPError, HTTPStatusError
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     try:
-        with get_client(sync_client=True) as client:
+        # It may have been imported before, with another server.
+        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
             yield client
     except HTTPError as error:
         if isinstance(error, HTTPStatusError) and error.response.status_code < SERVER_ERROR:
