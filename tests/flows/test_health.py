@@ -25,6 +25,7 @@ from prefect.client.schemas.actions import (
 )
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed, Pending, Running, Scheduled
 
 import flows.server
@@ -78,6 +79,13 @@ def test_without_a_server_there_is_nothing_to_look_at_and_nothing_to_free(
     (finding,) = health.flow_runs(root)
     assert (finding.level, finding.text) == ("ok", "not looked at: no Prefect server is running")
     assert runs.free(root) == []
+
+
+def test_the_server_is_the_named_one_where_prefect_was_imported_with_another(
+    root: Path, client: SyncPrefectClient
+) -> None:
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        assert "stopped answering" not in findings(root)
 
 
 def test_a_run_whose_process_was_killed_is_found_and_freed_and_a_living_one_is_not(
