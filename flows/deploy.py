@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -127,7 +127,11 @@ def work_queues(root: Path) -> list[WorkQueue]:
 
 def pools(root: Path) -> list[str]:
     """The names of the work pools that prefect.yaml's deployments name."""
-    return list(dict.fromkeys(queue.pool for queue in work_queues(root)))
+    return _pools(work_queues(root))
+
+
+def _pools(queues: Iterable[WorkQueue]) -> list[str]:
+    return list(dict.fromkeys(queue.pool for queue in queues))
 
 
 def job_template(pool_type: str) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def _create_missing(client: "SyncPrefectClient", queues: list[WorkQueue], pool_t
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     template = job_template(pool_type)
-    for pool in dict.fromkeys(queue.pool for queue in queues):
+    for pool in _pools(queues):
         with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_pool(
                 WorkPoolCreate(name=pool, type=pool_type, base_job_template=template)

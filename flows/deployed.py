@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from flows import server
 from resnet.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -100,17 +101,11 @@ def remove_renamed(client: "SyncPrefectClient", checkout: str, folder: str) -> l
 
 
 def _has_open_runs(client: "SyncPrefectClient", deployment: "DeploymentResponse") -> bool:
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
     from prefect.client.schemas.objects import TERMINAL_STATES
 
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=list(TERMINAL_STATES))),
+    wanted = server.where(
+        deployment_id={"any_": [deployment.id]},
+        state={"type": {"not_any_": list(TERMINAL_STATES)}},
     )
     return bool(client.read_flow_runs(flow_run_filter=wanted, limit=1))
 

@@ -96,17 +96,9 @@ def _late(
 
 
 def _overdue(client: "SyncPrefectClient") -> list["FlowRun"]:
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterExpectedStartTime,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
-
-    wanted = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) - LATE),
+    wanted = server.where(
+        state={"type": {"any_": ["SCHEDULED"]}},
+        expected_start_time={"before_": datetime.now(UTC) - LATE},
     )
     return client.read_flow_runs(flow_run_filter=wanted, limit=runs.PAGE)
 
@@ -141,19 +133,11 @@ def _silent(
 
 def _last_start(client: "SyncPrefectClient", deployment: "DeploymentResponse") -> datetime | None:
     """When the newest run began that did its work, failed at it, or is about it."""
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
-    types = [StateType.COMPLETED, StateType.FAILED, StateType.RUNNING]
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types)),
+    wanted = server.where(
+        deployment_id={"any_": [deployment.id]},
+        state={"type": {"any_": ["COMPLETED", "FAILED", "RUNNING"]}},
     )
     newest = client.read_flow_runs(
         flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=1

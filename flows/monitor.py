@@ -76,7 +76,6 @@ def announce(root: Path, report: DriftReport) -> None:
 def show(root: Path, report: DriftReport) -> None:
     """Make the artifact `drift` of this flow run."""
     link = f"[The report, with pictures]({report.address})"
-    how_to_open = links.how_to_open(root)
     create_markdown_artifact(
         key="drift",
         description=f"{report.version}: {report.drift.state.lower()}",
@@ -84,7 +83,7 @@ def show(root: Path, report: DriftReport) -> None:
             [
                 f"# {report.version.name} version {report.version.number}",
                 drift_page.summary(report.version, report.drift),
-                f"{link} ({how_to_open})" if how_to_open else link,
+                links.annotated(link, links.how_to_open(root)),
             ]
         ),
     )

@@ -38,11 +38,11 @@ def read(api: str, failed: bool, number: int) -> list[RecentRun]:
     if failed:
         conditions |= {"state": {"type": {"any_": FAILED}}}
     with server.connect(api) as client:
-        from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+        from prefect.client.schemas.filters import FlowFilter
         from prefect.client.schemas.sorting import FlowRunSort
 
         found = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter.model_validate(conditions),
+            flow_run_filter=server.where(**conditions),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=number,
         )

@@ -54,8 +54,7 @@ def page(report: RunReport, summary: VersionSummary, run: str, how_to_open: str 
             "## Metrics",
             summary.table(),
             *(["## Stages", _stages(report.stages)] if report.stages else []),
-            f"[The run in MLflow, with its model card]({run})"
-            + (how_to_open and f" ({how_to_open})"),
+            links.annotated(f"[The run in MLflow, with its model card]({run})", how_to_open),
         ]
     )
 

@@ -13,7 +13,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 from filelock import FileLock, Timeout
 
@@ -24,8 +23,7 @@ from resnet.system import addresses, file_locks
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.objects import FlowRun, StateType, Worker
+    from prefect.client.schemas.objects import FlowRun, Worker
     from prefect.client.schemas.responses import DeploymentResponse
 
 T = TypeVar("T")
@@ -63,10 +61,8 @@ def dead(root: Path, client: "SyncPrefectClient") -> list["FlowRun"]:
 
 def unfinished(client: "SyncPrefectClient") -> list["FlowRun"]:
     """All flow runs that the server takes for being executed."""
-    from prefect.client.schemas.objects import StateType
-
-    types = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-    return _all(client.read_flow_runs, flow_run_filter=_in_state(types))
+    wanted = server.where(state={"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}})
+    return _all(client.read_flow_runs, flow_run_filter=wanted)
 
 
 def deployments(client: "SyncPrefectClient", root: Path) -> list["DeploymentResponse"]:
@@ -175,26 +171,16 @@ def _remove_locks(root: Path, client: "SyncPrefectClient") -> None:
 
 def _ended(client: "SyncPrefectClient", ids: list[str]) -> set[str]:
     """Those of the flow runs that the server knows to have ended."""
-    from prefect.client.schemas.filters import FlowRunFilterId
     from prefect.client.schemas.objects import TERMINAL_STATES
 
     ended: set[str] = set()
     for start in range(0, len(ids), PAGE):
-        some = FlowRunFilterId(any_=[UUID(one) for one in ids[start : start + PAGE]])
-        wanted = _in_state(TERMINAL_STATES, id=some)
+        wanted = server.where(
+            id={"any_": ids[start : start + PAGE]},
+            state={"type": {"any_": list(TERMINAL_STATES)}},
+        )
         ended |= {str(run.id) for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)}
     return ended
-
-
-def _in_state(types: Iterable["StateType"], **further: Any) -> "FlowRunFilter":
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-
-    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
-    return FlowRunFilter(state=state, **further)
 
 
 def _all(read: Callable[..., list[T]], **wanted: Any) -> list[T]:

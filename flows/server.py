@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.system import addresses
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.filters import FlowRunFilter
 
 SERVER_ERROR = 500  # this HTTP status and those above it are failures of the server's own
 
@@ -48,3 +49,10 @@ def connect(api: str) -> Iterator["SyncPrefectClient"]:
             f"Prefect's server at {api} has stopped answering ({error!r}): start it, and run this "
             "again"
         ) from error
+
+
+def where(**conditions: Any) -> "FlowRunFilter":
+    """A filter of flow runs, by conditions as Prefect's API has them: `id={"any_": […]}`."""
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    return FlowRunFilter.model_validate(conditions)

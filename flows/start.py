@@ -24,10 +24,11 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
     line and the last say so. Raises PipelineError, before anything starts, for invalid parameters
     where git does not look at the checkout, and without the GPU that train.device asks for.
     """
-    parameters = params.check(params.merge(params.read(root), root, preset, overrides))
+    base = params.read(root)
+    parameters = params.check(params.merge(base, root, preset, overrides))
     git.commit(root)
     _require_device(root, parameters.train)
-    _tell_implied(params.merge(params.read(root), root, preset, ()), overrides)
+    _tell_implied(params.merge(base, root, preset, ()), overrides)
     notice = synthetic.notice(root, parameters) if or_synthetic else None
     if notice:
         print(notice)

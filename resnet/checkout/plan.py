@@ -93,4 +93,4 @@ def _parameters(
     recorded = entry.get("params", {}).get(PARAMS, {})
     old = mappings.flatten({key: recorded.get(key) for key in changed})
     new = mappings.flatten({key: mappings.at(values, key) for key in changed})
-    return [f"{key} {old.get(key)} → {new.get(key)}" for key in mappings.different(old, new)]
+    return mappings.changes(old, new)

@@ -83,8 +83,7 @@ def explain(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     reasons = []
     if before.get("cmd") != after.get("cmd"):
         reasons.append("its command changed")
-    old, new = _parameters(before), _parameters(after)
-    reasons += [f"{key} {old.get(key)} → {new.get(key)}" for key in mappings.different(old, new)]
+    reasons += mappings.changes(_parameters(before), _parameters(after))
     old, new = _dependencies(before), _dependencies(after)
     reasons += [f"{path} changed" for path in mappings.different(old, new)]
     return "; ".join(reasons) or "its outputs were missing, or not as it had left them"

@@ -26,7 +26,7 @@ class ArtifactClient(MlflowClient):
         super().__init__(tracking_uri=uri, registry_uri=uri)
         self.state = state
         database = sqlite_file.path_of(uri)
-        own = (state / "mlflow" / "mlflow.db").resolve()
+        own = sqlite_file.in_state(state)
         self._home = sqlite_file.artifacts(own) if database == own else None
 
     def fetch_artifact(self, run_id: str, path: str, into: Path) -> Path:

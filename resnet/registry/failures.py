@@ -61,8 +61,8 @@ def of_opening(uri: str, error: BaseException) -> PipelineError:
         return sqlite_file.locked(database)
     if database:
         return PipelineError(
-            f"{database} cannot be read as an MLflow store ({_first_line(cause)}): restore it, "
-            "or move it away to start with an empty one"
+            f"{database} cannot be read as an MLflow store ({_first_line(cause)}): "
+            f"{sqlite_file.RESTORE}"
         )
     if _is_unusable(cause):
         return PipelineError(

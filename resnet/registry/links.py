@@ -29,6 +29,11 @@ def how_to_open(root: Path) -> str:
     return "" if _server(root) != own or addresses.answers(own) else "'make ui' starts the pages"
 
 
+def annotated(text: str, how_to_open: str) -> str:
+    """`TEXT (how to open it)`; the text alone where nothing has to be done."""
+    return f"{text} ({how_to_open})" if how_to_open else text
+
+
 def overview(root: Path, client: Client) -> list[str]:
     """A line with a link for each experiment and each registered model of this project's."""
     ids = {

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from filelock import FileLock
 
+from resnet.checkout import project
 from resnet.errors import PipelineError, UnreachableError
 from resnet.system import account, disk_errors, files
 
@@ -75,7 +76,12 @@ def locked(database: Path) -> UnreachableError:
 
 def local(root: Path) -> Path:
     """The file of the checkout's own store; it need not be there yet."""
-    return (root / ".state" / "mlflow" / "mlflow.db").resolve()
+    return in_state(root / project.STATE)
+
+
+def in_state(state: Path) -> Path:
+    """The same, by the checkout's folder for state."""
+    return (state / "mlflow" / "mlflow.db").resolve()
 
 
 def artifacts(database: Path) -> Path:

@@ -107,6 +107,11 @@ def at(values: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], absent: object = None) -> list[str]:
+    """`key old → new` for each key that `different` gives; `absent` stands for a missing value."""
+    return [f"{key} {old.get(key, absent)} → {new.get(key, absent)}" for key in different(old, new)]
+
+
 def different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The keys that only one of the two has, or that have another value, in order."""
     return [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

@@ -41,11 +41,7 @@ class VersionRecord:
 
     def differences(self, base: "VersionRecord") -> list[str]:
         """In what it differs from `base`, in words: parameters first, then data, code, images."""
-        old, new = base.parameters, self.parameters
-        words = [
-            f"{key} {old.get(key, '–')} → {new.get(key, '–')}"
-            for key in mappings.different(old, new)
-        ]
+        words = mappings.changes(base.parameters, self.parameters, "–")
         changed = mappings.different(base.tags, self.tags)
         return words + [f"other {what}" for tag, what in ORIGINS.items() if tag in changed]
 

@@ -51,9 +51,8 @@ def report(root: Path, name: str, failed: bool, number: int) -> str:
     if not runs:
         return f"no training of {name} {'has failed' if failed else 'is recorded yet'}"
     page = links.link(root, f"experiments/{experiment.experiment_id}/runs/ID")
-    how_to_open = links.how_to_open(root)
-    note = f" ({how_to_open})" if how_to_open else ""
-    return "\n".join([*as_table(runs), f"A run in MLflow{note}: {page}"])
+    about = links.annotated("A run in MLflow", links.how_to_open(root))
+    return "\n".join([*as_table(runs), f"{about}: {page}"])
 
 
 def _recent(run: Run) -> RecentRun:
