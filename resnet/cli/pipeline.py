@@ -60,6 +60,10 @@ def _add_stages(commands: Commands) -> None:
 def _add_servers(commands: Commands) -> None:
     """The servers, what they execute, and what checks all of it."""
     command(commands, "doctor", _doctor, "check the installation for known problems")
+    text = "start a run of a deployment, as 'prefect deployment run' does with the same options"
+    start = command(commands, "start", _start, text)
+    start.add_argument("deployment", help="such as retrain/weekly")
+    start.add_argument("options", nargs=argparse.REMAINDER, help="such as --param preset=paper")
     text = "execute the runs of the deployments, until interrupted"
     command(commands, "worker", _worker, text)
     text = "put the deployments of prefect.yaml on the running server"
@@ -175,6 +179,12 @@ def _deploy(root: Path, arguments: argparse.Namespace) -> None:
     from flows.deploy import deploy
 
     deploy(root, arguments.take_over)
+
+
+def _start(root: Path, arguments: argparse.Namespace) -> int:
+    from flows import by_hand
+
+    return by_hand.start(arguments.deployment, arguments.options)
 
 
 def _worker(root: Path, arguments: argparse.Namespace) -> None:

@@ -35,15 +35,18 @@ class VersionId(NamedTuple):
     """Which version: MLflow gives a number again after a registered model was deleted."""
 
     number: int
-    model_hash: str  # "" if unknown: by an event of an earlier release, or made by hand
+    model_hash: str | None
+    """"" if it was registered without one, by hand; None if an earlier release's event is silent"""
 
     def is_same(self, other: "VersionId") -> bool:
-        """Whether both are one version, as far as their model hashes are known."""
-        unknown = not (self.model_hash and other.model_hash)
-        return self.number == other.number and (unknown or self.model_hash == other.model_hash)
+        """Whether both are one version, as far as the ledger knows their model hashes."""
+        silent = None in (self.model_hash, other.model_hash)
+        return self.number == other.number and (silent or self.model_hash == other.model_hash)
 
     def __str__(self) -> str:
-        return f"{self.number} (model {self.model_hash[:12] or 'unknown'})"
+        if self.model_hash == "":
+            return f"{self.number} (registered without a model hash)"
+        return f"{self.number} (model {self.model_hash[:12] if self.model_hash else 'unknown'})"
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,11 @@ def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
 
     Raises PipelineError if it cannot be read.
     """
+    if not version.run_id:
+        raise MissingArtifactError(
+            f"{version} was registered by hand, without a run that holds its {artifact}: a version "
+            "that 'resnet publish' registers has one"
+        )
     into.mkdir(parents=True, exist_ok=True)
     if (copy := into / artifact).is_file():
         copy.unlink()  # it has the artifact's mode: read-only, where DVC linked what was published

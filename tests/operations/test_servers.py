@@ -106,10 +106,10 @@ def test_the_ui_shows_no_named_server_that_is_down(checkout, monkeypatch, variab
     assert not (checkout / ".state").exists()
 
 
-@pytest.mark.parametrize("words", ["worker", "deploy"])
+@pytest.mark.parametrize("words", ["worker", "deploy", "start retrain/weekly --param seed=1"])
 def test_what_needs_a_server_and_finds_none_says_so_in_one_line(checkout, words):
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RESNET_PREFECT_PORT": "9"}
-    command = [sys.executable, "-m", "resnet", words]
+    command = [sys.executable, "-m", "resnet", *words.split()]
     done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == (

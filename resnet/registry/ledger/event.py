@@ -86,7 +86,10 @@ class Event:
         return frozenset(number for number in numbers if number is not None)
 
     def hashes(self) -> dict[int, str]:
-        """The model hash of each version that it names, by number, as far as it says so."""
+        """The model hash of each version that it names, by number, as far as it says so.
+
+        Empty is that of a version that was registered without one.
+        """
         hashes = {int(number): text for number, text in (self.model_hashes or {}).items()}
         judged = self.evidence.get("model_hash")
         if judged and self.version is not None:
@@ -95,7 +98,7 @@ class Event:
 
     def id_of(self, number: int) -> VersionId:
         """The version of that number that it names."""
-        return VersionId(number, self.hashes().get(number, ""))
+        return VersionId(number, self.hashes().get(number))
 
     @property
     def head(self) -> str:

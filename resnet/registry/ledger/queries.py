@@ -17,9 +17,7 @@ def identities(history: Sequence[Event]) -> list[dict[int, VersionId]]:
     named = []
     for event in history:
         known |= event.hashes()
-        named.append(
-            {number: VersionId(number, known.get(number, "")) for number in event.versions}
-        )
+        named.append({number: VersionId(number, known.get(number)) for number in event.versions})
     return named
 
 

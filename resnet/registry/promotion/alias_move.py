@@ -168,10 +168,10 @@ def _model_hashes(held: HeldModel, event: Event) -> dict[str, str]:
     hashes = {}
     for number in sorted(event.versions):
         version = versions.get(held.client, event.model, number)
-        current = version.model_hash if version else ""
-        ours = known.get(number, "")
-        hashes[str(number)] = (ours or current) if number in left else (current or ours)
-    return {number: text for number, text in hashes.items() if text}
+        sources = [version.model_hash if version else None, known.get(number)]
+        ordered = reversed(sources) if number in left else sources
+        hashes[str(number)] = next((text for text in ordered if text is not None), None)
+    return {number: text for number, text in hashes.items() if text is not None}
 
 
 def _require_same(event: Event, version: Version) -> None:

@@ -3,6 +3,7 @@
 What a worker adds nothing to is called: see `call`.
 """
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -107,7 +108,17 @@ def test_a_person_answers_by_the_form_and_another_rolls_back(
     assert form["properties"]["action"]["enum"] == ["promote", "approve", "reject"]
     assert all(field["description"] for field in form["properties"].values())
     answer = {"version": asked.version, "action": "approve", "reason": "looked at it"}
-    run = prefect.start("promote/promote", **answer, author="ann")
+    with checkout.start(
+        "resnet",
+        "start",
+        "promote/promote",
+        "--params",
+        json.dumps(answer),
+        "--param",
+        "author=ann",
+    ) as command:
+        assert command.wait() == 0
+    (run,) = (one["id"] for one in prefect.runs("promote/promote"))
     prefect.wait(run, "COMPLETED")
     assert versions.resolve(registry, NAME, "production").number == asked.version
     assert "## The gate: passed" in prefect.artifacts(run)["result"]

@@ -8,7 +8,7 @@ from resnet.registry.ledger.event import Event
 from resnet.registry.versions import VersionId
 
 
-def of(number: int, model_hash: str = "") -> VersionId:
+def of(number: int, model_hash: str | None = None) -> VersionId:
     return VersionId(number, model_hash)
 
 

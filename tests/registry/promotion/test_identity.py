@@ -81,3 +81,45 @@ def test_a_version_that_is_exchanged_while_it_is_checked_is_not_promoted(
         promotion.promote(made_store, verdict, reason="a try", check=exchanges)
     assert versions.with_alias(client, name, "production") is None
     assert ledger.events(client, name) == []
+
+
+def test_a_version_that_was_registered_without_a_model_hash_does_not_pass_for_the_one_before(
+    made_store: Path, register: Register, check: Check
+) -> None:
+    name, client = "bare-anew", store.client(made_store)
+    verdict = gate.judge(made_store, name, register(name), GATE)
+    promotion.promote(made_store, verdict, reason="the first", check=check)
+    _register_by_hand(client, name, made_store)
+    (problem,) = history.read(made_store, name)[1]
+    assert "production names version 1 (registered without a model hash), but" in problem
+    assert f"it should name version 1 (model {name}-0): it was deleted" in problem
+    with pytest.raises(PipelineError, match=r"Version 1 .* is deleted: record the change with"):
+        reconcile(made_store, name, check=check)
+
+    with pytest.raises(PipelineError, match="was registered by hand, without a run that holds its"):
+        reconcile(made_store, name, accept=True, reason="made by hand")
+    (line,) = reconcile(made_store, name, accept=True, reason="made by hand", check=_unchecked)
+    assert line.startswith("recorded: found 1")
+    assert ledger.events(client, name)[-1].model_hashes == {"1": ""}
+    assert history.read(made_store, name)[1] == []
+
+    client.delete_registered_model(name)
+    register(name)
+    client.set_registered_model_alias(name, "production", "1")
+    client.set_registered_model_alias(name, "candidate", "1")
+    problem = history.read(made_store, name)[1][0]
+    assert f"production names version 1 (model {name}-0), but" in problem
+    assert "it should name version 1 (registered without a model hash): it was deleted" in problem
+
+
+def _unchecked(root: Path, of: object, version: versions.Version) -> None:
+    """The check of a move, where another test is about it."""
+
+
+def _register_by_hand(client: store.Client, name: str, root: Path) -> None:
+    """The model anew with a version 1 of MLflow's own UI, which has both aliases."""
+    client.delete_registered_model(name)
+    client.create_registered_model(name)
+    client.create_model_version(name, source=(root / "model").as_uri())
+    for alias in ("production", "candidate"):
+        client.set_registered_model_alias(name, alias, "1")

@@ -86,10 +86,10 @@ def test_what_came_before_a_request_is_no_answer_to_it() -> None:
 
 def test_of_the_requests_for_a_version_the_last_is_found() -> None:
     ledger = [asking("one"), asking("other", 3), asking("two", request="one", after=HOUR)]
-    request = latest(ledger, VersionId(2, ""), ASKED + HOUR)
+    request = latest(ledger, VersionId(2, None), ASKED + HOUR)
     assert request is not None
     assert (request.event.id, request.state) == ("two", "open")
-    assert latest(ledger, VersionId(4, ""), ASKED + HOUR) is None
+    assert latest(ledger, VersionId(4, None), ASKED + HOUR) is None
 
 
 def test_an_event_is_one_line_of_the_history_whatever_was_given_as_its_reason() -> None:
