@@ -12,7 +12,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 ADVICE = (
     "give this account the right to it, or work in a checkout of its own; 'resnet history', "
-    "'versions', 'diff', 'verify' and 'doctor' write nothing into the checkout"
+    "'versions', 'diff', 'verify' and 'doctor' need to write nothing into the checkout"
 )
 
 
