@@ -1,6 +1,5 @@
 """A flow run's artifact: the result, the gate's page, the metrics, a link to MLflow."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +48,7 @@ def page(report: RunReport, summary: VersionSummary, run: str, how_to_open: str 
             markdown.text(report.message.partition("\n")[0]),
             *([f"Cause: {markdown.text(report.cause)}"] if report.cause else []),
             *(f"**Warning**: {markdown.text(problem)}" for problem in report.problems),
-            *(["## To answer", f"```sh\n{answers(request)}\n```"] if request else []),
+            *(["## To answer", f"```sh\n{request.answers()}\n```"] if request else []),
             *([verdict.page()] if verdict else []),
             "## Metrics",
             summary.table(),
@@ -57,19 +56,6 @@ def page(report: RunReport, summary: VersionSummary, run: str, how_to_open: str 
             links.annotated(f"[The run in MLflow, with its model card]({run})", how_to_open),
         ]
     )
-
-
-def answers(request: Request) -> str:
-    """The shell commands that answer an open request; the deployment has a form as well."""
-    values = {
-        "version": request.event.version,
-        "model": request.event.model,
-        "action": "approve",
-        "reason": "…",
-    }
-    parameters = json.dumps(values, ensure_ascii=False)
-    deployment = f"prefect deployment run promote/promote --params '{parameters}'"
-    return "\n".join([*request.commands(), deployment])
 
 
 def _stages(outcomes: Sequence[StageOutcome]) -> str:

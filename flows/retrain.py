@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -31,16 +31,14 @@ from resnet.data.arrivals import DataVersion
 from resnet.errors import MovedError, PipelineError
 from resnet.registry import store, versions
 from resnet.registry.gate import gate
-from resnet.registry.promotion import approval, promotion, status
+from resnet.registry.promotion import approval, outcome, promotion, status
 from resnet.registry.promotion.alias_move import Check
+from resnet.registry.promotion.outcome import Promote
 from resnet.registry.promotion.promotion import Decision
-from resnet.registry.promotion.request import Request
-from resnet.registry.promotion.smoke_test import require_intact, require_working
 from resnet.registry.promotion.status import Status
 from resnet.registry.versions import Version
 from resnet.system import files
 
-Promote = Literal["if-better", "ask", "never"]
 MAX_ATTEMPTS = 3  # at a promotion, while others move production
 
 
@@ -117,12 +115,12 @@ def _register(
     if before.version and cause is not None:
         went_back = retried_task(data_went_back, "compare data")(tree, after.version)
     decision = None
-    if check := check_before_decision(before, after, promote, went_back):
+    if check := outcome.check_before_decision(before, after, promote, went_back):
         reason = cause or str(flow_run.name)
         decide = partial(_decide, tree, parameters, after.version, promote, reason, check)
         decision = _retry_if_moved(decide)
-    name, message = outcome(before, after, decision)
-    request = open_request(after, decision)
+    name, message = outcome.last_state(before, after, decision)
+    request = outcome.open_request(after, decision)
     judged = decision or request
     run_report = RunReport(
         after.version,
@@ -131,7 +129,7 @@ def _register(
         stages,
         request,
         cause,
-        open_problems(after, decision),
+        outcome.open_problems(after, decision),
     )
     retried_task(report.show, "report")(tree, run_report)
     return Completed(name=name, message=message)
@@ -145,49 +143,10 @@ def _publish_missing(
     before = look_up(parameters, tree)
     if not before.version:
         cause = retried_task(data_change, "compare data")(tree, parameters) or cause
-    if before.version and before.evaluated and before.card_is_current:
+    if before.is_published:
         return before, before, cause
     retried_task(run_publish, "publish")(tree, cause)
     return before, look_up(parameters, tree), cause
-
-
-def check_before_decision(
-    before: Status, after: Status, promote: Promote, went_back: bool
-) -> Check | None:
-    """How to test the version before the decision that is due; None if none is due.
-
-    `went_back`: see `data_went_back`. A version that this run has published needs the smaller test,
-    for `publish` has loaded it a moment ago.
-    """
-    if promote == "never" or (after.decided and not went_back):
-        return None
-    return require_working if before.version else require_intact
-
-
-def outcome(before: Status, after: Status, decision: Decision | None) -> tuple[str, str]:
-    """The name and the message of the run's last state."""
-    request = open_request(after, decision)
-    if decision:
-        name, message = "Awaiting approval" if request else "Completed", str(decision)
-    elif after == before:
-        name = "Up to date"
-        message = str(after.request or f"{after.version} is registered: nothing to do")
-    else:
-        name, message = "Completed", f"{after.version} is registered"
-    answers = [report.answers(request)] if request else []
-    warnings = [f"warning: {problem}" for problem in open_problems(after, decision)]
-    return name, "\n".join([message, *answers, *warnings])
-
-
-def open_request(after: Status, decision: Decision | None) -> Request | None:
-    """The request for approval of the version that waits for its answer, if there is one."""
-    request = decision.request if decision else after.request
-    return request if request and request.is_open else None
-
-
-def open_problems(after: Status, decision: Decision | None) -> tuple[str, ...]:
-    """The problems of the ledger; a decision has already settled or reported them."""
-    return () if decision else after.problems
 
 
 def _retry_if_moved(decide: Callable[[], Decision]) -> Decision:

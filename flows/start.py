@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import deployed
 from resnet import params
@@ -13,12 +13,19 @@ from resnet.checkout import git, project
 from resnet.checkout.identity import identity
 from resnet.data import synthetic
 from resnet.errors import PipelineError
-from resnet.operations import servers
+from resnet.operations import servers, up_to_date
 from resnet.system import addresses, mappings, processes
 
+if TYPE_CHECKING:
+    from resnet.registry.promotion.outcome import Promote
 
-def run(root: Path, preset: str, overrides: list[str], promote: str, or_synthetic: bool) -> None:
+
+def run(
+    root: Path, preset: str, overrides: list[str], promote: "Promote", or_synthetic: bool
+) -> None:
     """Run the flow in this process and print its result. Raises what the flow raised.
+
+    Where no server is running and there is nothing to do, it is said without a flow run.
 
     With `or_synthetic`, the synthetic data set is used if CIFAR-10 is not available, and the first
     line and the last say so. Raises PipelineError, before anything starts, for invalid parameters
@@ -34,6 +41,34 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
         print(notice)
         overrides = [*overrides, *synthetic.OVERRIDES]
     receipt = _receipt(root)
+    print(
+        _answer(root, base, params.merge(base, root, preset, overrides), promote)
+        or _run(root, preset, overrides, promote)
+    )
+    if _receipt(root) != receipt:
+        print(
+            "dvc.lock has changed: it records what this run has computed. Commit it, or put it "
+            "back with 'git checkout dvc.lock': the next run takes the results from DVC's cache"
+        )
+    if notice:
+        print(notice)
+
+
+def _answer(
+    root: Path, base: Mapping[str, Any], values: Mapping[str, Any], promote: "Promote"
+) -> str | None:
+    """The result of a run that has nothing to do; None if it has, or a server shall record it."""
+    if values != base or addresses.running_prefect():
+        return None
+    answer = up_to_date.answer(root, values, params.check(values), promote)
+    if answer is None:
+        return None
+    print(*answer.stages, sep="\n", file=sys.stderr)
+    return answer.message
+
+
+def _run(root: Path, preset: str, overrides: list[str], promote: "Promote") -> str | None:
+    """The result of a flow run in this process. Raises what the flow raised."""
     with _server(root) as api:
         retrain = _flow(api)
         from prefect import tags
@@ -42,14 +77,7 @@ def run(root: Path, preset: str, overrides: list[str], promote: str, or_syntheti
             state = retrain(preset=preset, overrides=overrides, promote=promote, return_state=True)
     if isinstance(failure := state.result(raise_on_failure=False), BaseException):
         raise failure
-    print(state.message)
-    if _receipt(root) != receipt:
-        print(
-            "dvc.lock has changed: it records what this run has computed. Commit it, or put it "
-            "back with 'git checkout dvc.lock': the next run takes the results from DVC's cache"
-        )
-    if notice:
-        print(notice)
+    return str(state.message)
 
 
 def _tell_implied(before: Mapping[str, Any], overrides: list[str]) -> None:

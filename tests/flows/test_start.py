@@ -26,6 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         return SimpleNamespace(message="done", result=lambda raise_on_failure: failure)
 
     monkeypatch.setattr(synthetic, "notice", lambda *words: NOTICE)
+    monkeypatch.setattr(start, "_answer", lambda *words: None)
     monkeypatch.setattr(start, "_server", lambda root: nullcontext("http://127.0.0.1:9/api"))
     monkeypatch.setattr(start, "_flow", lambda api: retrain)
     monkeypatch.setattr(start, "identity", lambda root: "here")

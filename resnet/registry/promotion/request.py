@@ -3,6 +3,7 @@
 No process has to run for a request to expire: after its time every reader counts it as rejected.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,18 @@ class Request:
         """The shell commands that answer it."""
         arguments = f'{self.event.version} --model {self.event.model} --reason "…"'
         return [f"resnet {answer} {arguments}" for answer in ("approve", "reject")]
+
+    def answers(self) -> str:
+        """Those commands, and that of the deployment, which has a form as well."""
+        values = {
+            "version": self.event.version,
+            "model": self.event.model,
+            "action": "approve",
+            "reason": "…",
+        }
+        parameters = json.dumps(values, ensure_ascii=False)
+        deployment = f"prefect deployment run promote/promote --params '{parameters}'"
+        return "\n".join([*self.commands(), deployment])
 
     def __str__(self) -> str:
         about = f"{self.event.model} version {self.event.version}"

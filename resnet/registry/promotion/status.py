@@ -26,6 +26,11 @@ class Status:
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
     card_is_current: bool = True  # its model card is from that evaluation and the last decision
 
+    @property
+    def is_published(self) -> bool:
+        """Whether `publish` would have nothing to add."""
+        return self.version is not None and self.evaluated and self.card_is_current
+
 
 def status(parameters: params.Params, root: Path) -> Status:
     """Look up what is missing. Raises PipelineError if stage outputs are missing or stale."""

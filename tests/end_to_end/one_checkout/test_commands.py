@@ -15,6 +15,8 @@ from resnet.registry import store, versions
 from resnet.registry.ledger import ledger
 
 NAME = "generated-resnet"
+STAGES = ["fetch", "ingest", "annotate", "train", "evaluate"]
+NOTHING_TO_DO = f"{NAME} version 1 (candidate, production) is registered: nothing to do\n"
 
 SCORE_ALONE = """
 import sys
@@ -80,17 +82,31 @@ def test_a_process_without_this_package_scores_the_recorded_accuracy(checkout, f
     assert float(done.stdout.split()[-1]) == checkout.report("metrics")["accuracy"]
 
 
-def test_a_second_run_finds_nothing_to_do(checkout, registry):
+def test_a_second_run_finds_nothing_to_do_and_the_server_records_that(checkout, prefect, registry):
     before = len(runs(registry))
     second = checkout.run("resnet", "run")
-    assert (
-        "generated-resnet version 1 (candidate, production) is registered: nothing to do"
-        in second.stdout
-    )
-    for stage in ("fetch", "ingest", "annotate", "train", "evaluate"):
+    assert second.stdout == NOTHING_TO_DO
+    for stage in STAGES:
         assert f"{stage}: skipped: its " in second.stderr
+    assert prefect.post("flow_runs/filter", sort="START_TIME_DESC")[0]["state_name"] == "Up to date"
     assert len(runs(registry)) == before
     assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_without_a_server_a_run_with_nothing_to_do_says_the_same_and_starts_none(
+    checkout, registry
+):
+    log = checkout.root / ".state" / "prefect-server.log"
+    before = log.stat().st_size, log.stat().st_mtime
+    imports = {"PYTHONPROFILEIMPORTTIME": "1"}  # on stderr, of each process
+    third = checkout.run("resnet", "run", PREFECT_API_URL="", **imports)
+    assert third.stdout == NOTHING_TO_DO
+    said = [line for line in third.stderr.splitlines() if not line.startswith("import time:")]
+    assert [line.split(": skipped: its ")[0] for line in said] == STAGES
+    imported = {line.rpartition("|")[2].strip() for line in third.stderr.splitlines()}
+    assert "mlflow" in imported
+    assert "prefect" not in imported
+    assert (log.stat().st_size, log.stat().st_mtime) == before
 
 
 def test_a_dry_run_says_what_a_run_would_do_and_does_nothing(checkout, registry):

@@ -1,12 +1,12 @@
-"""What the main flow decides by itself; all of it runs end to end elsewhere."""
+"""What a run has to decide, and how it ends; all of it runs end to end elsewhere."""
 
 from dataclasses import replace
 
 import pytest
 
-from flows import report, retrain
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger.event import Event
+from resnet.registry.promotion import outcome
 from resnet.registry.promotion.promotion import Decision
 from resnet.registry.promotion.request import Request
 from resnet.registry.promotion.smoke_test import require_intact, require_working
@@ -36,11 +36,11 @@ PROBLEM = "production names version 1, the ledger names 2"
 def test_a_version_is_decided_about_unless_that_is_unwanted_and_loaded_unless_it_has_just_been(
     before: Status,
     after: Status,
-    promote: retrain.Promote,
+    promote: outcome.Promote,
     went_back: bool,
     check: object,
 ) -> None:
-    assert retrain.check_before_decision(before, after, promote, went_back) is check
+    assert outcome.check_before_decision(before, after, promote, went_back) is check
 
 
 def event(action: str) -> Event:
@@ -53,7 +53,7 @@ VERDICT = Verdict("net", 1, None, "key", (), "", "", "", 1, {}, None, None)
 PROMOTED = Decision(VERSION, True, VERDICT, event("promote"))
 REFUSED = Decision(VERSION, False, VERDICT, event("refuse"))
 ASKED = Decision(VERSION, False, VERDICT, event("request"), OPEN)
-ANSWERS = report.answers(OPEN)
+ANSWERS = OPEN.answers()
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ ANSWERS = report.answers(OPEN)
 def test_the_run_ends_with_its_result_how_to_answer_a_request_and_problems_that_nobody_settled(
     before: Status, after: Status, decision: Decision | None, name: str, lines: list[str]
 ) -> None:
-    assert retrain.outcome(before, after, decision) == (name, "\n".join(lines))
+    assert outcome.last_state(before, after, decision) == (name, "\n".join(lines))
