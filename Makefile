@@ -46,7 +46,7 @@ deploy: .venv/installed  ## the deployments of prefect.yaml onto the running ser
 worker: .venv/installed  ## executes the runs of the deployments
 	@$(BIN)/resnet worker
 
-bench: .venv/installed .state/torch/installed  ## the benchmarks, as JSON and a table
+bench: .venv/installed .state/torch/installed .state/torch/openvino  ## the table of goals, measured: about 20 minutes, alone on the machine
 	@$(BIN)/python -m benchmarks.run --peer .state/torch/bin/python
 
 lock: .venv/installed  ## write new hashed locks from pyproject.toml
@@ -62,11 +62,16 @@ clean:  ## remove caches and what failed runs left; never the registry, DVC's ca
 	@! test -x $(BIN)/python || $(BIN)/python -c \
 		"from pathlib import Path; from resnet.checkout import worktree; worktree.remove_left_over(Path())"
 
-# `bench` compares itself with it. Without it the table has gaps, and `bench` ends with an error.
+# `bench` compares itself with them. Rows about what cannot be installed say so. OpenVINO needs nothing
+# but NumPy; the other package that it asks for sends statistics.
 .state/torch/installed:
 	@$(PYTHON) -m venv --clear .state/torch
 	@.state/torch/bin/python -m pip install --quiet torch==2.13.0 numpy && touch $@ \
 		|| echo "PyTorch could not be installed: the rows about it will be missing"
+
+.state/torch/openvino: | .state/torch/installed
+	@.state/torch/bin/python -m pip install --quiet --no-deps openvino==2026.4.1 && touch $@ \
+		|| echo "OpenVINO could not be installed: its row will be missing"
 
 # The commands in .venv contain its path: in a checkout that was moved it is created again.
 ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))

@@ -1,4 +1,4 @@
-"""Peers in processes of their own, which make a round of work on request."""
+"""Contenders in processes of their own, which make a round of work on request."""
 
 import json
 import os
@@ -6,38 +6,81 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import Round
+from benchmarks import builds
+from benchmarks.rounds import NotMeasuredError, Round
+from benchmarks.table import Setting
 from resnet.errors import PipelineError
 
+HERE = Path(__file__).parent
+OURS = "ours"
 MODES = ("eager", "compile")
-SOURCE = Path(__file__).with_name("torch_peer.py")
 SET_BY_BACKEND = "TF_ENABLE_ONEDNN_OPTS"  # by `backend.select`; a user would not set it
-Commands = Mapping[str, Sequence[str]]
 
 
-def in_torch(python: Path, work: Mapping[str, Any]) -> Commands:
-    """PyTorch doing `work` (see torch_peer.py) in each of its modes.
+@dataclass(frozen=True)
+class Command:
+    """How a contender is started."""
 
-    `python` is the interpreter of its environment. Raises PipelineError where it does not exist.
+    words: Sequence[str]
+    folder: Path | None = None  # it runs in; None: this process's
+    variables: Mapping[str, str] | None = None  # all of them; None: this process's
+
+
+Commands = Mapping[str, Command]
+
+
+def of_build(root: Path, work: Mapping[str, Any]) -> Command:
+    """The build in `root` doing `work`, see build_peer.py."""
+    words = builds.python(str(HERE / "build_peer.py"), json.dumps(work))
+    return Command(words, root, builds.environment(root))
+
+
+def in_torch(setting: Setting, work: Mapping[str, Any], script: str = "torch_peer.py") -> Commands:
+    """PyTorch doing `work` (see `script`) in each of its modes and precisions.
+
+    Bfloat16 takes part where the CPU has instructions for it: without them PyTorch trains and
+    scores in it at about a quarter of float32's speed. Raises NotMeasuredError without PyTorch.
     """
-    if not python.exists():
-        raise PipelineError(f"{python} does not exist: run 'make bench', which installs it")
-    threads = len(os.sched_getaffinity(0))
+    require_module(setting.torch, "torch", "PyTorch")
+    precisions = ["float32"] if setting.kind == "neither" else ["float32", "bfloat16"]
     return {
-        f"PyTorch {mode}": [
-            str(python), str(SOURCE), json.dumps({**work, "mode": mode, "threads": threads})
-        ]
+        f"PyTorch {precision}, {mode}": in_environment_of_torch(
+            setting, script, {**work, "mode": mode, "precision": precision}
+        )
+        for precision in precisions
         for mode in MODES
-    }  # fmt: skip
+    }
+
+
+def in_environment_of_torch(setting: Setting, script: str, work: Mapping[str, Any]) -> Command:
+    """A script of this folder doing `work` on all cores that this process may use."""
+    spec = {**work, "threads": len(os.sched_getaffinity(0))}
+    return Command([str(setting.torch), str(HERE / script), json.dumps(spec)])
+
+
+def require_module(python: Path, module: str, name: str) -> None:
+    """Raise NotMeasuredError where `python` cannot import `module`, which is called `name`."""
+    if import_error(python, module):
+        raise NotMeasuredError(f"{name} is not installed: run 'make bench', which installs it")
+
+
+def import_error(python: Path, module: str) -> str:
+    """Why `python` cannot import `module`; empty where it can."""
+    try:
+        subprocess.run([python, "-c", f"import {module}"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return str(error)
+    return ""
 
 
 def in_keras(work: Mapping[str, Any]) -> Commands:
     """`keras.Model.fit` doing `work`, see keras_peer.py."""
-    command = [sys.executable, "-m", "benchmarks.keras_peer", json.dumps(work)]
-    return {"keras.Model.fit": command}
+    words = [sys.executable, "-m", "benchmarks.keras_peer", json.dumps(work)]
+    return {"keras.Model.fit": Command(words)}
 
 
 @contextmanager
@@ -46,27 +89,32 @@ def running(commands: Commands) -> Iterator[dict[str, Round]]:
 
     A round raises PipelineError where the process ends instead of answering.
     """
-    environment = {name: value for name, value in os.environ.items() if name != SET_BY_BACKEND}
-    peers = {
-        name: subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        for name, command in commands.items()
-    }
+    inherited = {name: value for name, value in os.environ.items() if name != SET_BY_BACKEND}
+    peers: dict[str, subprocess.Popen[str]] = {}
     try:
+        for name, command in commands.items():
+            peers[name] = subprocess.Popen(
+                command.words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=command.folder,
+                env=inherited if command.variables is None else command.variables,
+            )
         yield {name: _round(name, peer) for name, peer in peers.items()}
     finally:
         for peer in peers.values():
             peer.communicate()  # closes its standard input, and so ends it
 
 
-def version(python: Path) -> str:
-    """The version of PyTorch in the environment of `python`, or why there is none."""
-    command = [str(python), "-c", "import torch; print(torch.__version__)"]
+def version(python: Path, module: str = "torch") -> str:
+    """The version of a module in the environment of `python`; empty if it is not there."""
+    command = [str(python), "-c", f"import {module}; print({module}.__version__)"]
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        return f"none ({error})"
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return output.strip().partition("-")[0]  # OpenVINO's has a commit as well
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _round(name: str, peer: subprocess.Popen[str]) -> Round:

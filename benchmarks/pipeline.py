@@ -1,161 +1,94 @@
 """Rows about all that surrounds the training loop: start-up, memory, `make run`, a rollback.
 
-A new clone of HEAD runs the pipeline twice, the second time with one training step more, on
-CIFAR-10 if CIFAR10_ARCHIVE names it and on the synthetic data set otherwise; the seconds of the
-loop itself are subtracted. `python -m benchmarks.pipeline` prints where the others go.
+The pipeline runs in new clones of HEAD and of commit f50bffb, with a short training whose loop is
+subtracted. `python -m benchmarks.pipeline` prints where the other seconds go.
 """
 
-import os
 import sqlite3
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.table import Goal, MissingRow, Row, quotient
+from benchmarks import builds, commands
+from benchmarks.commands import Cost
+from benchmarks.table import Measurement, Setting
 from resnet import params
 from resnet.checkout import project
-from resnet.data import sources
-from resnet.errors import PipelineError
-from resnet.registry import store
-from resnet.system import addresses, files
 from resnet.training.loop import plan
 
-STEPS = 100
-SAMPLING_SECONDS = 0.05  # between two samples of a command's memory
-# So that a short training passes the gate.
-NO_GATE = ["gate.floor=0", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
+STEPS = 10  # of a training whose loop is subtracted
+LONG = 100  # of one whose speed and memory are reported
+ROUNDS = 2  # of a run that trains, in each build in turn
+IDLE_ROUNDS = 3  # of a run that has nothing to do
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a command."""
-
-    started: float  # seconds since the epoch
-    wall: float  # seconds
-    peak: int  # bytes of its own process, sampled many times per second
-
-
-@dataclass(frozen=True)
-class TrainingCost(Cost):
-    """The cost of a command that trained."""
-
-    loop: float  # seconds in the training loop, as in training.json; a part of `wall`
-    images_per_second: float
+def against_today(setting: Setting) -> Iterator[Measurement]:
+    """`resnet run` with one step more, without its loop; `resnet run` with nothing to do."""
+    commands.require_no_server()
+    with builds.clone() as ours, builds.clone(builds.TODAY) as theirs:
+        roots = (ours, theirs)
+        for root in roots:
+            _run(root, STEPS)
+        changed = [[_run(root, STEPS + n) for root in roots] for n in range(1, 1 + ROUNDS)]
+        yield _least(changed)
+        idle = [
+            [commands.resnet(root, "run").wall for root in roots] for _ in range(1 + IDLE_ROUNDS)
+        ]
+        yield _least(idle[1:])
 
 
-def rows(python: Path) -> Iterator[Row | MissingRow]:
-    """The peer's `python` is not needed."""
-    work = "make run again, one value of train changed, without the loop"
-    try:
-        with _clone() as root:
-            second = _second_run(root)
-            # To the version of the first run, which is loaded and tested before the alias moves.
-            rollback = _command(
-                root, ["rollback", "--reason", "a benchmark"], MLFLOW_TRACKING_URI=""
-            )
-            # As in the flow, the training is shown in MLflow.
-            training = _train(root, ["train"], MLFLOW_TRACKING_URI=store.prepare_local(root))
-    except PipelineError as error:
-        yield MissingRow(work, str(error))
-        return
-    outside = second.wall - second.loop
-    yield Row(work, "s", outside, "", None, outside, Goal("at most", 40.0))
-    yield Row("resnet rollback", "s", rollback.wall, "", None, rollback.wall, Goal("at most", 20.0))
-    loop = _quick_images() / training.images_per_second
-    wall = loop + training.wall - training.loop
-    work = "resnet train, quick preset: all its time against its loop's"
-    yield quotient(work, "s", wall, "the loop", loop, Goal("at most", 1.1))
-    gib = training.peak / 2**30
-    work = "resnet train, quick preset: peak memory"
-    yield Row(work, "GiB", gib, "", None, gib, Goal("at most", 2.0))
+def surroundings(setting: Setting) -> Iterator[Measurement]:
+    """A second run and a rollback in seconds; a training's time and memory."""
+    commands.require_no_server()
+    with builds.clone() as root:
+        _run(root, LONG)
+        outside = _run(root, LONG + 1)
+        yield Measurement("s", outside, None, outside)
+        # To the version of the first run, which is loaded and tested before the alias moves.
+        rollback = commands.resnet(root, "rollback", "--reason", "a benchmark").wall
+        yield Measurement("s", rollback, None, rollback)
+        cost = _train(root)
+        record = commands.training(root)
+    loop = _quick_images() / record["images_per_second"]
+    yield Measurement.ratio("s", loop + cost.wall - record["seconds"], loop)
+    gib = cost.peak / 2**30
+    yield Measurement("GiB", gib, None, gib)
 
 
 def main() -> None:
-    """Print the seconds of each part of the second run."""
-    with _clone() as root:
-        run = _second_run(root)
-        tasks = _tasks(root)
-    parts = [("server, imports", tasks[0][1] - run.started)]
+    """Print the seconds of each part of a second run."""
+    commands.require_no_server()
+    with builds.clone() as root:
+        _run(root, STEPS)
+        commands.set_steps(root, STEPS + 1)
+        cost = commands.resnet(root, "run")
+        loop, tasks = commands.training(root)["seconds"], _tasks(root)
+    parts = [("server, imports", tasks[0][1] - cost.started)]
     parts += [(name, end - start) for name, start, end in tasks]
-    parts += [("end", run.started + run.wall - tasks[-1][2]), ("all", run.wall)]
-    parts += [("the loop, in train", run.loop), ("all but the loop", run.wall - run.loop)]
+    parts += [("end", cost.started + cost.wall - tasks[-1][2]), ("all", cost.wall)]
+    parts += [("the loop, in train", loop), ("all but the loop", cost.wall - loop)]
     print("| part | seconds |\n|---|---|")
     for name, seconds in parts:
         print(f"| {name} | {seconds:.1f} |")
 
 
-@contextmanager
-def _clone() -> Iterator[Path]:
-    """A clone of HEAD. Raises PipelineError where the user's server would record the runs."""
-    if os.environ.get("PREFECT_API_URL") or addresses.is_prefect(addresses.own_prefect()):
-        raise PipelineError("a Prefect server is running and would record the runs: stop it first")
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "clone"
-        command = ["git", "clone", "--quiet", str(project.find_root()), str(root)]
-        subprocess.run(command, check=True)
-        yield root
+def _run(root: Path, steps: int) -> float:
+    """The seconds of `resnet run` with that many steps, without those of the loop."""
+    commands.set_steps(root, steps)
+    return commands.resnet(root, "run").wall - float(commands.training(root)["seconds"])
 
 
-def _second_run(root: Path) -> TrainingCost:
-    """The second of two runs of the pipeline, which makes one training step more."""
-    data = "cifar10" if os.environ.get(sources.VARIABLE) else "generated"
-    for steps in (STEPS, STEPS + 1):
-        overrides = [f"data.dataset={data}", f"train.steps={steps}", "train.epochs=null", *NO_GATE]
-        values = params.merge(params.read(root), root, None, overrides)
-        (root / "params.yaml").write_text(params.dump(values))
-        cost = _train(root, ["run"], MLFLOW_TRACKING_URI="")
-    return cost
+def _train(root: Path) -> Cost:
+    """The cost of `resnet train`, shown in MLflow as in the flow."""
+    from resnet.registry import store  # it imports MLflow
+
+    return commands.resnet(root, "train", MLFLOW_TRACKING_URI=store.prepare_local(root))
 
 
-def _train(root: Path, words: list[str], **variables: str) -> TrainingCost:
-    """`resnet WORDS`, which trains, in `root`. Raises as `_command` does."""
-    cost = _command(root, words, **variables)
-    record = files.read_json(root / params.load(root).paths.training)
-    return TrainingCost(
-        cost.started, cost.wall, cost.peak, record["seconds"], record["images_per_second"]
-    )
-
-
-def _command(root: Path, words: list[str], **variables: str) -> Cost:
-    """`resnet WORDS` in `root`. Raises PipelineError with the end of its output if it fails."""
-    log = root / project.STATE / "bench.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as stream:
-        started, clock = time.time(), time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "resnet", *words],
-            cwd=root,
-            env={**project.environment(root), **variables},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, _peak(process.pid))
-            time.sleep(SAMPLING_SECONDS)
-        wall = time.perf_counter() - clock
-    if process.returncode:
-        raise PipelineError(f"resnet {words[0]} failed: {log.read_text()[-500:]}")
-    return Cost(started, wall, peak)
-
-
-def _peak(pid: int) -> int:
-    """The peak memory of a living process since its program began, in bytes; otherwise 0.
-
-    The peak that `wait` reports would include the memory of the parent process.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    fields = (line.split() for line in lines)
-    return 1024 * next((int(words[1]) for words in fields if words[0] == "VmHWM:"), 0)
+def _least(rounds: list[list[float]]) -> Measurement:
+    """The least seconds of each build, ours first."""
+    ours, theirs = map(min, zip(*rounds, strict=True))
+    return Measurement.ratio("s", ours, theirs, f"best of {len(rounds)} rounds")
 
 
 def _tasks(root: Path) -> list[tuple[str, float, float]]:

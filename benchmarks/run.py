@@ -1,7 +1,7 @@
-"""`make bench`: measure every row and print the table; each row is written as JSON at once.
+"""`make bench`: measure every row of goals.py, in this checkout, and print the table.
 
-To add rows: a module here with a function `rows(python)` that yields rows (see table.py), and its
-name in GROUPS. `python` is the interpreter of PyTorch's environment.
+Each row is appended to a file of JSON lines as soon as it is measured, so an interrupted benchmark
+keeps its rows. A missed goal is no error; a row that fails is one, and the others are measured.
 """
 
 import argparse
@@ -9,65 +9,146 @@ import json
 import platform
 import sys
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peer
-from benchmarks.rounds import ROUNDS
-from benchmarks.table import MissingRow, Row, markdown
+from benchmarks import cpu_kind, goals, peer
+from benchmarks.rounds import ROUNDS, NotMeasuredError
+from benchmarks.table import WORDS, Kind, Result, Row, Setting, markdown
+from resnet.checkout import git, project
 from resnet.model import backend
-from resnet.system import files
 
-GROUPS = ("training", "scoring", "serving", "exactness", "pipeline")
+PEERS = ("torch", "openvino")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    # Not by `choices`: Python 3.11 checks them even if no group is given.
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "groups", nargs="*", type=_group, help=f"of {', '.join(GROUPS)}; default: all"
+        "--only", nargs="+", metavar="ROW", type=_row, help="measure these; see --list"
     )
-    parser.add_argument("--out", type=Path, default=Path(".state/benchmarks.json"))
+    parser.add_argument("--list", action="store_true", help="list the rows, and measure none")
+    parser.add_argument(
+        "--table", action="store_true", help="print the last result of each row, and measure none"
+    )
+    parser.add_argument("--out", type=Path, default=Path(".state/benchmarks.jsonl"))
     parser.add_argument("--peer", type=Path, default=Path(".state/torch/bin/python"))
     arguments = parser.parse_args()
-    device = backend.select("tensorflow", "cpu")
-    versions = {name: version(name) for name in ("keras", "tensorflow", "numpy")}
-    report: dict[str, Any] = {
-        "machine": device.name,
+    if arguments.list:
+        print(listing())
+        return 0
+    setting = Setting(project.find_root(), arguments.peer.absolute(), cpu_kind.here())
+    machine = about(setting)
+    if arguments.table:
+        lines = last(arguments.out, machine["machine"])
+        failed = False
+    else:
+        lines = list(measure_and_write(arguments.only, setting, machine, arguments.out))
+        failed = any(line["failed"] for line in lines)
+    print(
+        f"{machine['machine']}, {WORDS[setting.kind]}; commit {machine['commit'][:7]}; "
+        f"{', '.join(f'{name} {number}' for name, number in machine['versions'].items())}; best "
+        f"of {ROUNDS} rounds in turn\n\n{markdown(lines)}"
+    )
+    return 1 if failed else 0
+
+
+def every_row() -> list[Row]:
+    return [*goals.ROWS, *goals.EARLIER_ROWS]
+
+
+def listing() -> str:
+    """The names of the rows, with their work, and which are measured by name only."""
+    rows = every_row()
+    width = max(len(row.name) for row in rows)
+    return "\n".join(
+        f"{row.name:{width}}  {row.work}, against {row.against}"
+        + (f" (by name: {row.by_name})" if row.by_name else "")
+        for row in rows
+    )
+
+
+def measure_and_write(
+    names: Sequence[str] | None, setting: Setting, machine: Mapping[str, Any], out: Path
+) -> Iterator[dict[str, Any]]:
+    """The results as JSON; each is appended to `out` at once."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for result in results(names, setting):
+        line = {**machine, "time": datetime.now(UTC).isoformat("T", "seconds"), **result.as_json()}
+        with out.open("a") as stream:
+            stream.write(json.dumps(line, allow_nan=False) + "\n")
+        print(f"{line['row']}: {line['verdict']}", file=sys.stderr, flush=True)
+        yield line
+
+
+def results(names: Sequence[str] | None, setting: Setting) -> Iterator[Result]:
+    """Those of the named rows, or of the rows of `goals.ROWS`.
+
+    Without names a row is left out, with the reason, if it is measured by name only or has no goal
+    on this kind of CPU.
+    """
+    rows = [row for row in every_row() if row.name in names] if names else goals.ROWS
+    # All rows that are measured together are, so that each gets its own measurement.
+    for measure, group in groupby(rows, key=lambda row: row.measure):
+        together = [row for row in every_row() if row.measure == measure]
+        chosen = list(group)
+        if why := "" if names else _why_not(chosen[0], setting.kind):
+            yield from (Result(row, setting.kind, why=why) for row in chosen)
+        else:
+            yield from (r for r in _measured(together, setting) if r.row in chosen)
+
+
+def _why_not(row: Row, kind: Kind) -> str:
+    """Why a row that is not named is not measured; empty if it is."""
+    if kind not in row.goals:
+        return row.no_goal
+    return row.by_name and f"{row.by_name}: `python -m benchmarks.run --only {row.name}`"
+
+
+def _measured(rows: Sequence[Row], setting: Setting) -> Iterator[Result]:
+    """Rows with the same `measure`. Those that it does not reach have the reason."""
+    waiting = list(rows)
+    why, failed = "it was not measured", True
+    try:
+        for measurement in rows[0].measure(setting):
+            yield Result(waiting.pop(0), setting.kind, measurement)
+    except NotMeasuredError as error:
+        why, failed = str(error), False
+    except Exception as error:  # noqa: BLE001  (the other rows must not be lost)
+        traceback.print_exc()
+        why = f"{type(error).__name__}: {error}"
+    for row in waiting:
+        yield Result(row, setting.kind, why=why, failed=failed)
+
+
+def about(setting: Setting) -> dict[str, Any]:
+    """The machine, the code and the libraries."""
+    libraries = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
+    peers = {name: peer.version(setting.torch, name) or "none" for name in PEERS}
+    return {
+        "machine": backend.cpu_name(),
         "system": platform.platform(),
-        "versions": versions | {"torch": peer.version(arguments.peer)},
+        "commit": git.commit(setting.root) or "none",
+        "versions": libraries | peers,
         "rounds": ROUNDS,
     }
-    rows: list[Row | MissingRow] = []
-    for name in arguments.groups or GROUPS:
-        for row in measure(name, arguments.peer):
-            print(f"{name}: {row}", file=sys.stderr, flush=True)
-            rows.append(row)
-            as_json = [asdict(r) | {"holds": getattr(r, "holds", None)} for r in rows]
-            files.write_json(arguments.out, report | {"rows": as_json})
-    print(f"{device.name}, {json.dumps(report['versions'])}; best of {ROUNDS} rounds in turn\n")
-    print(markdown(rows))
-    return 1 if any(isinstance(row, MissingRow) for row in rows) else 0
 
 
-def _group(name: str) -> str:
-    if name not in GROUPS:
-        raise argparse.ArgumentTypeError(f"no group {name!r}: choose from {', '.join(GROUPS)}")
+def last(path: Path, machine: str) -> list[dict[str, Any]]:
+    """The last result of each row that `path` has of a machine, in the order of the rows."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    newest = {line["row"]: line for line in lines if line["machine"] == machine}
+    return [newest[row.name] for row in every_row() if row.name in newest]
+
+
+def _row(name: str) -> str:
+    names = [row.name for row in every_row()]
+    if name not in names:
+        raise argparse.ArgumentTypeError(f"no row {name!r}: choose from {', '.join(names)}")
     return name
-
-
-def measure(name: str, python: Path) -> Iterator[Row | MissingRow]:
-    """The rows of a group; if it fails, the last row says so, and the next group is measured."""
-    try:
-        # Imported only now: TensorFlow must be imported after the backend is selected.
-        yield from import_module(f"benchmarks.{name}").rows(python)
-    except Exception as error:  # noqa: BLE001  (rows measured before must not be lost)
-        traceback.print_exc()
-        yield MissingRow(name, f"it failed, {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,39 +1,31 @@
-"""The row about scoring: the compiled call of a published model against PyTorch."""
+"""Rounds of this build's scoring, in the process that calls them: `backend.select` first."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-from benchmarks import peer, subjects
-from benchmarks.rounds import Round, best_in_turn
-from benchmarks.table import Goal, MissingRow, Row, quotient
-from resnet.errors import PipelineError
+from benchmarks import subjects
+from benchmarks.rounds import Round
 from resnet.model import forward
 from resnet.nets.build import build, published
+from resnet.params import Net
 
 BATCH, BATCHES = 256, 4
 DEPTH, WIDTHS = 20, (16, 32, 64)
 
 
-def rows(python: Path) -> Iterator[Row | MissingRow]:
-    """`python` is the interpreter of PyTorch's environment."""
-    work = f"score with ResNet-{DEPTH}, {BATCH} images per call"
-    spec = {"work": "score", "depth": DEPTH, "widths": WIDTHS, "batch": BATCH, "batches": BATCHES}
-    try:
-        with peer.running(peer.in_torch(python, spec)) as theirs:
-            speed = best_in_turn({"ours": ours()} | theirs)
-            better = max(theirs, key=speed.__getitem__)
-            goal = Goal("at least", 1.2)
-            yield quotient(work, "images/s", speed["ours"], better, speed[better], goal)
-    except PipelineError as error:
-        yield MissingRow(work, str(error))
+def model(net: Net) -> Any:
+    """The published model with its initial weights."""
+    return published(net, subjects.DATA, build(net, subjects.DATA).get_weights())
+
+
+def compiled(net: Net) -> forward.Forward:
+    """Its compiled call."""
+    return forward.compiled(model(net))
 
 
 def ours() -> Round:
-    """The compiled call of the published model."""
-    net = subjects.paper(DEPTH, WIDTHS).net
-    weights = build(net, subjects.DATA).get_weights()
-    call = forward.compiled(published(net, subjects.DATA, weights))
+    """`BATCH` images per call of ResNet-20, in images per second."""
+    call = compiled(subjects.paper(DEPTH, WIDTHS).net)
     images, _ = subjects.images(BATCHES * BATCH)
 
     def one_round() -> float:

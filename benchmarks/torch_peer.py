@@ -1,17 +1,19 @@
 """The same network in PyTorch: a line "go" in, the images per second of one round of work out.
 
-Runs in an environment with only PyTorch and NumPy. All that can be prepared is prepared: images are
-normalised float tensors in memory, channels last, used batch by batch in their order, without
-augmentation.
+Runs in an environment with only PyTorch, NumPy and, for the mode openvino, OpenVINO. All that can
+be prepared is prepared: images are normalised float tensors in memory, channels last, used batch by
+batch in their order, without augmentation. In bfloat16, PyTorch's autocast decides what is
+computed in it, and OpenVINO computes all in it.
 
     python torch_peer.py '{"work": "train", "depth": 20, "widths": [16, 32, 64], "batch": 128,
-                           "batches": 16, "mode": "eager", "threads": 2}'
+                           "batches": 16, "mode": "eager", "precision": "float32", "threads": 2}'
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +52,9 @@ def network(depth: int, widths: list[int]) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 10))
 
 
-def training(net: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Callable[[], None]:
+def training(
+    net: nn.Module, images: Tensor, labels: Tensor, batch: int, autocast: torch.autocast
+) -> Callable[[], None]:
     optimizer = torch.optim.SGD(
         net.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=True
     )
@@ -58,19 +62,50 @@ def training(net: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Call
     def one_round() -> None:
         for x, y in zip(images.split(batch), labels.split(batch), strict=True):
             optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(net(x), y).backward()
+            with autocast:
+                loss = functional.cross_entropy(net(x), y)
+            loss.backward()
             optimizer.step()
 
     return one_round
 
 
-def scoring(net: nn.Module, images: Tensor, batch: int) -> Callable[[], None]:
+def scoring(
+    net: nn.Module, images: Tensor, batch: int, autocast: torch.autocast
+) -> Callable[[], None]:
     net.eval()
 
     def one_round() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast:
             for x in images.split(batch):
                 torch.softmax(net(x), dim=1)
+
+    return one_round
+
+
+def scoring_by_openvino(
+    net: nn.Module, images: Tensor, batch: int, spec: dict[str, Any]
+) -> Callable[[], None]:
+    """The same by OpenVINO, which must compute in the precision that is asked for."""
+    import openvino
+
+    scored = nn.Sequential(net, nn.Softmax(dim=1)).eval()
+    model = openvino.convert_model(scored, example_input=images[:batch])
+    precision = {"float32": "f32", "bfloat16": "bf16"}[spec["precision"]]
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": spec["threads"],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.compile_model(model, "CPU", options)
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if used != precision:
+        raise SystemExit(f"OpenVINO computes in {used} on this CPU, and not in {precision}")
+    batches = [x.contiguous().numpy() for x in images.split(batch)]  # (N, C, H, W), as it wants
+
+    def one_round() -> None:
+        for x in batches:
+            compiled(x)
 
     return one_round
 
@@ -85,8 +120,13 @@ def main() -> None:
     net = network(spec["depth"], spec["widths"]).to(memory_format=torch.channels_last)
     if spec["mode"] == "compile":
         net = torch.compile(net)
-    train = spec["work"] == "train"
-    work = training(net, images, labels, batch) if train else scoring(net, images, batch)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=spec["precision"] == "bfloat16")
+    if spec["mode"] == "openvino":
+        work = scoring_by_openvino(net, images, batch, spec)
+    elif spec["work"] == "train":
+        work = training(net, images, labels, batch, autocast)
+    else:
+        work = scoring(net, images, batch, autocast)
     for _ in sys.stdin:
         started = time.perf_counter()
         work()

@@ -94,18 +94,27 @@ def cpu_name() -> str:
     width, and divide the work among the cores. The names on virtual machines are vague, so the
     numbers of /proc/cpuinfo follow, as in "AMD EPYC (family 25, model 1, avx2), 2 cores".
     """
-    try:
-        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    except OSError:
-        first = ""
-    lines = (line.partition(":") for line in first.splitlines())
-    cpuinfo = {name.strip(): value.strip() for name, _, value in lines}
-    flags = cpuinfo.get("flags", "").split()
+    cpuinfo, flags = _cpuinfo(), cpu_flags()
     details = [f"{name} {cpuinfo[key]}" for key, name in CPU_DETAILS.items() if key in cpuinfo]
     details += [name for name in VECTOR_FLAGS if name in flags][:1]
     name = cpuinfo.get("model name") or platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name} ({', '.join(details)}), {cores} cores" if details else f"{name}, {cores} cores"
+
+
+def cpu_flags() -> frozenset[str]:
+    """The processor's features by Linux's names, such as avx2; none on other systems."""
+    return frozenset(_cpuinfo().get("flags", "").split())
+
+
+def _cpuinfo() -> dict[str, str]:
+    """/proc/cpuinfo of the first processor; empty on systems other than Linux."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _require_selectable(backend: str) -> None:

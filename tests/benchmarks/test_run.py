@@ -1,15 +1,21 @@
-"""`python -m benchmarks.run` measures, and keeps what it has measured if a later row fails."""
+"""`python -m benchmarks.run` measures rows, and keeps what it has if a later one fails."""
 
 import json
 import os
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
+from benchmarks import cpu_kind, goals, run
+from benchmarks.rounds import NotMeasuredError
+from benchmarks.table import KINDS, Measurement, Row, Setting, everywhere
 from tests.support import REPOSITORY
 
-NEEDS_TORCH = {"torch_peer"}  # it has an environment of its own
+NEEDS_TORCH = {"airbench_peer", "torch_peer"}  # they have an environment of their own
 
 IMPORT = """
 import importlib, sys
@@ -19,26 +25,13 @@ for name in sys.argv[1:]:
     importlib.import_module(f"benchmarks.{name}")
 """
 
+# The row against commit f50bffb, with a network that trains in seconds.
 SMALL = """
 import sys
-from types import SimpleNamespace
-from benchmarks import exactness, rounds, run
-from benchmarks.table import Goal, Row
-from resnet import params
-from resnet.checkout import project
+from benchmarks import in_turn, rounds, run
 
-def broken(python):
-    yield Row("work", "s", 1.0, "", None, 1.0, Goal("at most", 2.0))
-    raise ZeroDivisionError("not by zero")
-
-def small():
-    root = project.find_root()
-    tiny = ["net.depth=4", "net.widths=[4]"]
-    return {"small": params.check(params.merge(params.read(root), root, "smoke", tiny))}
-
-sys.modules["benchmarks.training"] = SimpleNamespace(rows=broken)
-run.GROUPS = ("training", "exactness")
-rounds.ROUNDS, exactness.BATCHES, exactness.nets = 1, 2, small
+rounds.ROUNDS = 1
+in_turn.NETS["ResNet-20"].update(depth=8, widths=[4, 4, 4], batches=1)
 sys.exit(run.main())
 """
 
@@ -54,6 +47,48 @@ def python(code: str, *words: str, **variables: str) -> "subprocess.CompletedPro
     )
 
 
+def fails(setting: Setting) -> Iterator[Measurement]:
+    yield Measurement.ratio("s", 3.0, 2.0)
+    raise ZeroDivisionError("not by zero")
+
+
+def lacks_pytorch(setting: Setting) -> Iterator[Measurement]:
+    raise NotMeasuredError("PyTorch is not installed")
+    yield
+
+
+def works(setting: Setting) -> Iterator[Measurement]:
+    yield Measurement.ratio("s", 1.0, 2.0)
+
+
+def is_interrupted(setting: Setting) -> Iterator[Measurement]:
+    raise KeyboardInterrupt
+    yield
+
+
+def row(name: str, measure: Callable[[Setting], Iterator[Measurement]], by_name: str = "") -> Row:
+    return Row(name, name, "another", everywhere("at most", 1.0), measure, by_name)
+
+
+@pytest.fixture
+def bench(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, list[dict[str, str]]]]:
+    """Run the benchmarks with these rows: the exit code, the table and the written lines."""
+    out = tmp_path / "benchmarks.jsonl"
+
+    def bench(rows: Sequence[Row], *words: str) -> tuple[int, str, list[dict[str, str]]]:
+        monkeypatch.setattr(goals, "ROWS", rows)
+        none = str(tmp_path / "none")
+        monkeypatch.setattr(sys, "argv", ["run", "--out", str(out), "--peer", none, *words])
+        code = run.main()
+        lines = [json.loads(line) for line in out.read_text().splitlines()]
+        return code, capsys.readouterr().out, lines
+
+    monkeypatch.chdir(REPOSITORY)
+    return bench
+
+
 def test_every_module_can_be_imported() -> None:
     modules = {module.name for module in pkgutil.iter_modules([str(REPOSITORY / "benchmarks")])}
     assert modules > NEEDS_TORCH
@@ -61,28 +96,71 @@ def test_every_module_can_be_imported() -> None:
     assert process.returncode == 0, process.stderr
 
 
-def test_a_group_that_fails_is_a_row_and_the_other_groups_are_measured(tmp_path: Path) -> None:
-    # The row before the failure is kept, and the group after it really trains.
-    out = tmp_path / "benchmarks.json"
-    words = ["--out", str(out), "--peer", str(tmp_path / "none")]  # all groups
-    process = python(SMALL, *words, RESNET_STATE=str(tmp_path / "state"))
-    assert process.returncode == 1, process.stderr
-    rows = json.loads(out.read_text())["rows"]
-    assert [row["work"] for row in rows] == [
-        "work",
-        "training",
-        "train small, batch 64, deterministic",
-        "a checkpoint of small, in % of the time from one to the next",
+def test_a_row_that_fails_is_reported_and_the_other_rows_are_measured(bench) -> None:
+    rows = [row("first", fails), row("second", fails), row("third", works)]
+    code, printed, lines = bench(rows)
+    assert code == 1
+    assert [line["verdict"] for line in lines] == [
+        "**missed by 50.0 %**",
+        "**failed**: ZeroDivisionError: not by zero",
+        "met",
     ]
-    assert rows[0]["holds"] is True
-    assert rows[1]["why"] == "it failed, ZeroDivisionError: not by zero"
-    assert rows[2]["ours"] > 0
-    assert 0 < rows[3]["ours"] < 10
-    assert "| training |  |  |  |  |  |  | not measured: it failed, ZeroDivision" in process.stdout
-    assert "| work | s | 1 |  |  | 1 | at most 2 | holds |" in process.stdout
+    assert "| third | another | 1 s | 2 s | 0.5 | at most 1 | met |" in printed
 
 
-def test_an_unknown_group_is_refused_with_a_list_of_the_groups() -> None:
-    process = python("from benchmarks import run; run.main()", "wrong")
-    assert process.returncode == 2
-    assert "no group 'wrong': choose from training, scoring, serving" in process.stderr
+def test_neither_a_missed_goal_nor_what_is_not_installed_is_an_error(bench) -> None:
+    rows = [row("missed", lambda s: iter([Measurement.ratio("s", 3.0, 2.0)]))]
+    code, printed, _ = bench([*rows, row("torch", lacks_pytorch)])
+    assert code == 0
+    assert "not measured: PyTorch is not installed" in printed
+
+
+def test_an_interrupted_benchmark_keeps_its_rows_and_its_table_can_be_printed(bench) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        bench([row("first", works), row("second", is_interrupted)])
+    rows = [row("first", fails), row("second", works)]
+    _, _, lines = bench(rows, "--only", "second")
+    assert [line["row"] for line in lines] == ["first", "second"]
+    code, printed, lines = bench(rows, "--table")
+    assert code == 0
+    assert "| first | another | 1 s | 2 s | 0.5 | at most 1 | met |" in printed
+    assert "| second | another | 1 s | 2 s | 0.5 | at most 1 | met |" in printed
+    assert len(lines) == 2
+
+
+def test_what_takes_hours_is_measured_where_it_is_named(bench) -> None:
+    rows = [row("long", works, by_name="it takes hours")]
+    _, _, [line] = bench(rows)
+    assert line["verdict"].startswith("not measured: it takes hours: `python -m benchmarks.run --o")
+    _, _, lines = bench(rows, "--only", "long")
+    assert lines[-1]["verdict"] == "met"
+
+
+def test_a_row_without_a_goal_on_this_cpu_is_measured_where_it_is_named(bench) -> None:
+    other = next(kind for kind in KINDS if kind != cpu_kind.here())
+    goal = everywhere("at most", 1.0)[other]
+    rows = [Row("elsewhere", "work", "another", {other: goal}, works)]
+    _, _, [line] = bench(rows)
+    assert line["verdict"].startswith("not measured: the goal is for CPUs with")
+    _, _, lines = bench(rows, "--only", "elsewhere")
+    assert (lines[-1]["ours"], lines[-1]["theirs"]) == (1.0, 2.0)
+    assert lines[-1]["verdict"].startswith("the goal is for CPUs with")
+
+
+def test_an_unknown_row_is_refused_with_a_list_of_the_rows(
+    bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        bench(goals.ROWS, "--only", "wrong")
+    assert "no row 'wrong': choose from train-today, train-torch" in capsys.readouterr().err
+
+
+def test_both_builds_train_in_turn(tmp_path: Path) -> None:
+    out = tmp_path / "benchmarks.jsonl"
+    process = python(SMALL, "--out", str(out), "--only", "train-today", "checkpoint-paper")
+    assert process.returncode == 0, process.stderr
+    today, checkpoint = map(json.loads, out.read_text().splitlines())
+    assert 0 < checkpoint["ours"] < 10
+    if "does not have commit f50bffb" in today["verdict"]:
+        pytest.skip("this clone is a shallow one, without the build to compare with")
+    assert today["figure"] == pytest.approx(today["ours"] / today["theirs"])
