@@ -16,8 +16,8 @@ from resnet.errors import PipelineError
 from resnet.evaluation import cost, robustness
 from resnet.evaluation.metrics import Metrics, headlines
 from resnet.evaluation.records import Evaluation, Predictions
-from resnet.evaluation.score import Scores, calibration, calibration_error, score
-from resnet.model import model_file
+from resnet.evaluation.score import Scores, score
+from resnet.model import model_file, temperature
 from resnet.model.forward import Forward, compiled, in_batches
 from resnet.system import disk_errors, files
 
@@ -44,13 +44,12 @@ def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
     test_annotations = annotations.load(
         paths.annotations, settings.annotations, len(test.labels_n), len(classes)
     )
-    held_out = arrays.load(paths.arrays, "validation")
     predictions = predict(forward, test, settings.batch, classes)
     scores = score(predictions, classes, settings.bins)
     subsets = robustness.subsets(predictions, test_annotations)
     metrics = replace(
         _metrics(scores, model, forward, test.images_nhwc, paths.model),
-        **_calibrated(predictions, forward, held_out, settings, classes),
+        temperature=temperature.of(model),
         **robustness.scores(predictions, subsets, test_annotations),
     )
     evaluation = Evaluation(
@@ -109,24 +108,6 @@ def _metrics(
         correct=scores.correct,
         images=scores.images,
     )
-
-
-def _calibrated(
-    predictions: Predictions,
-    forward: Forward,
-    held_out: arrays.Split,
-    settings: params.Evaluate,
-    classes: Sequence[str],
-) -> dict[str, Any]:
-    """The temperature that fits the held-out images best, and the calibration error with it."""
-    if not len(held_out.labels_n):
-        return {}
-    temperature = robustness.temperature(predict(forward, held_out, settings.batch, classes))
-    reliability = calibration(robustness.scaled(predictions, temperature), settings.bins)
-    return {
-        "temperature": temperature,
-        "calibration_error_scaled": calibration_error(reliability),
-    }
 
 
 def _write_tables(

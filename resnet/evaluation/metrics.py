@@ -61,11 +61,12 @@ class Metrics:
     ]
     correct: Annotated[int, _data("test images classified correctly", "{:,}", "higher")]
     images: Annotated[int, _data("test images", "{:,}", None)]
-    # After the logits are divided by the temperature that fits the validation images best; None
-    # without validation images.
+    # By which the published model divides its logits; None where there were no validation images.
     temperature: Annotated[
-        float | None, _data("temperature (fitted to validation images)", "{:.2f}", None)
+        float | None, _model("temperature (fitted to validation images)", "{:.2f}", None)
     ] = None
+    # Of earlier releases alone, whose models were published without the temperature: the error that
+    # it would have given them.
     calibration_error_scaled: Annotated[
         float | None, _data("calibration error at that temperature", "{:.1%}", "lower")
     ] = None
@@ -114,6 +115,12 @@ HEADLINES = ("accuracy", "top2", "loss", "calibration_error", "parameters", "lat
 def headlines(values: MetricValues) -> MetricValues:
     """The few metrics that a table of many evaluations has room for, such as `dvc exp show`."""
     return {name: values[name] for name in HEADLINES}
+
+
+def is_calibrated(values: MetricValues) -> bool:
+    """Whether the temperature is in the published model; earlier releases only named it."""
+    named = values.get("temperature") is not None
+    return named and values.get("calibration_error_scaled") is None
 
 
 def of_the_model(values: MetricValues) -> MetricValues:

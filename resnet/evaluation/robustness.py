@@ -1,4 +1,4 @@
-"""What an accuracy hides: near-duplicates, label errors, human disagreement, overconfidence.
+"""What an accuracy hides: near-duplicates, label errors, human disagreement.
 
 Predictions and annotations of the test images in, numbers out.
 """
@@ -13,7 +13,6 @@ from resnet.data.sets.annotations import Annotations
 from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import wilson
 
-TEMPERATURES = 0.05, 20.0  # the range of the search
 SMALLEST = 1e-7  # a probability, as in `score.cross_entropy`
 
 
@@ -66,36 +65,6 @@ def human_cross_entropy(predictions: Predictions, people_nk: NDArray[np.float64]
 def human_entropy(people_nk: NDArray[np.float64]) -> float:
     """The mean over the images of -Σ people ln people, in nats: how much people disagree."""
     return _cross_entropy(people_nk, people_nk)
-
-
-def temperature(held_out: Predictions) -> float:
-    """The temperature, by which logits are divided, of least held-out loss (Guo et al. 2017).
-
-    Above 1 the model is overconfident. The loss has one minimum in 1 / temperature.
-    """
-    from scipy.optimize import minimize_scalar
-
-    labels = np.arange(len(held_out.labels_n)), held_out.labels_n
-
-    def loss(log_temperature: float) -> float:
-        log_p_nk = _log_scaled(held_out.probabilities_nk, float(np.exp(log_temperature)))
-        return float(-log_p_nk[labels].mean())
-
-    minimum = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(minimum.x))
-
-
-def scaled(predictions: Predictions, temperature: float) -> Predictions:
-    """The predictions with the logits divided by `temperature`; the predicted classes stay."""
-    p_nk = np.exp(_log_scaled(predictions.probabilities_nk, temperature))
-    return Predictions(predictions.labels_n, p_nk.astype(np.float32))
-
-
-def _log_scaled(p_nk: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """ln softmax(logits / temperature); ln p are the logits plus a constant per image."""
-    logits_nk = _log(p_nk) / temperature
-    logits_nk -= logits_nk.max(axis=1, keepdims=True)
-    return np.asarray(logits_nk - np.log(np.exp(logits_nk).sum(axis=1, keepdims=True)))
 
 
 def _cross_entropy(target_nk: NDArray[np.floating], p_nk: NDArray[np.floating]) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from resnet.errors import PipelineError
 from resnet.forms.image.shape import IMAGE, SIDE
+from resnet.model import temperature as temperatures
 from resnet.nets import whitening
 from resnet.nets.blocks import group
 from resnet.nets.data_spec import DataSpec
@@ -97,6 +98,24 @@ def published(net: Net, data: DataSpec, weights: Sequence[npt.NDArray[np.float32
         logits = keras.layers.Average(name="views")([model(view) for view in views(images, net)])
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(images, probabilities, name="resnet")
+
+
+def logits_of(model: keras.Model) -> keras.Model:
+    """Images → the logits (N, K) from which a `published` model computes its probabilities.
+
+    They are divided by the temperature if it has one. It shares the model's weights.
+    """
+    return keras.Model(model.input, model.get_layer("probabilities").input)
+
+
+def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+    """A `published` model with its logits divided by `temperature`. It shares the weights."""
+    # With several views it is their mean that is divided, because that gives the probabilities: the
+    # mean is less sure than each view, so a temperature fitted to single views would not fit it.
+    divided = keras.layers.Rescaling(1 / temperature, name=temperatures.LAYER)
+    logits = divided(model.get_layer("probabilities").input)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(model.input, probabilities, name=model.name)
 
 
 def views(images: Maps, net: Net) -> list[Maps]:

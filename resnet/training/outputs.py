@@ -23,6 +23,7 @@ class TrainedModel:
     """The best epoch's model in its published form, and how it was trained."""
 
     model: "keras.Model"
+    temperature: float | None  # that fits the validation images; None without them
     result: TrainingResult
     setup_seconds: float  # until the first step; on JAX the steps are compiled by then
 
@@ -49,6 +50,7 @@ def _record(trained: TrainedModel, device: backend.Device) -> dict[str, Any]:
         "epochs": len(result.rows),
         "steps": int(result.rows[-1]["step"]),
         "best_epoch": result.best_epoch,
+        "temperature": trained.temperature,
         "setup_seconds": round(trained.setup_seconds, 3),
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 1),

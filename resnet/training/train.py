@@ -109,8 +109,9 @@ def _run(
     callback: Callback,
     stop: Stop,
 ) -> TrainedModel:
-    """Train, and give the best epoch's model in its published form."""
+    """Train, and give the best epoch's model in its published form, calibrated."""
     from resnet.nets.build import published
+    from resnet.training.calibration import calibrate
 
     net, recipe = settings.net, settings.recipe
     clock = time.perf_counter()
@@ -137,7 +138,8 @@ def _run(
         ).fit()
     model = published(net, inputs.data, result.weights)
     _require_finite_outputs(model, inputs.images.images_nhwc[:CHECKED_IMAGES])
-    return TrainedModel(model, result, setup_seconds)
+    model, temperature = calibrate(model, inputs.validation)
+    return TrainedModel(model, temperature, result, setup_seconds)
 
 
 def _require_finite_outputs(model: "keras.Model", images_nhwc: Bytes) -> None:

@@ -20,7 +20,7 @@ from resnet.evaluation import cost
 from resnet.evaluation.evaluate import evaluate, predict
 from resnet.evaluation.metrics import HEADLINES
 from resnet.evaluation.records import Evaluation, Predictions
-from resnet.model import model_file
+from resnet.model import model_file, temperature
 from resnet.model.forward import compiled, in_batches
 from resnet.system import files
 
@@ -57,8 +57,6 @@ def paths(tmp_path: Path) -> params.Paths:
     images = random.integers(0, 256, (20, 32, 32, 3), np.uint8)
     np.save(paths.arrays / "test_images.npy", images)
     np.save(paths.arrays / "test_labels.npy", np.arange(20, dtype=np.uint8) % 10)
-    np.save(paths.arrays / "validation_images.npy", images[::-1])
-    np.save(paths.arrays / "validation_labels.npy", np.arange(20, dtype=np.uint8) % 10)
     files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES})
     model_file.save(network(), paths.model)
     files.write_text(
@@ -85,8 +83,7 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
     assert values["model_hash"] == model_file.model_hash(model_file.load(paths.model))
     assert values["test_hash"] == _hash_of_test_split(paths)
     assert Evaluation.read(paths.metrics).metrics.correct == values["correct"]
-    assert 0.05 < values["temperature"] < 20
-    assert 0 <= values["calibration_error_scaled"] <= 1
+    assert values["temperature"] == values["calibration_error_scaled"] is None
     assert values["accuracy_near_duplicates"] is None
     assert pd.read_csv(paths.subsets)["subset"].tolist() == ["all"]
     scores = json.loads(paths.scores.read_text())
@@ -138,13 +135,16 @@ def test_annotations_that_are_listed_must_be_there(paths: params.Paths) -> None:
     assert not paths.metrics.exists()
 
 
-def test_without_validation_images_there_is_no_temperature(paths: params.Paths) -> None:
-    np.save(paths.arrays / "validation_images.npy", np.empty((0, 32, 32, 3), np.uint8))
-    np.save(paths.arrays / "validation_labels.npy", np.empty(0, np.uint8))
+def test_the_temperature_is_that_of_the_model_and_needs_no_validation_images(
+    paths: params.Paths,
+) -> None:
+    assert not list(paths.arrays.glob("validation*"))
+    *layers, softmax = network().layers
+    divided = keras.layers.Rescaling(1 / 0.4774, name=temperature.LAYER)
+    images = keras.layers.Input((32, 32, 3), dtype="uint8")
+    model_file.save(keras.Sequential([images, *layers, divided, softmax]), paths.model)
     evaluate(SETTINGS, paths)
-    values = json.loads(paths.metrics.read_text())
-    assert values["temperature"] is None
-    assert values["calibration_error_scaled"] is None
+    assert json.loads(paths.metrics.read_text())["temperature"] == 0.4774
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,13 @@ def test_a_number_that_json_lacks_is_none() -> None:
     assert (metrics["accuracy"], metrics["loss"], metrics["latency_ms"]) == (1.0, None, None)
 
 
-def test_on_other_test_data_a_model_keeps_what_it_costs_and_nothing_else() -> None:
+def test_on_other_test_data_a_model_keeps_what_it_costs_and_its_temperature_and_nothing_else() -> (
+    None
+):
     values = of_the_model(dict.fromkeys(STORED, 1))
     kept = [name for name, value in values.items() if value is not None]
-    assert kept == ["parameters", "flops", "size_bytes", "latency_ms", "throughput"]
+    costs = ["parameters", "flops", "size_bytes", "latency_ms", "throughput"]
+    assert kept == [*costs, "temperature"]
     assert list(values) == list(STORED)
 
 

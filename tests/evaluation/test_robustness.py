@@ -6,7 +6,7 @@ import pytest
 from resnet.data.sets.annotations import Annotations
 from resnet.evaluation import robustness
 from resnet.evaluation.records import Predictions
-from resnet.evaluation.score import calibration, calibration_error, wilson
+from resnet.evaluation.score import wilson
 
 NEAR = np.array([True, True, False, False, False, False])
 WRONG = np.array([False, False, False, False, True, False])
@@ -17,18 +17,6 @@ def six() -> Predictions:
     labels_n = np.array([0, 1, 0, 1, 0, 1], np.uint8)
     predicted_n = np.array([0, 1, 0, 1, 1, 0])
     return Predictions(labels_n, np.where(np.eye(2)[predicted_n] == 1, 0.9, 0.1).astype(np.float32))
-
-
-def drawn(images: int, sharpness: float, seed: int) -> Predictions:
-    """Labels drawn from softmax(logits), and a model that predicts softmax(sharpness × logits)."""
-    random = np.random.default_rng(seed)
-    logits_nk = random.normal(0, 2, (images, 10))
-    true_nk, predicted_nk = (np.exp(scale * logits_nk) for scale in (1.0, sharpness))
-    true_nk, predicted_nk = (
-        p_nk / p_nk.sum(axis=1, keepdims=True) for p_nk in (true_nk, predicted_nk)
-    )
-    labels_n = (true_nk.cumsum(axis=1) > random.random((images, 1))).argmax(axis=1)
-    return Predictions(labels_n.astype(np.uint8), predicted_nk.astype(np.float32))
 
 
 def test_each_subset_of_the_test_images_has_its_accuracy_and_interval() -> None:
@@ -63,26 +51,3 @@ def test_the_cross_entropy_against_people_is_least_for_their_own_shares() -> Non
     other = Predictions(labels_n, np.array([[0.75, 0.25], [0.5, 0.5]], np.float32))
     expected = (-(np.log(0.75) + np.log(0.25)) / 2 - np.log(0.5)) / 2
     assert robustness.human_cross_entropy(other, people_nk) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_the_model_over_or_underconfident(
-    sharpness: float,
-) -> None:
-    assert robustness.temperature(drawn(20_000, sharpness, 0)) == pytest.approx(sharpness, rel=0.05)
-
-
-def test_a_temperature_from_held_out_images_improves_the_calibration_on_others() -> None:
-    held_out, test = drawn(5_000, 2.5, 1), drawn(5_000, 2.5, 2)
-    scaled = robustness.scaled(test, robustness.temperature(held_out))
-    before, after = (calibration_error(calibration(one, 15)) for one in (test, scaled))
-    assert before > 0.1
-    assert after < 0.03
-    assert (scaled.predicted_n == test.predicted_n).all()
-    np.testing.assert_allclose(scaled.probabilities_nk.sum(axis=1), 1, atol=1e-5)
-
-
-def test_a_temperature_of_one_changes_nothing() -> None:
-    np.testing.assert_allclose(
-        robustness.scaled(six(), 1.0).probabilities_nk, six().probabilities_nk, atol=1e-6
-    )

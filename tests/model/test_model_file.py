@@ -10,7 +10,7 @@ import pytest
 
 from resnet.errors import PipelineError
 from resnet.model import model_file
-from resnet.nets.build import build, published
+from resnet.nets.build import build, calibrated, published
 from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 
@@ -52,10 +52,11 @@ def test_a_loaded_model_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("net", [NET, POOLED])
+@pytest.mark.parametrize("temperature", [None, 0.4774])
 def test_a_loaded_model_has_the_hash_and_the_outputs_of_the_saved_one(
-    net: Net, tmp_path: Path
+    net: Net, temperature: float | None, tmp_path: Path
 ) -> None:
-    saved = model(net)
+    saved = calibrated(model(net), temperature) if temperature else model(net)
     model_file.save(saved, tmp_path / "model.keras")
     loaded = model_file.load(tmp_path / "model.keras")
     assert model_file.model_hash(loaded) == model_file.model_hash(saved)
@@ -75,7 +76,7 @@ def test_one_changed_weight_or_another_architecture_changes_the_hash() -> None:
 
 
 def test_a_process_without_this_package_loads_and_scores_models(tmp_path: Path) -> None:
-    models = [model(net) for net in (NET, POOLED)]
+    models = [model(NET), model(POOLED), calibrated(model(POOLED), 0.4774)]
     for number, saved in enumerate(models):
         model_file.save(saved, tmp_path / f"{number}.keras")
     np.save(tmp_path / "images.npy", images())
@@ -83,7 +84,7 @@ def test_a_process_without_this_package_loads_and_scores_models(tmp_path: Path) 
 import sys
 sys.modules["resnet"] = None
 import keras, numpy as np
-for number in (0, 1):
+for number in (0, 1, 2):
     model = keras.saving.load_model(f"{number}.keras", safe_mode=True)
     np.save(f"{number}.npy", model(np.load("images.npy")))
 """

@@ -7,7 +7,7 @@ import pytest
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.nets import whitening
-from resnet.nets.build import build, published, whiten
+from resnet.nets.build import build, calibrated, logits_of, published, whiten
 from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 from tests.support import REPOSITORY
@@ -212,3 +212,19 @@ def test_a_model_with_six_views_averages_the_logits_of_shifted_images_too() -> N
     expected = keras.ops.softmax(sum(views) / 6)
     six = published(net.model_copy(update={"views": 6}), DATA, model.get_weights())
     np.testing.assert_allclose(six(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("views", [1, 6])
+def test_a_calibrated_model_divides_the_logits_that_it_publishes_by_the_temperature(
+    views: int,
+) -> None:
+    net = pooled().model_copy(update={"views": views})
+    model = build(net, DATA, seed=5)
+    whiten(model, random_images(50))
+    before = published(net, DATA, model.get_weights())
+    after, images = calibrated(before, 0.25), random_images(4)
+    logits = np.asarray(logits_of(before)(images))
+    np.testing.assert_allclose(before(images), keras.ops.softmax(logits), atol=1e-6)
+    np.testing.assert_allclose(after(images), keras.ops.softmax(logits / 0.25), atol=1e-6)
+    np.testing.assert_allclose(logits_of(after)(images), logits / 0.25, rtol=1e-5)
+    assert all(map(np.array_equal, after.get_weights(), model.get_weights()))

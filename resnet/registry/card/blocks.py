@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from resnet.evaluation.metrics import METRICS, MetricValues
+from resnet.evaluation.metrics import METRICS, MetricValues, is_calibrated
 from resnet.pages import html_page, markdown
 from resnet.registry.card.content import CardContent
 
@@ -33,3 +33,19 @@ def accuracy(metrics: MetricValues) -> tuple[str, str]:
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "–" if low is None or high is None else f"{low:.{digits}%} to {high:.{digits}%}"
+
+
+def calibration(metrics: MetricValues, validation: int) -> str:
+    """Whether the probabilities are calibrated, and why not; `validation` images were held out."""
+    if is_calibrated(metrics):
+        return (
+            "Its probabilities are calibrated: the logits are divided by a temperature of "
+            f"{METRICS['temperature'].text(metrics['temperature'])}, fitted to {validation:,} "
+            "validation images."
+        )
+    why = (
+        "it was published without a temperature"
+        if validation
+        else "there were no validation images"
+    )
+    return f"Its probabilities are not calibrated: {why}."

@@ -56,7 +56,7 @@ def _head(content: CardContent) -> Iterator[str]:
         rows += [
             (spec.label, spec.text(metrics[name]))
             for name, spec in METRICS.items()
-            if spec.of == "model"
+            if spec.of == "model" and not (spec.optional and metrics[name] is None)
         ]
     rows.append(("model hash", f"`{content.version.model_hash or 'not recorded'}`"))
     rows.append(("run", f"`{content.version.run_id}`"))

@@ -76,12 +76,13 @@ def _calibration(content: CardContent) -> Iterator[str]:
         return METRICS[name].text(metrics[name])
 
     yield "## Calibration"
-    text = f"The calibration error is {shown('calibration_error')}."
-    if (temperature := metrics["temperature"]) is not None:
-        over = "over" if temperature > 1 else "under"
+    images = sum(content.profile.counts.get("validation", {}).values())
+    text = f"{blocks.calibration(metrics, images)} "
+    text += f"The calibration error is {shown('calibration_error')}."
+    if metrics["calibration_error_scaled"] is not None:  # of an earlier release
         text += (
-            f" On the validation images the model is {over}confident: with its logits divided by "
-            f"{shown('temperature')} the error would be {shown('calibration_error_scaled')}."
+            f" With the logits divided by {shown('temperature')}, which fits the validation images "
+            f"best, it would be {shown('calibration_error_scaled')}."
         )
     yield text
     yield from blocks.picture(content, "reliability")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.evaluation.comparison import Comparison
-from resnet.evaluation.metrics import MetricValues
+from resnet.evaluation.metrics import MetricValues, is_calibrated
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def decide(facts: Facts, gate: params.Gate) -> tuple[Rule, ...]:
         _rule("class floor", facts.recalls, _class_floor, gate),
         _rule("margin", facts.comparison, _margin, gate),
         _rule("best", _pair(accuracy, facts.best), _best, gate),
-        _rule("calibration", _known(metrics, "calibration_error"), _calibration, gate),
+        _rule("calibration", _calibration_facts(metrics), _calibration, gate),
         _rule("latency", _known(metrics, "latency_ms"), _latency, gate),
         _rule("size", _known(metrics, "size_bytes"), _size, gate),
     ]
@@ -86,6 +86,12 @@ def _known(metrics: MetricValues, name: str) -> float | PipelineError:
             f"the evaluation has no finite {name}: run 'resnet evaluate' and 'resnet publish' again"
         )
     return value
+
+
+def _calibration_facts(metrics: MetricValues) -> tuple[float, bool] | PipelineError:
+    """The calibration error, and whether the probabilities are calibrated."""
+    error = _known(metrics, "calibration_error")
+    return error if isinstance(error, PipelineError) else (error, is_calibrated(metrics))
 
 
 def _pair(
@@ -137,9 +143,16 @@ def _best(pair: tuple[float, Best], gate: params.Gate) -> tuple[bool, str]:
     return difference >= -gate.margin - SLACK, text
 
 
-def _calibration(error: float, gate: params.Gate) -> tuple[bool, str]:
+def _calibration(facts: tuple[float, bool], gate: params.Gate) -> tuple[bool, str]:
+    error, calibrated = facts
     text = f"error {error:.1%}, wanted at most {gate.calibration_error:.1%}"
-    return error <= gate.calibration_error, text
+    if error <= gate.calibration_error:
+        return True, text
+    remedy = (
+        "its probabilities are not calibrated: train it with validation images (data.validation), "
+        "or set gate.calibration_error higher"
+    )
+    return False, text if calibrated else f"{text}; {remedy}"
 
 
 def _latency(ms: float, gate: params.Gate) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ from resnet.checkout import provenance
 from resnet.errors import PipelineError
 from resnet.forms.image import description
 from resnet.registry import store, versions
-from resnet.registry.card import card
+from resnet.registry.card import blocks, card
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.lock import holding
 from resnet.registry.store import Client
@@ -167,13 +167,15 @@ def _describe(outputs: Outputs) -> str:
     parameters, metrics = outputs.parameters, outputs.reports.evaluation.metrics
     net, train = parameters.net, parameters.train
     length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
+    validation = sum(outputs.profile.get("counts", {}).get("validation", {}).values())
     return (
         f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
         f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
         f"Input: {description.INPUT}. Output: class probabilities, float32 "
         f"(N, {len(outputs.profile['classes'])}){description.VIEWS[net.views]}.\n\n"
         f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
-        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} {description.NOUN}.\n\n"
+        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} {description.NOUN}. "
+        f"{blocks.calibration(metrics.by_name(), validation)}\n\n"
         f"Data: {parameters.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
         f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
         f"{train.batch}, seed {train.seed}; {outputs.code}.\n\n"

@@ -253,6 +253,39 @@ def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) 
     assert "| FLOPs per image | – |" in text
 
 
+@pytest.mark.parametrize(
+    ("metrics", "validation", "text"),
+    [
+        (
+            {"temperature": 0.4774},
+            5000,
+            "Its probabilities are calibrated: the logits are divided by a temperature of 0.48, "
+            "fitted to 5,000 validation images. The calibration error is 2.0%.",
+        ),
+        (
+            {"temperature": None},
+            0,
+            "Its probabilities are not calibrated: there were no validation images. The "
+            "calibration error is 2.0%.",
+        ),
+        (
+            {"temperature": 0.4774, "calibration_error_scaled": 0.013},  # of an earlier release
+            5000,
+            "Its probabilities are not calibrated: it was published without a temperature. The "
+            "calibration error is 2.0%. With the logits divided by 0.48, which fits the validation "
+            "images best, it would be 1.3%.",
+        ),
+    ],
+)
+def test_a_card_says_whether_the_probabilities_are_calibrated(
+    content: CardContent, metrics: dict[str, float | None], validation: int, text: str
+) -> None:
+    counts = {"validation": {"cat": validation}}
+    profile = content.profile.model_copy(update={"counts": counts})
+    calibrated = replace(content, metrics={**content.metrics, **metrics}, profile=profile)
+    assert f"## Calibration\n\n{text}\n\n" in page(calibrated)
+
+
 def test_a_card_shows_every_metric_that_is_declared(content: CardContent) -> None:
     values = {name: 1000 + index for index, name in enumerate(METRICS)}
     text = page(replace(content, metrics=values))

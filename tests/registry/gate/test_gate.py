@@ -74,7 +74,7 @@ def test_a_first_version_is_checked_against_the_floors_and_ceilings_alone(facts:
     ("name", "limit", "beyond"),
     [
         ("floor", {"floor": 0.8}, {"accuracy": 0.7999}),
-        ("calibration", {"calibration_error": 0.2}, {"calibration_error": 0.2001}),
+        ("calibration", {"calibration_error": 0.05}, {"calibration_error": 0.0501}),
         ("latency", {"latency_ms": 5.0}, {"latency_ms": 5.01}),
         ("size", {"size_bytes": 1000}, {"size_bytes": 1001}),
     ],
@@ -89,6 +89,21 @@ def test_a_limit_holds_up_to_itself(
     refused = rule(replace(facts, metrics={**facts.metrics, **beyond}), name, gate)
     assert not refused.passed
     assert "wanted at" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("temperature", "scaled", "calibrated"),
+    [(0.48, None, True), (None, None, False), (0.48, 0.013, False)],  # the last before calibration
+)
+def test_a_refusal_says_what_to_do_where_the_probabilities_are_not_calibrated(
+    facts: Facts, temperature: float | None, scaled: float | None, calibrated: bool
+) -> None:
+    values = {"temperature": temperature, "calibration_error_scaled": scaled}
+    metrics = {**facts.metrics, **values, "calibration_error": 0.209}
+    refused = rule(replace(facts, metrics=metrics), "calibration")
+    assert not refused.passed
+    assert refused.text.startswith("error 20.9%, wanted at most 5.0%")
+    assert ("train it with validation images" in refused.text) is not calibrated
 
 
 def test_every_class_has_to_reach_the_class_floor(facts: Facts) -> None:

@@ -1,6 +1,7 @@
 """Two processes on loopback train as one: `python -m resnet train` in both."""
 
 import csv
+import json
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ import pytest
 
 from resnet import params
 from resnet.errors import PipelineError
-from resnet.model import backend
+from resnet.model import backend, model_file, temperature
 from resnet.params import Params
 from tests.support import REPOSITORY
 
@@ -92,6 +93,12 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
         history(tmp_path / "alone"), history(tmp_path / "process0"), strict=True
     ):
         assert shared == pytest.approx(one, rel=1e-4)
+    fitted = [
+        json.loads((tmp_path / name / "training.json").read_text())["temperature"]
+        for name in ("alone", "process0")
+    ]
+    assert fitted[1] == pytest.approx(fitted[0], rel=1e-3)
+    assert temperature.of(model_file.load(tmp_path / "process0" / "model.keras")) == fitted[1]
     files = {path.name for path in (tmp_path / "process1").iterdir()}
     assert files == {"params.yaml", "dvc.yaml", ".state"}
 
