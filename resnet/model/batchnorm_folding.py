@@ -1,11 +1,14 @@
 """Fold batch normalisation into the convolution before it: a model in, a faster equal one out.
 
 In inference, normalisation is scale × maps + offset for each channel, and a convolution can do that
-itself with a scaled kernel and a bias.
+itself with a scaled kernel and a bias. Max pooling in between makes no difference where no scale is
+negative: the greatest number is still the greatest after it.
 """
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -14,9 +17,9 @@ import numpy as np
 def folded(model: keras.Model) -> keras.Model:
     """A model with the same outputs in inference, up to rounding; `model` is not changed.
 
-    A normalisation is folded if it is the only layer that uses the convolution's output; models
-    within the model are folded, too. The new model shares no weight with `model`, and is not for
-    training.
+    A normalisation is folded if it and the convolution are called once, and nothing else uses the
+    maps between them; models within the model are folded, too. The new model shares no weight with
+    `model`, and is not for training.
     """
     # A Sequential model cannot be called layer by layer; a model of its inputs and outputs can.
     model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -42,24 +45,75 @@ def folded(model: keras.Model) -> keras.Model:
     return copy
 
 
+@dataclass(frozen=True)
+class _Calls:
+    """Which layer of a model uses the outputs of which, by their names."""
+
+    sources: dict[str, list[list[str]]]  # of each layer and each of its calls: what made its inputs
+    uses: Counter[str]  # how often a layer's outputs are an input or the model's output
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """From the config: `layer.input` is that of the layer's first call, in whatever model."""
+        config = model.get_config()
+        sources = {
+            layer["name"]: [list(_sources(call)) for call in layer["inbound_nodes"]]
+            for layer in config["layers"]
+        }
+        outputs = [
+            part for part in keras.tree.flatten(config["output_layers"]) if isinstance(part, str)
+        ]
+        inputs = [name for calls in sources.values() for names in calls for name in names]
+        return cls(sources, Counter(inputs + outputs))
+
+    def only_source(self, name: str) -> str | None:
+        """The layer before `name`, if both are called once, and nothing else uses its output."""
+        match self.sources[name]:
+            case [[source]] if len(self.sources[source]) == self.uses[source] == 1:
+                return source
+        return None
+
+
+def _sources(call: Any) -> Iterator[str]:
+    """The names of the layers whose outputs a call takes, from its part of the config."""
+    match call:
+        case {"keras_history": [str(name), *_]}:
+            yield name
+        case dict():
+            yield from _sources(list(call.values()))
+        case list() | tuple():
+            for part in call:
+                yield from _sources(part)
+
+
 def _foldable(model: keras.Model) -> dict[str, Any]:
     """The name of each normalisation that can be folded → the convolution before it."""
-    excluded = (keras.layers.InputLayer, keras.Model)
-    layers = [layer for layer in model.layers if not isinstance(layer, excluded)]
-    inputs = [maps for layer in layers for maps in keras.tree.flatten(layer.input)]
-    uses = Counter(map(id, inputs + model.outputs))
-    convolutions = {
-        id(layer.output): layer
-        for layer in layers
-        if type(layer) is keras.layers.Conv2D and layer.activation is keras.activations.linear
-    }
-    return {
-        layer.name: convolutions[id(layer.input)]
-        for layer in layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        and id(layer.input) in convolutions
-        and uses[id(layer.input)] == 1
-    }
+    calls, foldable = _Calls.of(model), {}
+    layers = {layer.name: layer for layer in model.layers}
+
+    def before(layer: Any) -> Any:
+        """None where it is an operation, such as `keras.ops.flip`."""
+        return layers.get(calls.only_source(layer.name))
+
+    for norm in model.layers:
+        if type(norm) is not keras.layers.BatchNormalization:
+            continue
+        source = before(norm)
+        if type(source) is keras.layers.MaxPooling2D and not _has_negative_scale(norm):
+            source = before(source)
+        if type(source) is keras.layers.Conv2D and _is_folded_by(source, norm):
+            foldable[norm.name] = source
+    return foldable
+
+
+def _is_folded_by(convolution: Any, norm: Any) -> bool:
+    """Whether `norm` scales the channels, and the convolution does nothing after its bias."""
+    channels_last = convolution.data_format == "channels_last" and norm.axis in (-1, 3)
+    return channels_last and convolution.activation is keras.activations.linear
+
+
+def _has_negative_scale(norm: Any) -> bool:
+    return bool(norm.scale and (np.asarray(norm.gamma) < 0).any())
 
 
 def _merged(convolution: Any, norm: Any) -> list[np.ndarray]:
