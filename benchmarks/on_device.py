@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from resnet import params
+from resnet.system import files
 
 ROUNDS = 5
 PASSES = 14  # over a convolution's maps per step, see `least_bytes`
@@ -54,7 +55,7 @@ def roofline(folder: Path) -> dict[str, Any]:
     # Not the published model, which may score several views of an image.
     model = build(parameters.net, DataSpec([0.0] * 3, [1.0] * 3, classes=10))
     gpu = jax.devices()[0].platform == "gpu"
-    net, precision = parameters.net, parameters.train.precision
+    net, precision = parameters.net, files.read_json(parameters.paths.training)["precision"]
     return {
         "net": f"{net.block} {net.shortcut} {'-'.join(map(str, net.widths))}",
         "depth": net.depth,

@@ -10,17 +10,25 @@ from benchmarks import subjects
 from benchmarks.rounds import Round
 from resnet.evaluation import cost
 from resnet.forms.image.draws import draw
+from resnet.model import backend, precision
 from resnet.nets.build import build
-from resnet.params import Net, Params
+from resnet.params import Net, Params, Train
 from resnet.training.engines.create import create
 from resnet.training.engines.interface import Engine, TrainingJob
 
 
 def engine(parameters: Params, images: Any, labels: Any) -> Engine:
-    """The engine before its first step."""
+    """The engine before its first step, in the precision that the train stage takes here."""
     rates = np.full(10_000, 0.01, np.float32)
-    job = TrainingJob(parameters.net, subjects.DATA, parameters.train, rates, images, labels)
-    return create(job)
+    recipe = _with_precision(parameters.train)
+    return create(TrainingJob(parameters.net, subjects.DATA, recipe, rates, images, labels))
+
+
+def _with_precision(recipe: Train) -> Train:
+    if recipe.precision != "auto":
+        return recipe
+    choice = precision.on_cpu(backend.cpu_flags(), lambda: precision.measure(recipe.backend))
+    return recipe.model_copy(update={"precision": choice.precision})
 
 
 def ours(parameters: Params, batches: int) -> Round:

@@ -112,7 +112,7 @@ class Train(Section):
     backend: Literal["tensorflow", "jax"]
     deterministic: bool
     devices: PositiveInt | Literal["all"]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16"]
     seed: Annotated[int, Field(ge=0)]
     epochs: Annotated[float, Field(gt=0)] | None
     steps: PositiveInt | None
@@ -133,13 +133,12 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
-    def tensorflow_has_one_device_and_float32(self) -> Self:
-        for key, value in (("devices", 1), ("precision", "float32")):
-            if self.backend == "tensorflow" and getattr(self, key) != value:
-                raise ValueError(
-                    f"{key} is {getattr(self, key)}, but the backend tensorflow supports only "
-                    f"{value}: set backend to jax, or {key} to {value}"
-                )
+    def tensorflow_has_one_device(self) -> Self:
+        if self.backend == "tensorflow" and self.devices != 1:
+            raise ValueError(
+                f"devices is {self.devices}, but the backend tensorflow supports only 1: set "
+                "backend to jax, or devices to 1"
+            )
         return self
 
 

@@ -28,18 +28,19 @@ class TrainedModel:
     setup_seconds: float  # until the first step; on JAX the steps are compiled by then
 
 
-def write(trained: TrainedModel, device: backend.Device, paths: Paths) -> str:
+def write(trained: TrainedModel, device: backend.Device, precision: str, paths: Paths) -> str:
     """Write paths.model, paths.history and paths.training. Returns the model's hash."""
     from resnet.model import model_file  # it imports Keras, after the backend is selected
 
     model_hash = model_file.model_hash(trained.model)
     model_file.save(trained.model, paths.model)
     _write_history(trained.result.rows, paths.history)
-    files.write_json(paths.training, {"model_hash": model_hash, **_record(trained, device)})
+    record = _record(trained, device, precision)
+    files.write_json(paths.training, {"model_hash": model_hash, **record})
     return model_hash
 
 
-def _record(trained: TrainedModel, device: backend.Device) -> dict[str, Any]:
+def _record(trained: TrainedModel, device: backend.Device, precision: str) -> dict[str, Any]:
     result = trained.result
     return {
         "parameters": sum(math.prod(v.shape) for v in trained.model.trainable_variables),
@@ -47,6 +48,7 @@ def _record(trained: TrainedModel, device: backend.Device) -> dict[str, Any]:
         "device": device.kind,
         "device_name": device.name,
         "devices": result.devices,
+        "precision": precision,
         "epochs": len(result.rows),
         "steps": int(result.rows[-1]["step"]),
         "best_epoch": result.best_epoch,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from resnet.checkout import checkpoint_folders, provenance
 from resnet.errors import StoppedError
-from resnet.model import backend
+from resnet.model import backend, precision
 from resnet.params import Net, Params, Paths, Runtime, Train
 from resnet.system import disk_errors
 from resnet.system.progress import Progress
@@ -76,17 +76,40 @@ def train(settings: TrainingSettings, callback: Callback, stop: Stop) -> None:
     fingerprint = inputs.hash(settings.key)
     if device.processes > 1:
         multi_process.require_equal(fingerprint)
+    settings = _with_precision(settings, device, fingerprint)
     if device.process:
         stop.defer()  # process 0 decides when all of them end
         multi_process.run_follower(_create_engine(settings, inputs)[0])
         return
-    checkpoints = Checkpoints(settings.checkpoints / fingerprint, runtime.checkpoint_seconds)
+    folder = _folder(settings, fingerprint, settings.recipe.precision)
+    checkpoints = Checkpoints(folder, runtime.checkpoint_seconds)
     with checkpoints.lock(runtime.lock_seconds), _report_errors(callback):
         trained = _run(settings, inputs, checkpoints, callback, stop)
         with disk_errors.explain_write_errors(paths.model):
-            model_hash = outputs.write(trained, device, paths)
+            model_hash = outputs.write(trained, device, settings.recipe.precision, paths)
         callback.finished(model_hash)
         checkpoints.clear()
+
+
+def _with_precision(
+    settings: TrainingSettings, device: backend.Device, fingerprint: str
+) -> TrainingSettings:
+    """The settings with float32 or bfloat16 in place of `auto`.
+
+    An interrupted training goes on in the precision of its checkpoint.
+    """
+    if settings.recipe.precision != "auto":
+        return settings
+    begun = [name for name in precision.PRECISIONS if _folder(settings, fingerprint, name).exists()]
+    choice = precision.choose(device, begun)
+    print(f"precision: {choice.precision}, {choice.reason}", flush=True)
+    recipe = settings.recipe.model_copy(update={"precision": choice.precision})
+    return replace(settings, recipe=recipe)
+
+
+def _folder(settings: TrainingSettings, fingerprint: str, name: str) -> Path:
+    """The folder for the checkpoints of a training in the precision `name`."""
+    return settings.checkpoints / f"{fingerprint}-{name}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from resnet import params
-from resnet.model.backend import cpu_name
+from resnet.model.backend import cpu_flags, cpu_name
 from resnet.nets.build import build
 from resnet.nets.data_spec import DataSpec
 from tests.support import REPOSITORY
@@ -123,12 +123,14 @@ model name\t: another
     monkeypatch.setattr(Path, "read_text", lambda _: cpuinfo)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
     assert cpu_name() == "AMD EPYC (family 25, model 1, avx2), 2 cores"
+    assert cpu_flags() == {"fpu", "sse2", "avx", "avx2", "fma"}
     cpuinfo = cpuinfo.replace("avx2", "avx2 avx512f")
     cpuinfo = cpuinfo.replace(": 1\nmodel name", ": 17\nmodel name")
     assert cpu_name() == "AMD EPYC (family 25, model 17, avx512f), 2 cores"
     cpuinfo = "processor\t: 0\nBogoMIPS\t: 100\n"  # as on ARM
     monkeypatch.setattr(platform, "processor", lambda: "aarch64")
     assert cpu_name() == "aarch64, 2 cores"
+    assert cpu_flags() == set()
 
 
 def test_a_backend_that_is_not_installed_says_how_to_install_it(selected: Selected) -> None:

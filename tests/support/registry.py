@@ -314,6 +314,7 @@ def _write_outputs(
         "best_epoch": None,
         "seconds": 3.0,
         "images_per_second": 500.0,
+        "precision": "float32",
         "versions": {"python": "3.11", "keras": keras.__version__, "numpy": np.__version__},
         "cpu": "a processor",
     }

@@ -60,6 +60,7 @@ def prepared(folder: Path) -> Callable[..., Params]:
             "net.widths=[4]",
             "net.depth=4",
             "train.device=cpu",
+            "train.precision=float32",
             "train.batch=32",
             "train.steps=20",
             "train.schedule.peak=0.2",

@@ -16,6 +16,7 @@ import pytest
 
 from resnet import params
 from resnet.errors import STOPPED, PipelineError, StoppedError
+from resnet.model import backend, precision
 from resnet.params import Params
 from resnet.system.termination import SIGNALS, Stop
 from resnet.training import loop
@@ -119,6 +120,25 @@ def test_a_resumed_training_makes_the_same_choices(
     assert json.loads(p.paths.training.read_text())["best_epoch"] == record["best_epoch"]
 
 
+def test_an_interrupted_training_goes_on_in_the_precision_that_it_took(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explicit, p = settings("train.precision=bfloat16"), settings("train.precision=auto")
+    run(explicit)
+    undisturbed = outputs(p)
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(precision, "measure", lambda backend: (1.0, 0.5))
+    with pytest.raises(StoppedError):
+        run(p, stop_at(1))
+    monkeypatch.setattr(precision, "measure", lambda backend: (0.5, 1.0))
+    run(p)
+    output = capsys.readouterr().out
+    assert "precision: bfloat16, that of the checkpoint" in output
+    assert "resuming after step 10 of 20" in output
+    assert outputs(p) == undisturbed
+    assert json.loads(p.paths.training.read_text())["precision"] == "bfloat16"
+
+
 def test_a_training_is_not_resumed_on_other_images(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +192,10 @@ class Started:
         self.root = root
         self.checkpoints = root / ".state" / "checkpoints"
 
+    def override(self, *overrides: str) -> None:
+        values = params.merge(params.read(self.root), self.root, None, overrides)
+        (self.root / "params.yaml").write_text(params.dump(values))
+
     def start(self, *words: str) -> "subprocess.Popen[str]":
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
         return subprocess.Popen(
@@ -203,9 +227,11 @@ def started(tmp_path: Path, settings: Settings) -> Started:
     return Started(root)
 
 
+@pytest.mark.parametrize(("precision", "steps"), [("float32", 400), ("bfloat16", 60)])
 def test_a_training_killed_while_it_writes_and_then_left_by_its_parent_ends_as_an_undisturbed_one(
-    started: Started,
+    started: Started, precision: str, steps: int
 ) -> None:
+    started.override(f"train.precision={precision}", f"train.steps={steps}")
     p = params.load(started.root)
     run(p)
     undisturbed = outputs(p)
@@ -222,9 +248,9 @@ def test_a_training_killed_while_it_writes_and_then_left_by_its_parent_ends_as_a
     (orphan,) = psutil.Process(shell.pid).children()
     shell.kill()
     output, _ = shell.communicate()  # until the orphan has closed it too
-    assert f"resuming after step {step} of 400" in output
+    assert f"resuming after step {step} of {steps}" in output
     step = checkpoint_steps(started.checkpoints)[-1]
-    assert f"error: training was interrupted after step {step} of 400; run it again" in output
+    assert f"error: training was interrupted after step {step} of {steps}; run it again" in output
     assert list(started.checkpoints.glob("*/*.part")) == []
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
@@ -265,9 +291,7 @@ def test_a_training_whose_parent_ends_while_it_starts_ends_before_its_first_step
 
 def test_a_training_on_jax_that_was_killed_ends_as_an_undisturbed_one(started: Started) -> None:
     p = params.load(started.root)
-    shorter = ["train.backend=jax", "train.steps=120"]
-    values = params.merge(params.read(started.root), started.root, None, shorter)
-    (started.root / "params.yaml").write_text(params.dump(values))
+    started.override("train.backend=jax", "train.steps=120")
     alone = started.start()
     output, _ = alone.communicate()
     assert alone.returncode == 0, output

@@ -11,7 +11,7 @@ import pytest
 
 from resnet.data import arrays
 from resnet.errors import PipelineError, StoppedError
-from resnet.model import model_file
+from resnet.model import backend, model_file
 from resnet.params import Params
 from resnet.system.termination import Stop
 from resnet.training.callback import Callback, NullCallback
@@ -88,6 +88,28 @@ def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
     assert recorder.calls[0][1] == 25
     assert recorder.calls[-1][1] == record["model_hash"]
     assert set(recorder.calls[1][1]) == set(COLUMNS)
+
+
+def test_without_bfloat16_instructions_auto_gives_the_bits_of_float32(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    p = settings("train.precision=float32")
+    run(p)
+    explicit = p.paths.model.read_bytes()
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"avx2"})
+    run(settings("train.precision=auto"))
+    assert "precision: float32, this CPU has no instructions" in capsys.readouterr().out
+    assert p.paths.model.read_bytes() == explicit
+    assert json.loads(p.paths.training.read_text())["precision"] == "float32"
+
+
+def test_a_model_trained_in_bfloat16_is_published_in_float32(settings: Settings) -> None:
+    p = settings("train.precision=bfloat16")
+    run(p)
+    assert json.loads(p.paths.training.read_text())["precision"] == "bfloat16"
+    model = model_file.load(p.paths.model)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
 def test_diagnostics_change_no_bit_and_add_columns_to_the_history(settings: Settings) -> None:

@@ -167,6 +167,8 @@ def _training(content: CardContent) -> Iterator[tuple[str, str]]:
     if "device" in tags:
         device, name = tags["device"], tags.get("device_name", "")
         yield "device", f"{device}: {name}" if name not in ("", "None") else device
+    if "precision" in tags:
+        yield "precision", tags["precision"]
     if "cpu" in tags and tags["cpu"] != tags.get("device_name"):
         yield "CPU", tags["cpu"]
     versions = [

@@ -11,6 +11,7 @@ from resnet.registry.card import card
 from resnet.registry.card.content import CardContent
 from resnet.registry.gate.verdict import Verdict
 from resnet.registry.ledger import ledger
+from resnet.registry.overview.records import with_precision
 from resnet.registry.versions import Version
 from resnet.system import mappings
 
@@ -72,7 +73,8 @@ def _data(content: CardContent) -> str:
 
 def _recipe(pair: Pair) -> Iterator[Row]:
     one, other = pair
-    yield from _differing("parameters", one.parameters, other.parameters)
+    parameters = (with_precision(content.parameters, content.tags) for content in pair)
+    yield from _differing("parameters", *parameters)
     yield from _differing("environment", _environment(one.tags), _environment(other.tags))
 
 

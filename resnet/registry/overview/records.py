@@ -25,7 +25,7 @@ class VersionRecord:
     version: Version
     registered: str  # ISO 8601, UTC
     accuracy: float | None  # on its test images; None if its run does not have that evaluation's
-    parameters: Mapping[str, str]  # params.yaml's, flattened; empty if its run has none
+    parameters: Mapping[str, str]  # see `with_precision`; empty if its run has none
     tags: Mapping[str, str]  # of the version
 
     @classmethod
@@ -36,7 +36,7 @@ class VersionRecord:
         accuracy = None
         if run and run.data.tags.get("logged.evaluation") == version.evaluation_hash:
             accuracy = run.data.metrics.get("accuracy")
-        parameters = run.data.params if run else {}
+        parameters = with_precision(run.data.params, run.data.tags) if run else {}
         return cls(version, utc_iso(time), accuracy, parameters, registered.tags)
 
     def differences(self, base: "VersionRecord") -> list[str]:
@@ -44,6 +44,12 @@ class VersionRecord:
         words = mappings.changes(base.parameters, self.parameters, "–")
         changed = mappings.different(base.tags, self.tags)
         return words + [f"other {what}" for tag, what in ORIGINS.items() if tag in changed]
+
+
+def with_precision(parameters: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """Flattened parameters of a run that has `tags`, with the precision that it took for `auto`."""
+    precision = {"train.precision": tags["precision"]} if "precision" in tags else {}
+    return {**parameters, **precision}
 
 
 def read(client: Client, name: str) -> list[VersionRecord]:

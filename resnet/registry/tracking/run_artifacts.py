@@ -91,6 +91,11 @@ class Outputs:
             "params_hash": provenance.params_hash(self.parameters),
         }
 
+    @property
+    def precision(self) -> str:
+        """What it was trained in. Earlier releases left no choice, and did not report it."""
+        return str(self.reports.training.get("precision", self.parameters.train.precision))
+
     @cached_property
     def model(self) -> Any:
         """The model's file as a `keras.Model`. Needs TensorFlow.
@@ -165,6 +170,7 @@ def _recipe(client: Client, run_id: str, outputs: Outputs) -> None:
     tags = {
         **outputs.origin,
         **{name: str(outputs.reports.training[name]) for name in TRAINING_TAGS},
+        "precision": outputs.precision,
         **{f"version.{name}": str(version) for name, version in package_versions.items()},
         "system": platform.platform(),
     }

@@ -6,9 +6,11 @@ checked here.
 
 from collections.abc import Sequence
 
+from resnet import params
 from resnet.checkout import dvc_cache, rebuild
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
+from resnet.model import backend, precision
 from resnet.registry.verification import checks
 from resnet.registry.verification.version_under_test import Unknown, VersionUnderTest
 from resnet.system import files
@@ -81,11 +83,15 @@ def score(subject: VersionUnderTest) -> str:
 
 
 def retrain(subject: VersionUnderTest) -> str:
-    """Training again from the recorded inputs gives the same bits."""
+    """Training again from the recorded inputs, in the recorded precision, gives the same bits."""
+    _fix_precision(subject)
     _run("train", subject, [*subject.differences, *_gpu(subject)])
     training = files.read_json(subject.tree / subject.paths.training)
     if training["model_hash"] == subject.version.model_hash:
-        return f"{training['steps']:,} steps in {training['seconds']:.0f} s gave the same bits"
+        return (
+            f"{training['steps']:,} steps in {subject.precision}, in {training['seconds']:.0f} s, "
+            "gave the same bits"
+        )
     retrained, recorded = training["model_hash"], subject.version.model_hash
     text = f"model {checks.short(retrained)}, {checks.short(recorded)} recorded"
     device, differences = subject.tag("device_name"), subject.differences
@@ -96,6 +102,26 @@ def retrain(subject: VersionUnderTest) -> str:
     if differences:
         raise Unknown(f"{text}; {checks.here(differences)}")
     raise PipelineError(f"{text}, on the same CPU and with the same packages")
+
+
+def _fix_precision(subject: VersionUnderTest) -> None:
+    """Let the training in the clone take the recorded precision, not the one that is faster here.
+
+    Raises Unknown where that is not recorded, or would have to be emulated on another CPU than the
+    recorded one: that takes hours, and gives other bits.
+    """
+    if subject.precision == "auto":
+        raise Unknown("train.precision was auto, and what it took is not recorded (tag precision)")
+    emulated = not subject.on_gpu and not precision.has_bfloat16(backend.cpu_flags())
+    if subject.precision == "bfloat16" and emulated and subject.other_cpu:
+        raise Unknown(
+            "it was trained in bfloat16, for which this CPU has no instructions: verify it on one "
+            f"with {' or '.join(precision.INSTRUCTIONS)}; {checks.here(subject.other_cpu)}"
+        )
+    values = params.read(subject.tree)
+    if values["train"].get("precision") == "auto":
+        values["train"]["precision"] = subject.precision
+        (subject.tree / "params.yaml").write_text(params.dump(values))
 
 
 def _run(stage: str, subject: VersionUnderTest, differences: Sequence[str]) -> None:

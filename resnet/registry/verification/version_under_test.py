@@ -151,6 +151,15 @@ class VersionUnderTest:
         return {name: value for name, _, value in (line.partition(" ") for line in lines)} | error
 
     @cached_property
+    def precision(self) -> str:
+        """What it was trained in; `auto` if that is not recorded.
+
+        Earlier releases, which record no precision but as a parameter, knew no `auto`.
+        """
+        asked = self.section("train").get("precision", "float32")
+        return self._tags.get("precision", str(asked))
+
+    @cached_property
     def other_packages(self) -> list[str]:
         """The differences of Python and the packages here from those recorded, in words."""
         here, there = platform.python_version(), self.tag("version.python")

@@ -79,6 +79,7 @@ def test_a_browser_shows_all_of_a_published_versions_card_without_an_error(
         f"{'d' * 32}.dir",
         "without near-duplicates\t9,714\t77.20%\t76.40% to 78.00%",
         "class 3\t1,000\t80.0%\t78.0% to 82.0%\t75.0%\t70.0%",
+        "precision\tfloat32",
         "The calibration error is 2.0%.",
         "The gate has not been asked about this version.",
         'mlflow.pyfunc.load_model("models:/cifar10-resnet/1")',

@@ -72,6 +72,24 @@ def test_a_row_has_three_differences_and_says_how_many_more(
     assert last.endswith("a.0 – → 1; a.1 – → 1; a.2 – → 1; and 2 more")
 
 
+def test_versions_are_compared_by_the_precision_that_their_training_took(
+    made_store: Path, record: Record
+) -> None:
+    """The first is of a release that knew no `auto`, and recorded no more than the parameter."""
+    client = store.client(made_store)
+    for asked, taken in (("float32", None), ("auto", "float32"), ("auto", "bfloat16")):
+        number = record("taken", {"train.precision": asked}, correct=8000)
+        if taken:
+            run_id = client.get_model_version("taken", str(number)).run_id
+            client.set_tag(run_id or "", "precision", taken)
+    _, *rows_of = listing.as_table(made_store, "taken").splitlines()
+    expected = ["–", "nothing that is recorded", "train.precision float32 → bfloat16"]
+    assert [cells(row)[-1] for row in rows_of] == expected
+    table = rows(difference.as_table(made_store, "taken", "2", "3"))
+    assert table["train.precision"] == ["float32", "bfloat16"]
+    assert "train.precision" not in rows(difference.as_table(made_store, "taken", "1", "2"))
+
+
 def test_a_version_without_a_run_or_with_another_evaluation_has_no_accuracy(
     made_store: Path, record: Record
 ) -> None:

@@ -25,6 +25,7 @@ from resnet.registry.promotion.smoke_test import require_intact
 from resnet.registry.promotion.status import Status, status
 from resnet.registry.tracking.live_run import LiveRun
 from resnet.registry.tracking.publish import publish
+from resnet.registry.tracking.run_artifacts import Outputs
 from resnet.registry.versions import PROBE_FILE
 from resnet.system import files
 
@@ -129,6 +130,7 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     assert run.info.status == "FINISHED"
     assert run.data.params["train.optimizer.name"] == parameters.train.optimizer.name
     assert run.data.metrics["accuracy"] == 0.8
+    assert run.data.tags["precision"] == "float32"
     steps = [point.step for point in client.get_metric_history(version.run_id, "train_loss")]
     assert steps == [10, 20]
     assert "validation_loss" not in run.data.metrics
@@ -159,6 +161,19 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     assert "float32 (N, 10)." in description
     assert "Its probabilities are not calibrated: there were no validation images." in description
     assert status(parameters, root) == Status(version, evaluated=True, decided=False)
+
+
+def test_a_report_of_an_earlier_release_is_of_the_precision_in_its_parameters(
+    tmp_path: Path, parameters: params.Params, write_outputs: WriteOutputs
+) -> None:
+    train = parameters.train.model_copy(update={"precision": "bfloat16"})
+    earlier = parameters.model_copy(update={"train": train})
+    write_outputs(tmp_path, earlier)
+    report = tmp_path / parameters.paths.training
+    training = files.read_json(report)
+    assert training.pop("precision") == Outputs.read(earlier, tmp_path).precision == "float32"
+    files.write_json(report, training)
+    assert Outputs.read(earlier, tmp_path).precision == "bfloat16"
 
 
 def test_two_hosts_that_publish_two_models_at_once_each_get_their_own_version_back(

@@ -590,6 +590,81 @@ def test_other_bits_fail_here_and_are_unknown_elsewhere(published: Published) ->
             assert (result.state, "not an abacus" in result.text) == ("UNKNOWN", True), result
 
 
+@contextmanager
+def recorded_precision(
+    published: Published, tag: str | None, asked: str | None, flags: str = "avx2"
+) -> Iterator[list[str | None]]:
+    """With this tag and this parameter; yields the parameters that the stage is run with."""
+    ran_with: list[str | None] = []
+
+    def stage(name: str, tree: Path, gpu: bool, say: Say) -> None:
+        ran_with.append(params.read(tree)["train"].get("precision"))
+        training = files.read_json(published.artifact("training/training.json"))
+        files.write_json(tree / "reports/training.json", training)
+
+    recipe = published.artifact("recipe/params.yaml")
+    values = params.read(recipe.parent)
+    del values["train"]["precision"]
+    values["train"] |= {"precision": asked} if asked else {}
+    run_tag = published.client.get_run(published.run_id).data.tags["precision"]
+    published.client.delete_tag(published.run_id, "precision")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rebuild, "run", stage)
+        patched.setattr(backend, "cpu_flags", lambda: {flags})
+        with (
+            published.written(recipe, params.dump(values)),
+            published.tagged({"precision": tag} if tag else {}),
+        ):
+            yield ran_with
+    published.client.set_tag(published.run_id, "precision", run_tag)
+
+
+REPEATED = Claim("retrain", model_claims.retrain, ("commit",))
+
+
+@pytest.mark.parametrize(
+    ("tag", "asked", "ran_with", "said"),
+    [
+        ("bfloat16", "auto", "bfloat16", "bfloat16"),
+        ("float32", "auto", "float32", "float32"),
+        ("bfloat16", "bfloat16", "bfloat16", "bfloat16"),
+        (None, "float32", "float32", "float32"),
+        (None, "bfloat16", "bfloat16", "bfloat16"),
+        (None, None, None, "float32"),
+    ],
+)
+def test_a_version_is_trained_again_in_its_precision_and_earlier_ones_as_their_parameters_say(
+    published: Published, tag: str | None, asked: str | None, ran_with: str | None, said: str
+) -> None:
+    with recorded_precision(published, tag, asked) as ran:
+        result = published.verify([claims.CLAIMS[0], REPEATED])["retrain"]
+    assert (result.state, f"20 steps in {said}" in result.text) == ("PASS", True), result
+    assert ran == [ran_with]
+
+
+def test_a_precision_that_is_not_recorded_or_not_to_be_had_here_is_unknown(
+    published: Published,
+) -> None:
+    both = [claims.CLAIMS[0], REPEATED]
+    with recorded_precision(published, None, "auto") as ran:
+        result = published.verify(both)["retrain"]
+    assert (result.state, "what it took is not recorded" in result.text) == ("UNKNOWN", True)
+    with (
+        recorded_precision(published, "bfloat16", "auto") as ran_too,
+        published.tagged({"cpu": "an abacus"}),
+    ):
+        result = published.verify(both)["retrain"]
+    text = "trained in bfloat16, for which this CPU has no instructions: verify it on one with amx"
+    assert (result.state, text in result.text) == ("UNKNOWN", True), result
+    assert ran == ran_too == []
+    with (
+        recorded_precision(published, "bfloat16", "auto", flags="amx_bf16") as ran,
+        published.tagged({"cpu": "an abacus"}),
+    ):
+        assert published.verify(both)["retrain"].state == "PASS"
+    assert ran == ["bfloat16"]
+
+
 def test_an_unknown_claim_is_no_failure(published: Published) -> None:
     version = verify(published.root, published.name, 1, lambda line: None, ()).version
     unknown = ClaimResult("data", "UNKNOWN", "nowhere")

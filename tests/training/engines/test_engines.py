@@ -13,6 +13,7 @@ import pytest
 from resnet.data import arrays
 from resnet.errors import PipelineError
 from resnet.forms.image import draws
+from resnet.model import precision
 from resnet.nets.build import build, whiten
 from resnet.nets.data_spec import DataSpec
 from resnet.params import Params
@@ -95,10 +96,18 @@ def measured_on_jax(p: Params) -> dict[str, Any]:
         "differences": jax_stock.differences(),
         "large mean": jax_stock.difference_with_a_large_mean(),
         "packed in bfloat16": jax_stock.gradient_difference_in_bfloat16(),
+        "timed": timed_on_jax(),
         "compiled": jax_stock.compiled_with_gpu_options(),
         "layer classes": jax_stock.layer_classes(p.net.model_copy(update=RESNET_14)),
         "refused": [refusal(changed(p, devices=3)), refusal(changed(p, devices="all", batch=33))],
     }
+
+
+def timed_on_jax() -> tuple[float, float]:
+    """The seconds of small convolutions in float32 and in bfloat16."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(precision, "SHAPES", ((8, 4),))
+        return precision.measure("jax")
 
 
 def changed(p: Params, **changes: Any) -> Params:
@@ -120,6 +129,12 @@ def refusal(p: Params) -> str:
 @pytest.fixture(scope="module")
 def on_tensorflow(settings_of_module: Settings) -> dict[str, Any]:
     p = settings_of_module(*TWO_GROUPS)
+    return measured(p, created(p))
+
+
+@pytest.fixture(scope="module")
+def half_on_tensorflow(settings_of_module: Settings) -> dict[str, Any]:
+    p = settings_of_module(*TWO_GROUPS, "train.precision=bfloat16")
     return measured(p, created(p))
 
 
@@ -181,9 +196,11 @@ def test_two_devices_that_share_each_batch_make_the_steps_of_one(on_jax: dict[st
 
 
 def test_after_restoring_a_state_steps_in_other_chunks_give_the_same_bits(
-    on_tensorflow: dict[str, Any], on_jax: dict[str, Any]
+    on_tensorflow: dict[str, Any], half_on_tensorflow: dict[str, Any], on_jax: dict[str, Any]
 ) -> None:
     assert on_tensorflow["again"]
+    assert half_on_tensorflow["again"]
+    assert on_jax["half"]["again"]
     assert on_jax["one"]["again"]
     assert on_jax["two"]["again"]
 
@@ -192,12 +209,19 @@ def test_on_jax_the_steps_make_no_copy_of_the_state(on_jax: dict[str, Any]) -> N
     assert all(on_jax["donated"])
 
 
-def test_bfloat16_is_near_float32_and_keeps_float32_weights(on_jax: dict[str, Any]) -> None:
-    half, one = on_jax["half"], on_jax["one"]
-    assert half["losses"] != one["losses"]
-    assert half["losses"] == pytest.approx(one["losses"], rel=5e-2)
-    assert half["weights"] == one["weights"]
-    assert {dtype for dtype, _ in half["weights"]} == {"float32"}
+def test_bfloat16_is_near_float32_and_keeps_float32_weights(
+    on_tensorflow: dict[str, Any], half_on_tensorflow: dict[str, Any], on_jax: dict[str, Any]
+) -> None:
+    for half, one in ((on_jax["half"], on_jax["one"]), (half_on_tensorflow, on_tensorflow)):
+        assert half["losses"] != one["losses"]
+        assert half["losses"] == pytest.approx(one["losses"], rel=5e-2)
+        assert half["weights"] == one["weights"]
+        assert {dtype for dtype, _ in half["weights"]} == {"float32"}
+
+
+def test_on_jax_convolutions_are_timed_in_both_precisions(on_jax: dict[str, Any]) -> None:
+    assert min(on_jax["timed"]) > 0
+    assert len(on_jax["timed"]) == 2
 
 
 def test_too_many_devices_or_an_uneven_batch_are_refused(on_jax: dict[str, Any]) -> None:
