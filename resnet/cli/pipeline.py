@@ -60,10 +60,7 @@ def _add_stages(commands: Commands) -> None:
 def _add_servers(commands: Commands) -> None:
     """The servers, what they execute, and what checks all of it."""
     command(commands, "doctor", _doctor, "check the installation for known problems")
-    text = "start a run of a deployment, as 'prefect deployment run' does with the same options"
-    start = command(commands, "start", _start, text)
-    start.add_argument("deployment", help="such as retrain/weekly")
-    start.add_argument("options", nargs=argparse.REMAINDER, help="such as --param preset=paper")
+    _add_start(commands)
     text = "execute the runs of the deployments, until interrupted"
     command(commands, "worker", _worker, text)
     text = "put the deployments of prefect.yaml on the running server"
@@ -79,6 +76,20 @@ def _add_servers(commands: Commands) -> None:
             metavar="PORT",
             help=f"from now on; {network.PORTS[variable]} until another is given",
         )
+
+
+def _add_start(commands: Commands) -> None:
+    text = "start a run of a deployment, as 'prefect deployment run' does with the same options"
+    start = command(commands, "start", _start, text)
+    start.add_argument("deployment", help="such as retrain/weekly")
+    for option, metavar, text in (
+        ("--param", "KEY=VALUE", "a parameter of the flow; may be given several times"),
+        ("--params", "JSON", "all of them as one object"),
+        ("--start-in", "DURATION", "such as '2 hours'"),
+        ("--start-at", "TIME", "such as 'tomorrow 03:00'"),
+    ):
+        start.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    start.add_argument("--watch", action="store_true", help="wait until it has ended")
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> None:
@@ -184,7 +195,13 @@ def _deploy(root: Path, arguments: argparse.Namespace) -> None:
 def _start(root: Path, arguments: argparse.Namespace) -> int:
     from flows import by_hand
 
-    return by_hand.start(arguments.deployment, arguments.options)
+    given = vars(arguments)
+    options = [
+        f"--{name.replace('_', '-')}={value}"
+        for name in ("param", "params", "start_in", "start_at")
+        for value in given[name]
+    ]
+    return by_hand.start(arguments.deployment, [*options, *["--watch"] * arguments.watch])
 
 
 def _worker(root: Path, arguments: argparse.Namespace) -> None:
