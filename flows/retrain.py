@@ -13,13 +13,13 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import report
+from flows.publication import Publication, publication
 from flows.report import RunReport
 from flows.tasks import (
     enter_checkout,
     plain_task,
     progress_logger,
     retried_task,
-    run_command,
     run_stages,
 )
 from resnet import params
@@ -78,13 +78,13 @@ def retrain(
     # These raise here, not after a training: git does not look at the checkout, or it was moved.
     git.commit(root)
     store.require_own_artifacts(root, parameters.model_name)
-    with _checkout(root, base, values) as tree:
+    with _checkout(root, base, values) as tree, publication(tree) as publishing:
         if cause:
             get_run_logger().info("cause: %s", cause)
         if absent := arrivals.absent(tree, parameters):
             plain_task(pull, "pull")(tree, parameters, absent)
-        stages = run_stages(tree, parameters.runtime.lock_seconds)
-        return _register(tree, parameters, promote, cause, stages)
+        stages = run_stages(tree, parameters.runtime.lock_seconds, publishing.listen)
+        return _register(tree, parameters, promote, cause, stages, publishing)
 
 
 @contextmanager
@@ -104,9 +104,10 @@ def _register(
     promote: Promote,
     cause: str | None,
     stages: list[StageOutcome],
+    publishing: Publication,
 ) -> State[None]:
     """Publish and decide, as far as the registry says that it is missing. The run's last state."""
-    before, after, cause = _publish_missing(tree, parameters, cause)
+    before, after, cause = _publish_missing(tree, parameters, cause, publishing)
     for problem in after.problems:
         get_run_logger().warning("%s", problem)
     if after.version is None:
@@ -136,7 +137,7 @@ def _register(
 
 
 def _publish_missing(
-    tree: Path, parameters: params.Params, cause: str | None
+    tree: Path, parameters: params.Params, cause: str | None, publishing: Publication
 ) -> tuple[Status, Status, str | None]:
     """The registry's status before and after what it lacks was published, and the cause."""
     look_up = retried_task(status.status, "look up")
@@ -145,7 +146,7 @@ def _publish_missing(
         cause = retried_task(data_change, "compare data")(tree, parameters) or cause
     if before.is_published:
         return before, before, cause
-    retried_task(run_publish, "publish")(tree, cause)
+    retried_task(publishing.run, "publish")(cause)
     return before, look_up(parameters, tree), cause
 
 
@@ -198,12 +199,3 @@ def data_went_back(tree: Path, version: Version) -> bool:
     newest = versions.latest(store.client(tree), version.name)
     later = newest is not None and newest.number > version.number
     return later and versions.PRODUCTION not in version.aliases
-
-
-def run_publish(tree: Path, cause: str | None) -> None:
-    """Register in a process of its own. Raises UnreachableError if the store does not answer."""
-    try:
-        run_command(["publish", *(["--cause", cause] if cause else [])], tree)
-    except PipelineError:
-        store.client(tree)
-        raise

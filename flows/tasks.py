@@ -28,6 +28,7 @@ from resnet.messages import redaction
 from resnet.messages.redaction import redact
 from resnet.registry import store
 from resnet.system import processes, progress
+from resnet.system.processes import Say
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,13 +69,16 @@ def _unreachable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), UnreachableError)
 
 
-def run_stages(tree: Path, lock_seconds: float) -> list[StageOutcome]:
-    """Bring the outputs of every stage up to date, a task each. Raises DvcError."""
+def run_stages(tree: Path, lock_seconds: float, listen: Say) -> list[StageOutcome]:
+    """Bring the outputs of every stage up to date, a task each. Raises DvcError.
+
+    `listen` is given each line of theirs.
+    """
     changed = plain_task(find_changed, "status")(tree, lock_seconds)
     outcomes: list[StageOutcome] = []
     for stage in dvc_yaml.stages(tree):
         if stage in changed or any(outcome.action != "skipped" for outcome in outcomes):
-            outcomes.append(plain_task(run_stage, stage)(stage, tree, lock_seconds))
+            outcomes.append(plain_task(run_stage, stage)(stage, tree, lock_seconds, listen))
         else:
             outcomes.append(plain_task(skip_stage, stage)(stage, tree))
     return outcomes
@@ -86,9 +90,15 @@ def find_changed(tree: Path, lock_seconds: float) -> set[str]:
     return stages.changed(tree, lock_seconds, lambda line: logger.debug("%s", line))
 
 
-def run_stage(stage: str, tree: Path, lock_seconds: float) -> StageOutcome:
-    """Let DVC reproduce one stage in `tree`."""
-    outcome = stages.run(stage, tree, lock_seconds, progress_logger(stage))
+def run_stage(stage: str, tree: Path, lock_seconds: float, listen: Say) -> StageOutcome:
+    """Let DVC reproduce one stage in `tree`; `listen` is given each line, as the log is."""
+    log_line = progress_logger(stage)
+
+    def say(line: str) -> None:
+        log_line(line)
+        listen(line)
+
+    outcome = stages.run(stage, tree, lock_seconds, say)
     get_run_logger().info("%s", outcome)
     return outcome
 

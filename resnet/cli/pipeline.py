@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from resnet.checkout import project
+from resnet.checkout.command import WHEN_TOLD, arguments_when_told
 from resnet.cli.command import Commands, command
 from resnet.errors import PipelineError
 from resnet.system import network
@@ -55,6 +56,7 @@ def _add_stages(commands: Commands) -> None:
     text = "register the outputs of the stages as a run and a version"
     publish = command(commands, "publish", _publish, text)
     publish.add_argument("--cause", help="why the model was trained, a tag of the version")
+    publish.add_argument(WHEN_TOLD, action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_servers(commands: Commands) -> None:
@@ -172,11 +174,18 @@ def _publish(root: Path, arguments: argparse.Namespace) -> None:
     from resnet import params
     from resnet.model import backend
 
-    parameters = params.load(root)
     backend.select("tensorflow", "cpu")
     from resnet.registry.tracking.publish import publish
 
-    print(publish(parameters, root, arguments.cause))
+    cause = arguments.cause
+    if arguments.when_told:
+        from resnet.registry.tracking import served_images  # noqa: F401  (it takes a while)
+
+        told = arguments_when_told()
+        if told is None:
+            return
+        cause = told["cause"]
+    print(publish(params.load(root), root, cause))
 
 
 def _doctor(root: Path, arguments: argparse.Namespace) -> int:

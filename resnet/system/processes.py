@@ -36,17 +36,29 @@ def stream(
     leaves this function, the command and all its children are ended first: a GPU is free when its
     run is over.
     """
-    lines: list[str] = []
-    with subprocess.Popen(
+    return follow(start(command, root, env, subprocess.DEVNULL), say)
+
+
+def start(
+    command: Sequence[str], root: Path, env: Mapping[str, str], stdin: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """`command`, started in `root` for `follow`."""
+    return subprocess.Popen(
         command,
         cwd=root,
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    ) as process:
+    )
+
+
+def follow(process: subprocess.Popen[str], say: Say) -> tuple[int, list[str]]:
+    """What `stream` gives and does, of a process that `start` has started."""
+    lines: list[str] = []
+    with process:
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
             for line in process.stdout:
