@@ -12,8 +12,8 @@ from benchmarks.rounds import NotMeasuredError, best_in_turn
 from benchmarks.table import Measurement, Setting
 
 NETS: Mapping[str, dict[str, Any]] = {
-    "ResNet-20": {"depth": 20, "widths": [16, 32, 64], "batches": 8},
-    "ResNet-56": {"depth": 56, "widths": [16, 32, 64], "batches": 3},
+    "ResNet-20": {"depth": 20, "widths": [16, 32, 64], "batches": 6},
+    "ResNet-56": {"depth": 56, "widths": [16, 32, 64], "batches": 2},
     "ResNet-20 of four times the width": {"depth": 20, "widths": [64, 128, 256], "batches": 1},
 }
 BATCH = 128  # of the preset paper
