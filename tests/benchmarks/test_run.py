@@ -157,10 +157,9 @@ def test_an_unknown_row_is_refused_with_a_list_of_the_rows(
 
 def test_both_builds_train_in_turn(tmp_path: Path) -> None:
     out = tmp_path / "benchmarks.jsonl"
-    process = python(SMALL, "--out", str(out), "--only", "train-today", "checkpoint-paper")
+    process = python(SMALL, "--out", str(out), "--only", "train-today")
     assert process.returncode == 0, process.stderr
-    today, checkpoint = map(json.loads, out.read_text().splitlines())
-    assert 0 < checkpoint["ours"] < 10
+    [today] = map(json.loads, out.read_text().splitlines())
     if "does not have commit f50bffb" in today["verdict"]:
         pytest.skip("this clone is a shallow one, without the build to compare with")
     assert today["figure"] == pytest.approx(today["ours"] / today["theirs"])
