@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.rounds import NotMeasuredError
 from resnet.checkout import git, project
+from resnet.data import sources
 
 TODAY = "f50bffb"
 LOCK = "requirements.lock"
@@ -63,6 +64,8 @@ def require_same_packages(lock: str, commit: str) -> None:
 def environment(root: Path) -> dict[str, str]:
     """The variables of a process that runs the build in `root`."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    if archive := inherited.get(sources.VARIABLE):
+        inherited[sources.VARIABLE] = str(Path(archive).expanduser().absolute())
     return {
         **inherited,
         "PYTHONPATH": str(root),

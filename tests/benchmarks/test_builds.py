@@ -68,7 +68,10 @@ def test_a_build_writes_neither_into_the_user_s_state_nor_into_another_store(
     monkeypatch.setenv("RESNET_STATE", "/somewhere")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
     monkeypatch.setenv("PYTHONPATH", "/another/build")
-    environment = builds.environment(tmp_path)
+    monkeypatch.setenv("CIFAR10_ARCHIVE", "cifar10")
+    monkeypatch.chdir(tmp_path)
+    environment = builds.environment(tmp_path / "clone")
+    assert environment["CIFAR10_ARCHIVE"] == str(tmp_path / "cifar10")
     assert "RESNET_STATE" not in environment
     assert environment["MLFLOW_TRACKING_URI"] == ""
-    assert environment["PYTHONPATH"] == str(tmp_path)
+    assert environment["PYTHONPATH"] == str(tmp_path / "clone")
