@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +91,15 @@ def results(names: Sequence[str] | None, setting: Setting) -> Iterator[Result]:
     on this kind of CPU.
     """
     rows = [row for row in every_row() if row.name in names] if names else goals.ROWS
-    # All rows that are measured together are, so that each gets its own measurement.
     for measure, group in groupby(rows, key=lambda row: row.measure):
-        together = [row for row in every_row() if row.measure == measure]
         chosen = list(group)
         if why := "" if names else _why_not(chosen[0], setting.kind):
             yield from (Result(row, setting.kind, why=why) for row in chosen)
-        else:
-            yield from (r for r in _measured(together, setting) if r.row in chosen)
+            continue
+        # With those measured together that come before the last, so that each gets its own.
+        together = [row for row in every_row() if row.measure == measure]
+        needed = together[: 1 + together.index(chosen[-1])]
+        yield from (r for r in _measured(needed, setting) if r.row in chosen)
 
 
 def _why_not(row: Row, kind: Kind) -> str:
@@ -113,7 +114,7 @@ def _measured(rows: Sequence[Row], setting: Setting) -> Iterator[Result]:
     waiting = list(rows)
     why, failed = "it was not measured", True
     try:
-        for measurement in rows[0].measure(setting):
+        for measurement in islice(rows[0].measure(setting), len(rows)):
             yield Result(waiting.pop(0), setting.kind, measurement)
     except NotMeasuredError as error:
         why, failed = str(error), False
@@ -138,9 +139,16 @@ def about(setting: Setting) -> dict[str, Any]:
 
 
 def last(path: Path, machine: str) -> list[dict[str, Any]]:
-    """The last result of each row that `path` has of a machine, in the order of the rows."""
+    """The last result of each row that `path` has of a machine, in the order of the rows.
+
+    That it was not measured in a later run is no result.
+    """
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    newest = {line["row"]: line for line in lines if line["machine"] == machine}
+    newest: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        is_result = line["failed"] or "figure" in line or line["row"] not in newest
+        if line["machine"] == machine and is_result:
+            newest[line["row"]] = line
     return [newest[row.name] for row in every_row() if row.name in newest]
 
 

@@ -134,6 +134,8 @@ def test_what_takes_hours_is_measured_where_it_is_named(bench) -> None:
     assert line["verdict"].startswith("not measured: it takes hours: `python -m benchmarks.run --o")
     _, _, lines = bench(rows, "--only", "long")
     assert lines[-1]["verdict"] == "met"
+    bench(rows)  # which does not replace the measurement in the table
+    assert "| 1 s | 2 s | 0.5 | at most 1 | met |" in bench(rows, "--table")[1]
 
 
 def test_a_row_without_a_goal_on_this_cpu_is_measured_where_it_is_named(bench) -> None:
@@ -145,6 +147,13 @@ def test_a_row_without_a_goal_on_this_cpu_is_measured_where_it_is_named(bench) -
     _, _, lines = bench(rows, "--only", "elsewhere")
     assert (lines[-1]["ours"], lines[-1]["theirs"]) == (1.0, 2.0)
     assert lines[-1]["verdict"].startswith("the goal is for CPUs with")
+
+
+def test_of_rows_that_are_measured_together_no_more_are_than_are_named(bench) -> None:
+    rows = [row("first", fails), row("second", fails), row("third", works)]
+    code, _, lines = bench(rows, "--only", "first", "third")
+    assert code == 0
+    assert [line["row"] for line in lines] == ["first", "third"]
 
 
 def test_an_unknown_row_is_refused_with_a_list_of_the_rows(
