@@ -21,7 +21,7 @@ export USER ?= $(shell id -un 2>/dev/null)
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-run: .venv/installed  ## fetch, train, evaluate, register, promote: the main job
+run: .venv/installed  ## fetch, train, evaluate, export, register, promote: the main job
 	@$(BIN)/resnet run --or-synthetic
 
 test: .venv/installed  ## the tests

@@ -1,4 +1,4 @@
-"""The main flow: fetch → ingest → train → evaluate → publish → decide → promote."""
+"""The main flow: fetch → ingest → train → evaluate → export → publish → decide → promote."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

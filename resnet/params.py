@@ -149,6 +149,12 @@ class Evaluate(Section):
     annotations: tuple[str, ...]
 
 
+class Export(Section):
+    forms: tuple[Literal["onnx", "int8"], ...]
+    agreement: Share
+    accuracy: Share
+
+
 class Gate(Section):
     floor: Share
     class_floor: Share
@@ -184,6 +190,8 @@ class Paths(Section):
     reliability: Path
     subsets: Path
     pictures: Path
+    portable: Path
+    portable_report: Path
 
     def under(self, root: Path) -> Self:
         """These paths with the relative ones in the folder `root`."""
@@ -207,6 +215,7 @@ class Params(Section):
     net: Net
     train: Train
     evaluate: Evaluate
+    export: Export
     gate: Gate
     monitor: Monitor
     paths: Paths

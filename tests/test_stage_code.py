@@ -15,6 +15,7 @@ ENTRIES = {  # what the command of each stage calls
     "annotate": ["resnet.data.sets.annotations"],
     "train": ["resnet.training.train"],
     "evaluate": ["resnet.evaluation.evaluate", "resnet.model.backend"],
+    "export": ["resnet.export.export", "resnet.model.backend"],
 }
 CANNOT_CHANGE_A_RESULT = {
     "resnet.errors": "the text of an error",
@@ -53,6 +54,7 @@ ALSO_HARMLESS = {  # in these stages
         "resnet.checkout.dvc_yaml": "as above",
         "resnet.checkout.git": "as above",
     },
+    "export": {},
     "evaluate": {
         "resnet.data.datasets": "annotations come from the stage before",
         "resnet.data.download": "as above",

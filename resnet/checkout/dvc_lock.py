@@ -74,12 +74,13 @@ class DvcLock:
             raise PipelineError(f"dvc.lock has no output {path}: run 'dvc repro' first") from None
 
     def check(self, root: Path, parameters: params.Params) -> None:
-        """Raise PipelineError unless the model, its evaluation and the parameters are the lock's.
+        """Raise PipelineError unless model, reports and parameters are the lock's.
 
         A model trained by hand, or parameters edited afterwards, would be recorded with the wrong
         origin.
         """
-        for path in (parameters.paths.model, parameters.paths.metrics):
+        paths = parameters.paths
+        for path in (paths.model, paths.metrics, paths.portable_report):
             if not (root / path).exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
             if files.digest(root / path, "md5") != self.md5(path):

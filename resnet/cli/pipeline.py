@@ -51,6 +51,7 @@ def _add_stages(commands: Commands) -> None:
         ("annotate", _annotate, "stage: get the annotations of the test images"),
         ("train", _train, "stage: train the network"),
         ("evaluate", _evaluate, "stage: score the model on the test images"),
+        ("export", _export, "stage: write the portable forms that agree with the model"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")
     text = "register the outputs of the stages as a run and a version"
@@ -168,6 +169,18 @@ def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.evaluation.evaluate import evaluate
 
     evaluate(parameters.evaluate, parameters.paths)
+
+
+def _export(root: Path, arguments: argparse.Namespace) -> None:
+    from resnet import params
+    from resnet.model import backend
+
+    parameters = params.load(root)
+    if parameters.export.forms:
+        backend.select("tensorflow", "cpu")
+    from resnet.export.export import export
+
+    export(parameters.export, parameters.paths)
 
 
 def _publish(root: Path, arguments: argparse.Namespace) -> None:

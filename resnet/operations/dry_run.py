@@ -15,7 +15,7 @@ from resnet.pages.text_table import aligned
 from resnet.registry import store
 from resnet.registry.promotion import status
 from resnet.registry.promotion.status import Status
-from resnet.registry.tracking.run_artifacts import StageReports
+from resnet.registry.tracking.outputs import StageReports
 
 
 def report(
@@ -82,6 +82,8 @@ def _missing(found: Status, name: str, gate: str) -> list[str]:
     if found.version is None:
         return [f"a new version of {name}; then {gate}"]
     lines = [] if found.evaluated else [f"the evaluation of {found.version} again"]
+    if not found.portable:
+        lines.append(f"the portable forms of {found.version} again")
     if not found.card_is_current:
         lines.append(f"the model card of {found.version} again")
     if not found.decided:

@@ -53,6 +53,12 @@ class ArtifactClient(MlflowClient):
         self.require_inside(self._location(run_id))
         super().log_artifacts(run_id, local_dir, artifact_path)
 
+    def delete_artifact(self, run_id: str, path: str) -> None:
+        """Delete a run's artifact, a file or a folder; raises PipelineError likewise."""
+        location = self._location(run_id)
+        self.require_inside(location)
+        get_artifact_repository(location, self.tracking_uri).delete_artifacts(path)
+
     def require_inside(self, location: str) -> None:
         """Raise PipelineError if the checkout's own store names a location outside of its folder.
 

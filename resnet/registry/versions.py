@@ -61,6 +61,7 @@ class Version:
     evaluation_hash: str
     test_hash: str  # of the test images that it was evaluated on
     aliases: tuple[str, ...]
+    portable_hash: str = ""  # SHA-256 of the report on its portable forms; "" if it has none
 
     @classmethod
     def of(cls, registered: ModelVersion) -> Self:
@@ -75,6 +76,7 @@ class Version:
             evaluation_hash=tags.get("evaluation_hash", ""),
             test_hash=tags.get("test_hash", ""),
             aliases=tuple(sorted(registered.aliases)),
+            portable_hash=tags.get("portable_hash", ""),
         )
 
     @property

@@ -11,6 +11,7 @@ import yaml
 
 from resnet import params
 from resnet.evaluation.records import Evaluation
+from resnet.export.report import PortableReport
 from resnet.operations import up_to_date
 from resnet.operations.up_to_date import Answer
 from resnet.registry import store
@@ -34,6 +35,9 @@ def made(
         folder.mkdir(parents=True)
     evaluation("a" * 64, 8000).write(paths.metrics)
     files.write_json(paths.training, {"model_hash": "a" * 64})
+    PortableReport(model_sha256="b" * 64, cpu="", versions={}, forms=()).write(
+        paths.portable_report
+    )
     (tmp_path / "source").write_text("1")
     (tmp_path / "params.yaml").write_text(params.dump(parameters.model_dump(mode="json")))
     stage = {
@@ -55,9 +59,14 @@ def register(root: Path, name: str) -> None:
     """A version of the model that the stages made, as publish leaves it."""
     client = store.client(root)
     scored = Evaluation.read(root / "reports" / "metrics.json")
-    tags = {"model_hash": scored.model_hash, "evaluation_hash": scored.hash}
+    portable = files.digest(root / "reports" / "portable.json")
+    tags = {
+        "model_hash": scored.model_hash,
+        "evaluation_hash": scored.hash,
+        "portable_hash": portable,
+    }
     run = client.create_run(store.experiment(client, name)).info.run_id
-    client.set_tag(run, "logged.card", f"{scored.hash} undecided")
+    client.set_tag(run, "logged.card", f"{scored.hash} undecided {portable}")
     client.create_registered_model(name)
     client.create_model_version(name, f"runs:/{run}/model.keras", run, tags=tags)
 

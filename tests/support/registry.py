@@ -21,6 +21,7 @@ from resnet import params
 from resnet.data import arrays
 from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.records import Evaluation, Predictions
+from resnet.export.report import PortableForm, PortableReport
 from resnet.operations import servers
 from resnet.registry import store, versions
 from resnet.system import addresses, files
@@ -319,8 +320,33 @@ def _write_outputs(
         "cpu": "a processor",
     }
     files.write_json(paths.training, training)
+    _export(paths)
     _evaluate(root, parameters, model_hash, correct)
     return model_hash
+
+
+def _export(paths: params.Paths) -> None:
+    """The outputs of `export`: an ONNX form, any file, and why there is no int8."""
+    form = paths.portable / "model.onnx"
+    form.parent.mkdir()
+    form.write_text("a graph")
+    admitted = PortableForm(
+        name="onnx",
+        admitted=True,
+        reason=None,
+        agreement=1.0,
+        accuracy=0.8,
+        latency_ms=0.6,
+        size_bytes=form.stat().st_size,
+        sha256=files.digest(form),
+    )
+    left_out = PortableForm(name="int8", admitted=False, reason="0 validation images")
+    PortableReport(
+        model_sha256=files.digest(paths.model),
+        cpu="a processor",
+        versions={},
+        forms=(admitted, left_out),
+    ).write(paths.portable_report)
 
 
 def _evaluate(root: Path, parameters: params.Params, model_hash: str, correct: int) -> None:
@@ -344,7 +370,11 @@ def _evaluate(root: Path, parameters: params.Params, model_hash: str, correct: i
         Image.new("RGB", (8, 8)).save(paths.pictures / f"{name}.png")
     outs = [
         {"path": path.as_posix(), "md5": hashlib.md5((root / path).read_bytes()).hexdigest()}  # noqa: S324
-        for path in (parameters.paths.model, parameters.paths.metrics)
+        for path in (
+            parameters.paths.model,
+            parameters.paths.metrics,
+            parameters.paths.portable_report,
+        )
     ]
     outs.append({"path": parameters.paths.arrays.as_posix(), "md5": f"{'d' * 32}.dir"})
     recorded = {"params.yaml": {"train": parameters.train.model_dump(mode="json")}}

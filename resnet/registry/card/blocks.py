@@ -25,6 +25,11 @@ def picture(content: CardContent, name: str) -> Iterator[str]:
         yield html_page.picture(name, CAPTIONS[name])
 
 
+def text(value: float | None, form: str) -> str:
+    """A number as `form` shows it; a dash where there is none."""
+    return "–" if value is None else form.format(value)
+
+
 def accuracy(metrics: MetricValues) -> tuple[str, str]:
     """The test accuracy, and its interval."""
     text = METRICS["accuracy"].text(metrics["accuracy"])

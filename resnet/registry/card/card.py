@@ -16,8 +16,9 @@ from pydantic import BaseModel
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.evaluation.metrics import MetricValues
+from resnet.export.report import PortableReport
 from resnet.pages import html_page
-from resnet.registry import store, versions
+from resnet.registry import portable_forms, store, versions
 from resnet.registry.card.content import CardContent, ClassScore, Profile, Subset
 from resnet.registry.card.page import page
 from resnet.registry.ledger import ledger, queries
@@ -77,7 +78,7 @@ def renew(client: Client, version: Version, history: Sequence[Event]) -> Card:
 
 
 def is_current(client: Client, version: Version, history: Sequence[Event]) -> bool:
-    """Whether the card is from the version's current evaluation and the last event about it.
+    """Whether the card is from the version's current reports and the last event about it.
 
     `history` is the ledger's.
     """
@@ -123,13 +124,15 @@ def read(client: Client, version: Version, history: Sequence[Event]) -> CardCont
             pictures={
                 path.stem: path.read_bytes() for path in artifacts.values() if path.suffix == ".png"
             },
+            portable=_portable(client, version, Path(folder)),
             decision=queries.last_decision(history, version.id),
             outcome=queries.last_outcome(history, version.id),
         )
 
 
 def _mark(version: Version, outcome: Event | None) -> str:
-    return f"{version.evaluation_hash} {outcome.id if outcome else 'undecided'}"
+    parts = [version.evaluation_hash, outcome.id if outcome else "undecided", version.portable_hash]
+    return " ".join(filter(None, parts))
 
 
 def _artifacts(client: Client, version: Version, into: Path) -> dict[str, Path]:
@@ -149,6 +152,16 @@ def _metrics(client: Client, version: Version, into: Path) -> MetricValues:
         raise
     except PipelineError:
         return {}
+
+
+def _portable(client: Client, version: Version, into: Path) -> PortableReport | None:
+    """None where the version has no report on its portable forms, or it cannot be read."""
+    try:
+        return portable_forms.read(client, version, into)
+    except UnreachableError:
+        raise
+    except PipelineError:
+        return None
 
 
 def _profile(artifacts: Mapping[str, Path]) -> Profile:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from resnet.evaluation.metrics import MetricValues
+from resnet.export.report import PortableReport
 from resnet.registry.ledger.event import Event
 from resnet.registry.versions import Version
 
@@ -67,6 +68,7 @@ class CardContent:
     classes: Sequence[ClassScore]
     subsets: Sequence[Subset]  # the first is all test images
     pictures: Mapping[str, bytes]  # PNG, by the names of their files
+    portable: PortableReport | None
     decision: Event | None  # the last for which the gate was asked
     outcome: Event | None  # the last that concerns the version, with the gate or without
 

@@ -34,6 +34,7 @@ def page(content: CardContent) -> str:
         results.sections(content),
         _gate(content),
         _load(content),
+        results.portable(content),
         _rebuild(content),
         _limits(content),
     )

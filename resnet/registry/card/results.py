@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from resnet.evaluation.metrics import METRICS
 from resnet.pages import markdown
+from resnet.registry import portable_forms
 from resnet.registry.card import blocks
 from resnet.registry.card.content import CardContent
 
@@ -13,6 +14,33 @@ def sections(content: CardContent) -> Iterator[str]:
     yield from _per_class(content)
     yield from _calibration(content)
     yield from _mistakes(content)
+
+
+def portable(content: CardContent) -> Iterator[str]:
+    """The portable forms, and how each compares with the Keras model on the test images."""
+    report = content.portable
+    if report is None or not report.forms:
+        return
+    yield "## Portable forms"
+    yield markdown.table(
+        ["form", "admitted", "accuracy", "same predictions", "one image", "bytes"],
+        [
+            [
+                f"`{portable_forms.FOLDER}/{form.file}`",
+                markdown.text(form.reason or "yes"),
+                blocks.text(form.accuracy, "{:.2%}"),
+                blocks.text(form.agreement, "{:.2%}"),
+                blocks.text(form.latency_ms, "{:.2f} ms"),
+                blocks.text(form.size_bytes, "{:,}"),
+            ]
+            for form in report.forms
+        ],
+    )
+    yield (
+        "Those that were admitted are artifacts of the run: the same arrays in, the same "
+        "probabilities out, by ONNX Runtime alone. Each was compared with `model.keras` on all "
+        f"test images ({markdown.text(report.cpu)})."
+    )
 
 
 def _results(content: CardContent) -> Iterator[str]:

@@ -11,7 +11,7 @@ from resnet.registry.gate import gate
 from resnet.registry.ledger import audit, queries
 from resnet.registry.promotion.request import Request, latest
 from resnet.registry.store import Client
-from resnet.registry.tracking.run_artifacts import StageReports
+from resnet.registry.tracking.outputs import StageReports
 from resnet.registry.versions import Version
 
 
@@ -25,11 +25,13 @@ class Status:
     request: Request | None = None  # if the decision was to ask a person
     problems: tuple[str, ...] = ()  # of the ledger and its aliases, in words
     card_is_current: bool = True  # its model card is from that evaluation and the last decision
+    portable: bool = True  # its portable forms are those that the stages made
 
     @property
     def is_published(self) -> bool:
         """Whether `publish` would have nothing to add."""
-        return self.version is not None and self.evaluated and self.card_is_current
+        complete = self.evaluated and self.portable and self.card_is_current
+        return self.version is not None and complete
 
 
 def status(parameters: params.Params, root: Path) -> Status:
@@ -55,4 +57,5 @@ def look_up(client: Client, parameters: params.Params, reports: StageReports) ->
         request=request if request and request.key == key else None,
         problems=tuple(problems),
         card_is_current=card.is_current(client, version, history),
+        portable=version.portable_hash == reports.portable_hash,
     )

@@ -17,7 +17,7 @@ from resnet.registry.ledger import ledger
 from resnet.registry.ledger.lock import holding
 from resnet.registry.store import Client
 from resnet.registry.tracking import live_run, run_artifacts
-from resnet.registry.tracking.run_artifacts import Outputs
+from resnet.registry.tracking.outputs import Outputs
 from resnet.registry.versions import Version
 from resnet.system import files, processes
 
@@ -32,7 +32,7 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
 
     `cause`, why the model was trained, becomes a tag of a new version. Safe to repeat, and to kill
     at any point: the next call completes it. The same model hash never makes a second version;
-    another evaluation of it replaces the first.
+    another evaluation or export of it replaces the first.
     Raises PipelineError where the outputs are missing, stale, or not those of dvc.lock, and where
     the registry is that of another checkout.
     """
@@ -47,8 +47,8 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
         version = _publish_new(client, outputs, cause)
     else:
         run_artifacts.complete(client, version.run_id, outputs)
-    if version.evaluation_hash != reports.evaluation.hash:
-        version = _renew_evaluation(client, version, outputs)
+    if not reports.recorded_in(version):
+        version = _renew(client, version, outputs)
     history = ledger.events(client, name)
     if not card.is_current(client, version, history):
         card.renew(client, version, history)
@@ -131,6 +131,7 @@ def _create_version(
                 "file_hash": files.digest(reports.paths.model),
                 "evaluation_hash": reports.evaluation.hash,
                 "test_hash": reports.evaluation.test_hash,
+                "portable_hash": reports.portable_hash,
                 **({"cause": cause} if cause else {}),
             },
         )
@@ -145,18 +146,19 @@ def _logged_model(client: Client, run_id: str, outputs: Outputs) -> str:
     return model_id or mlflow_model.log(client, run_id, outputs.model, outputs.images_nhwc[:1])
 
 
-def _renew_evaluation(client: Client, version: Version, outputs: Outputs) -> Version:
-    """The version with this evaluation instead of its former one."""
+def _renew(client: Client, version: Version, outputs: Outputs) -> Version:
+    """The version with this evaluation and these portable forms instead of its former ones."""
     name, number = version.name, str(version.number)
-    evaluation = outputs.reports.evaluation
+    reports = outputs.reports
     with holding(client, name, processes.actor()) as held:
         # Another process may have logged another evaluation since.
         run_artifacts.complete(client, version.run_id, outputs)
         held.confirm()
         client.update_model_version(name, number, description=_describe(outputs))
         for key, value in {
-            "test_hash": evaluation.test_hash,
-            "evaluation_hash": evaluation.hash,  # the last: it says that all is there
+            "test_hash": reports.evaluation.test_hash,
+            "portable_hash": reports.portable_hash,
+            "evaluation_hash": reports.evaluation.hash,  # the last: it says that all is there
         }.items():
             client.set_model_version_tag(name, number, key, value)
         return versions.resolve(client, name, version.number)

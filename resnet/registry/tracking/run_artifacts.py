@@ -4,126 +4,24 @@ import json
 import platform
 import tempfile
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
 
 from resnet import params
 from resnet.checkout import packages, provenance
-from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
-from resnet.evaluation.records import Evaluation
-from resnet.model.probe import IMAGES, Probe
-from resnet.registry import store, versions
+from resnet.model.probe import Probe
+from resnet.registry import portable_forms, store, versions
 from resnet.registry.store import Client
 from resnet.registry.tracking import curves
+from resnet.registry.tracking.outputs import Outputs, evaluation_files
 from resnet.registry.tracking.run_name import run_name
-from resnet.system import account, files, mappings
+from resnet.system import account, mappings
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
 TRAINING_TAGS = ("backend", "device", "device_name", "cpu")  # of training.json, logged as tags
 TRAINING_METRICS = ("parameters", "epochs", "steps", "best_epoch", "seconds", "images_per_second")
-
-
-@dataclass(frozen=True)
-class StageReports:
-    """The reports of the stages train and evaluate on one model. Quick to read."""
-
-    paths: params.Paths  # absolute
-    training: Mapping[str, Any]
-    evaluation: Evaluation
-
-    @classmethod
-    def read(cls, parameters: params.Params, root: Path) -> Self:
-        """Raises PipelineError where one is missing, or they are about different models."""
-        paths = parameters.paths.under(root)
-        try:
-            training = files.read_json(paths.training)
-        except FileNotFoundError:
-            raise PipelineError(
-                f"{parameters.paths.training} is not there: run 'dvc repro' first"
-            ) from None
-        evaluation = Evaluation.read(paths.metrics)
-        if evaluation.model_hash != training["model_hash"]:
-            raise PipelineError(
-                f"{parameters.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "
-                f"{training['model_hash'][:12]}… was trained: run 'dvc repro' first"
-            )
-        return cls(paths, training, evaluation)
-
-    @property
-    def model_hash(self) -> str:
-        return self.evaluation.model_hash
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """All that `publish` records: the stages' reports, and where they come from."""
-
-    parameters: params.Params
-    root: Path
-    reports: StageReports
-    code: provenance.Code
-    data_hash: str
-
-    @classmethod
-    def read(cls, parameters: params.Params, root: Path) -> Self:
-        """Raises PipelineError where the outputs are not those that dvc.lock records."""
-        reports = StageReports.read(parameters, root)
-        lock = DvcLock.read(root)
-        lock.check(root, parameters)
-        paths = reports.paths
-        for path in (paths.history, paths.profile, *_evaluation_files(paths)):
-            if not path.exists():
-                raise PipelineError(f"{path} is not there: run 'dvc repro' first")
-        data_hash = lock.md5(parameters.paths.arrays)
-        return cls(parameters, root, reports, provenance.code(root), data_hash)
-
-    @property
-    def origin(self) -> dict[str, str]:
-        """Where the model comes from, as tags."""
-        return {
-            "git_commit": self.code.commit or "none",
-            "git_dirty": str(self.code.dirty).lower(),
-            "data_hash": self.data_hash,
-            "params_hash": provenance.params_hash(self.parameters),
-        }
-
-    @property
-    def precision(self) -> str:
-        """What it was trained in. Earlier releases left no choice, and did not report it."""
-        return str(self.reports.training.get("precision", self.parameters.train.precision))
-
-    @cached_property
-    def model(self) -> Any:
-        """The model's file as a `keras.Model`. Needs TensorFlow.
-
-        Raises PipelineError where it is not the model that was trained and evaluated.
-        """
-        from resnet.model import model_file
-
-        model = model_file.load(self.reports.paths.model)
-        actual, expected = model_file.model_hash(model), self.reports.model_hash
-        if actual != expected:
-            raise PipelineError(
-                f"{self.parameters.paths.model} holds model {actual[:12]}…, but {expected[:12]}… "
-                "was trained and evaluated: run 'dvc repro' first"
-            )
-        return model
-
-    @cached_property
-    def profile(self) -> dict[str, Any]:
-        """The profile of the data, as `ingest` wrote it."""
-        return dict(files.read_json(self.reports.paths.profile))
-
-    @cached_property
-    def images_nhwc(self) -> Any:
-        """The first few test images, uint8."""
-        from resnet.data import arrays
-
-        return arrays.load(self.reports.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
 def experiment(client: Client, model: str) -> str:
@@ -156,7 +54,7 @@ def complete(client: Client, run_id: str, outputs: Outputs, anew: Collection[str
     """
     tags = client.get_run(run_id).data.tags
     for name, log in PARTS.items():
-        mark = outputs.reports.evaluation.hash if name == "evaluation" else "done"
+        mark = outputs.marks.get(name, "done")
         done = tags.get(f"logged.{name}") == mark and not _is_lost(client, run_id, name)
         if name in anew or not done:
             log(client, run_id, outputs)
@@ -241,11 +139,17 @@ def _evaluation(client: Client, run_id: str, outputs: Outputs) -> None:
     store.log_metrics(client, run_id, asdict(outputs.reports.evaluation.metrics))
     client.log_artifact(run_id, str(outputs.root / "dvc.lock"), "evaluation")
     client.log_artifact(run_id, str(paths.metrics), "evaluation")
-    for path in _evaluation_files(paths):
+    for path in evaluation_files(paths):
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
         else:
             client.log_artifact(run_id, str(path), "evaluation")
+
+
+def _portable(client: Client, run_id: str, outputs: Outputs) -> None:
+    """The portable forms that were admitted; they replace those of an earlier export."""
+    paths = outputs.reports.paths
+    portable_forms.attach(client, run_id, paths.portable_report, paths.portable)
 
 
 PARTS: Mapping[str, Callable[[Client, str, Outputs], None]] = {
@@ -255,6 +159,7 @@ PARTS: Mapping[str, Callable[[Client, str, Outputs], None]] = {
     "model": _model,
     "probe": _probe,
     "evaluation": _evaluation,
+    "portable": _portable,
 }
 NEEDED = {"model": versions.MODEL_FILE, "probe": versions.PROBE_FILE}  # before an alias moves
 
@@ -266,12 +171,6 @@ def _is_lost(client: Client, run_id: str, part: str) -> bool:
         return False
     folder = path.rpartition("/")[0] or None
     return path not in {file.path for file in client.list_artifacts(run_id, folder)}
-
-
-def _evaluation_files(paths: params.Paths) -> tuple[Path, ...]:
-    """The outputs of an evaluation but for its metrics; the last is a folder."""
-    tables = (paths.per_class, paths.confusion, paths.reliability, paths.subsets)
-    return (paths.predictions, *tables, paths.pictures)
 
 
 def _log_parameters(client: Client, run_id: str, parameters: params.Params) -> None:

@@ -26,6 +26,7 @@ CLAIMS = (
     Claim("data", origin_claims.data, ("commit",)),
     Claim("model", model_claims.model),
     Claim("served", model_claims.served, ("model",)),
+    Claim("portable", model_claims.portable),
     Claim("evaluation", model_claims.evaluation),
     Claim("score", model_claims.score, (*REBUILT, "model", "evaluation")),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from resnet.errors import PipelineError, UnreachableError
-from resnet.registry import store, versions
+from resnet.registry import portable_forms, store, versions
 from resnet.registry.store import Client
 from resnet.registry.versions import MissingArtifactError, Version
 
@@ -21,6 +21,7 @@ READERS: Mapping[str, Callable[[Client, Version, Path], Any]] = {
     versions.PROBE_FILE: lambda client, version, into: versions.fetch(
         client, version, versions.PROBE_FILE, into
     ),
+    portable_forms.REPORT: portable_forms.download,
 }
 
 

@@ -43,6 +43,19 @@ def served(subject: VersionUnderTest) -> str:
     return f"MLflow's form gives model.keras's probabilities (within {PROBABILITY_TOLERANCE:g})"
 
 
+def portable(subject: VersionUnderTest) -> str:
+    """The portable forms are the files that were compared with this model.keras and admitted."""
+    report = subject.portable
+    if report is None:
+        return "it was registered without portable forms"
+    checks.same("the compared model.keras", report.model_sha256, subject.version.file_hash)
+    forms = [
+        f"{form.name} {'left out' if form.sha256 is None else checks.short(form.sha256)}"
+        for form in report.forms
+    ]
+    return f"as they were admitted: {', '.join(forms) or 'no form was asked for'}"
+
+
 def evaluation(subject: VersionUnderTest) -> str:
     """The metrics are those of this model, and the predictions agree with them."""
     metrics, predictions = subject.evaluation.metrics, subject.predictions

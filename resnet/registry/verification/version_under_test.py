@@ -13,8 +13,9 @@ from resnet.checkout import command, git, packages
 from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Evaluation, Predictions
+from resnet.export.report import PortableReport
 from resnet.model import backend
-from resnet.registry import versions
+from resnet.registry import portable_forms, versions
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.system.processes import Say
@@ -132,6 +133,11 @@ class VersionUnderTest:
     def predictions(self) -> Predictions:
         """The recorded predictions; they have as many correct images as the evaluation."""
         return versions.predictions(self._client, self.version, self._artifacts)
+
+    @cached_property
+    def portable(self) -> PortableReport | None:
+        """The report on its portable forms, each of which has the SHA-256 that it gives."""
+        return portable_forms.download(self._client, self.version, self._artifacts)
 
     @cached_property
     def model(self) -> Path:

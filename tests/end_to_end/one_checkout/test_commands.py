@@ -15,7 +15,7 @@ from resnet.registry import store, versions
 from resnet.registry.ledger import ledger
 
 NAME = "generated-resnet"
-STAGES = ["fetch", "ingest", "annotate", "train", "evaluate"]
+STAGES = ["fetch", "ingest", "annotate", "train", "evaluate", "export"]
 NOTHING_TO_DO = f"{NAME} version 1 (candidate, production) is registered: nothing to do\n"
 
 SCORE_ALONE = """
@@ -116,8 +116,8 @@ def test_a_dry_run_says_what_a_run_would_do_and_does_nothing(checkout, registry)
 
     before, number = everything(), len(runs(registry))
     same = checkout.call("run", "--dry-run").stdout.splitlines()
-    assert [line.split()[1] for line in same[:5]] == ["skip"] * 5
-    assert same[5].startswith("registry: generated-resnet version 1 (candidate, production) is ")
+    assert [line.split()[1] for line in same[:6]] == ["skip"] * 6
+    assert same[6].startswith("registry: generated-resnet version 1 (candidate, production) is ")
     other = checkout.call("run", "--dry-run", "--set", "train.seed=3").stdout
     assert "train     run      train.seed 0 → 3\n" in other
     assert "evaluate  depends  on what train will give\n" in other
@@ -132,7 +132,7 @@ def test_nothing_is_written_into_the_users_home(checkout, first_run):
 
 def test_dvc_draws_the_stages_and_shows_the_metrics(checkout, first_run):
     drawn = checkout.run("dvc", "dag", "--dot").stdout
-    for before, after in itertools.pairwise(("fetch", "ingest", "train", "evaluate")):
+    for before, after in itertools.pairwise(("fetch", "ingest", "train", "evaluate", "export")):
         assert f'"{before}" -> "{after}"' in drawn
     shown = json.loads(checkout.run("dvc", "metrics", "show", "--json").stdout)
     scores = shown[""]["data"]["reports/scores.json"]["data"]

@@ -28,7 +28,7 @@ def test_one_trains_another_waits_and_a_cancelled_one_leaves_its_checkpoint_and_
 
 
 def test_a_deployment_runs_to_the_end_and_shows_what_it_does(prefect, asked):
-    stages = {"fetch", "ingest", "annotate", "train", "evaluate"}
+    stages = {"fetch", "ingest", "annotate", "train", "evaluate", "export"}
     assert set(prefect.tasks(asked.run)) == {
         "status",
         *stages,

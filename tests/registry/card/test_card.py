@@ -83,6 +83,8 @@ def test_a_browser_shows_all_of_a_published_versions_card_without_an_error(
         "The calibration error is 2.0%.",
         "The gate has not been asked about this version.",
         'mlflow.pyfunc.load_model("models:/cifar10-resnet/1")',
+        "portable/model.onnx\tyes\t80.00%\t100.00%\t0.60 ms\t7",
+        "portable/model.int8.onnx\t0 validation images\t–",
         "It cannot be rebuilt: no git commit of its code is recorded.",
         "small images of 10 kinds of things",
         "It assigns one of these kinds to any image whatever",

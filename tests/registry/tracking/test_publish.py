@@ -16,16 +16,17 @@ from resnet import params
 from resnet.checkout import provenance
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Evaluation
+from resnet.export.report import PortableReport
 from resnet.model import model_file
 from resnet.model.probe import Probe
-from resnet.registry import store, versions
+from resnet.registry import portable_forms, store, versions
 from resnet.registry.gate import gate
 from resnet.registry.promotion import promotion
 from resnet.registry.promotion.smoke_test import require_intact
 from resnet.registry.promotion.status import Status, status
 from resnet.registry.tracking.live_run import LiveRun
+from resnet.registry.tracking.outputs import Outputs
 from resnet.registry.tracking.publish import publish
-from resnet.registry.tracking.run_artifacts import Outputs
 from resnet.registry.versions import PROBE_FILE
 from resnet.system import files
 
@@ -267,6 +268,55 @@ def test_another_evaluation_of_the_same_model_replaces_the_first(
     assert versions.evaluation(client, second, local / "got").metrics.correct == 8100
     lock = versions.fetch(client, second, "evaluation/dvc.lock", local / "got")
     assert lock.read_bytes() == (local / "dvc.lock").read_bytes()
+
+
+def test_exactly_the_admitted_portable_forms_are_attached_and_another_export_replaces_them(
+    root: Path, parameters: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(root, parameters)
+    version, client = publish(parameters, root), store.client(root)
+    paths = parameters.paths.under(root)
+    report, form = paths.portable_report, paths.portable / "model.onnx"
+    assert version.portable_hash == files.digest(report)
+    assert attached(client, version) == {"portable/model.onnx", "portable/portable.json"}
+    for artifact, path in (("portable/model.onnx", form), (portable_forms.REPORT, report)):
+        copy = versions.fetch(client, version, artifact, root / "got")
+        assert copy.read_bytes() == path.read_bytes()
+
+    first, second = PortableReport.read(report).forms
+    (paths.portable / second.file).write_text("other weights")
+    digest = files.digest(paths.portable / second.file)
+    form.unlink()
+    forms = (
+        first.model_copy(update={"admitted": False, "reason": "its accuracy differs"}),
+        second.model_copy(update={"admitted": True, "reason": None, "sha256": digest}),
+    )
+    before = files.digest(report, "md5")
+    PortableReport.read(report).model_copy(update={"forms": forms}).write(report)
+    lock = root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(before, files.digest(report, "md5")))
+    assert not status(parameters, root).portable
+    again = publish(parameters, root)
+    assert again.number == version.number
+    assert status(parameters, root).portable
+    assert attached(client, again) == {"portable/model.int8.onnx", "portable/portable.json"}
+
+
+def attached(client: Any, version: versions.Version) -> set[str]:
+    """The portable artifacts of the version's run."""
+    return {file.path for file in client.list_artifacts(version.run_id, "portable")}
+
+
+def test_a_form_that_is_not_the_compared_one_is_not_registered(
+    local: Path, parameters: params.Params, write_outputs: WriteOutputs
+) -> None:
+    write_outputs(local, parameters)
+    (local / parameters.paths.portable / "model.onnx").write_text("another graph")
+    with pytest.raises(
+        PipelineError, match=r"model\.onnx is not the file that .*portable\.json is"
+    ):
+        publish(parameters, local)
+    assert status(parameters, local).version is None
 
 
 def test_a_version_has_the_cause_of_its_training_and_the_profile_of_its_data(

@@ -38,6 +38,7 @@ from tests.support import REPOSITORY
 
 PATCH = "recipe/changes.patch"
 RAW = ("batches.meta", "test_batch")
+PORTABLE = next(claim for claim in claims.CLAIMS if claim.name == "portable")
 QUICK = [claim for claim in claims.CLAIMS if claim.name not in ("model", "served", "score")]
 
 
@@ -176,6 +177,12 @@ def _lock(root: Path, parameters: params.Params) -> None:
             "outs": entries(at.metrics, at.predictions),
             "params": values("evaluate"),
         },
+        "export": {
+            "cmd": "python -m resnet export",
+            "deps": entries(at.arrays, at.model, at.predictions),
+            "outs": entries(at.portable, at.portable_report),
+            "params": values("export"),
+        },
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     home, listing = root / ".dvc" / "cache", []
@@ -237,6 +244,30 @@ def test_what_needs_the_commit_is_unknown_without_it(published: Published) -> No
         results = published.verify()
     for name in ("code", "packages", "data"):
         assert (results[name].state, results[name].text) == ("UNKNOWN", "needs commit")
+
+
+@pytest.mark.parametrize(
+    ("artifact", "text"),
+    [
+        ("portable/model.onnx", "was compared and admitted: the registry's artifact is damaged"),
+        ("portable/portable.json", "is not the report that its tags name"),
+    ],
+)
+def test_a_changed_byte_of_a_portable_form_or_of_its_report_fails(
+    published: Published, artifact: str, text: str
+) -> None:
+    path = published.artifact(artifact)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    with published.written(path, bytes(content)):
+        results = published.verify([PORTABLE])
+    assert (results["portable"].state, text in results["portable"].text) == ("FAIL", True)
+
+
+def test_a_version_of_before_portable_forms_has_none_to_check(published: Published) -> None:
+    with published.tagged({"portable_hash": ""}):
+        (result,) = published.verify([PORTABLE]).values()
+    assert (result.state, result.text) == ("PASS", "it was registered without portable forms")
 
 
 ARTIFACTS = {
