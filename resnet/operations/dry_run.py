@@ -83,7 +83,7 @@ def _missing(found: Status, name: str, gate: str) -> list[str]:
         return [f"a new version of {name}; then {gate}"]
     lines = [] if found.evaluated else [f"the evaluation of {found.version} again"]
     if not found.portable:
-        lines.append(f"the portable forms of {found.version} again")
+        lines.append(f"the portable forms of {found.version}")
     if not found.card_is_current:
         lines.append(f"the model card of {found.version} again")
     if not found.decided:

@@ -30,7 +30,7 @@ def made(
 
 
 def register(root: Path, name: str) -> None:
-    """A version of the model that the stages made, as publish leaves it."""
+    """A version of the model that the stages made, as an earlier release published it."""
     client = store.client(root)
     scored = Evaluation.read(root / "reports" / "metrics.json")
     tags = {"model_hash": scored.model_hash, "evaluation_hash": scored.hash}
@@ -61,6 +61,7 @@ def test_what_the_registry_lacks_of_the_model_is_said(
         told += dry_run._registry(made, made, parameters, SKIPPED, "if-better")
     assert told == [
         f"registry: a new version of cifar10-resnet; then {ASKED}",
+        "registry: the portable forms of cifar10-resnet version 1",
         f"registry: cifar10-resnet version 1 is registered; {ASKED}",
     ]
 
