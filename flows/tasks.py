@@ -7,6 +7,7 @@ Prefect caches nothing and carries only small values: DVC is the only cache.
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -85,9 +86,16 @@ def run_stages(tree: Path, lock_seconds: float, listen: Say) -> list[StageOutcom
 
 
 def find_changed(tree: Path, lock_seconds: float) -> set[str]:
-    """The stages that DVC finds changed."""
+    """The stages that DVC finds changed.
+
+    An MLflow store is opened meanwhile, which takes a second. Whether it answers is not asked here:
+    the task that needs it says so.
+    """
     logger = get_run_logger()
-    return stages.changed(tree, lock_seconds, lambda line: logger.debug("%s", line))
+    with ThreadPoolExecutor(1) as pool:
+        if store.exists(tree):
+            pool.submit(store.client, tree)
+        return stages.changed(tree, lock_seconds, lambda line: logger.debug("%s", line))
 
 
 def run_stage(stage: str, tree: Path, lock_seconds: float, listen: Say) -> StageOutcome:
