@@ -25,7 +25,7 @@ class Publication:
         """Start the process when the line of a stage says that it has measured all.
 
         From then on the stage draws pictures, on one core; the process imports TensorFlow and
-        MLflow meanwhile.
+        MLflow meanwhile. When `export` measures, at its end, it only waits.
         """
         if progress.fraction(line) == (MEASURES, 1.0) and self._prepared is None:
             self._prepared = Prepared("publish", self._tree)
