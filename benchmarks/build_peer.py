@@ -84,11 +84,12 @@ def one_image_by_onnx(calls: int) -> Round:
     """The same of the model's ONNX form."""
     parameters = _selected(None, [])
     from benchmarks.scoring import model
+    from resnet.export import onnx_forward, onnx_model
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        _of("resnet.export.onnx_model", "write")(model(parameters.net), path)
-        call = _of("resnet.export.onnx_forward", "load")(path)
+        onnx_model.write(model(parameters.net), path)
+        call = onnx_forward.load(path)
     return _calls(call, calls)
 
 

@@ -29,7 +29,7 @@ ROWS = (
     ),
     Row(
         "train-torch",
-        "the same",
+        "train ResNet-20, batch 128",
         TORCH,
         {**everywhere("at least", 1.1), "AMX": Goal("at least", 1.25)},
         partial(in_turn.training_against_torch, net="ResNet-20"),
@@ -96,14 +96,14 @@ ROWS = (
     ),
     Row(
         "score-torch",
-        "the same",
+        "score 256 images per call, ResNet-20",
         TORCH,
         everywhere("at least", 2.0),
         in_turn.scoring_against_torch,
     ),
     Row(
         "score-openvino",
-        "the same",
+        "score 256 images per call, ResNet-20",
         "OpenVINO in bfloat16",
         everywhere("at least", 0.9),
         in_turn.scoring_against_openvino,
