@@ -502,7 +502,7 @@ def test_a_damaged_model_file_fails_and_the_command_ends_with_1(
     printed = capsys.readouterr()
     assert "FAIL     model        " in printed.out
     assert "the registry's artifact is damaged" in printed.out
-    assert "7 PASS, 1 FAIL, 2 UNKNOWN" in printed.out
+    assert "8 PASS, 1 FAIL, 2 UNKNOWN" in printed.out
     assert "verify: evaluation" in printed.err
 
 
