@@ -13,6 +13,7 @@ import pytest
 from resnet import cli, params
 from resnet.errors import MovedError, PipelineError
 from resnet.evaluation.records import Evaluation
+from resnet.export.report import PortableReport
 from resnet.registry import relocation, store, versions
 from resnet.registry.gate import gate
 from resnet.registry.gate.verdict import Verdict
@@ -435,6 +436,8 @@ def test_a_version_with_a_request_is_decided_whatever_the_answer(
     metrics.parent.mkdir()
     scored.write(metrics)
     files.write_json(tmp_path / parameters.paths.training, {"model_hash": scored.model_hash})
+    exported = PortableReport(model_sha256="b" * 64, cpu="", versions={}, forms=())
+    exported.write(tmp_path / parameters.paths.portable_report)
 
     assert status(parameters, tmp_path).decided is False
     ask(tmp_path, name, version)
