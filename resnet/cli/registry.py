@@ -55,6 +55,11 @@ def _add_records(commands: Commands, options: _Options) -> None:
     text = "who moved what into production, when and why"
     history = command(commands, "history", _history, text, [options.model])
     history.add_argument("--json", action="store_true", help="as JSON lines")
+    history.add_argument(
+        "--verify",
+        action="store_true",
+        help="read the whole chain in the store, which is done once per day in any case",
+    )
 
     text = "recover interrupted moves, and restore aliases that were changed outside the ledger"
     reconcile = command(commands, "reconcile", _reconcile, text, [options.model])
@@ -174,7 +179,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.promotion import history
 
     name = model_name(root, arguments)
-    events, problems = history.read(root, name)
+    events, problems = history.read(root, name, verify=arguments.verify)
     if arguments.model and not events and not problems:  # an emptied store is a problem
         versions.registered_model(store.client(root), name)
     render = history.as_json_lines if arguments.json else history.as_table
@@ -183,6 +188,8 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
         print(text)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
+    if not problems and (check := history.last_check(root, name)):
+        _progress(check)
 
 
 def _reconcile(root: Path, arguments: argparse.Namespace) -> None:

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from resnet.registry import versions
 from resnet.registry.ledger import ledger, lock, queries
 from resnet.registry.ledger.chain import Ledger
 from resnet.registry.ledger.event import Event, Moves
+from resnet.registry.ledger.verified_events import WholeCheck
 from resnet.registry.store import Client
 from resnet.registry.versions import CANDIDATE, PRODUCTION, VersionId
+
+CHECK_EVERY = timedelta(days=1)  # the history, and each retraining, read the whole chain
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,24 @@ def alias_mismatch(client: Client, name: str, history: Sequence[Event]) -> Alias
     return AliasMismatch(name, aliases) if aliases else None
 
 
-def examine(client: Client, name: str) -> tuple[list[Event], list[str]]:
-    """The events of the ledger of `name`, and its problems and those of the aliases, in words."""
+def examine(client: Client, name: str, *, whole: bool = False) -> tuple[list[Event], list[str]]:
+    """The events of the ledger of `name`, and its problems and those of the aliases, in words.
+
+    The whole chain is read with `whole`, and in any case where this checkout has not found it
+    intact within CHECK_EVERY; else what is new.
+    """
+    whole = whole or is_due(WholeCheck.read(client, name), datetime.now(UTC))
     while True:
-        current = ledger.read(client, name, whole=True)
+        current = ledger.read(client, name, whole=whole)
         mismatch = alias_mismatch(client, name, current.events)
-        now = ledger.read(client, name)
-        if (now.head, now.unfinished) == (current.head, current.unfinished):
+        if ledger.is_unchanged(client, name, current):
             break  # else another process changed it while the aliases were read
     return current.events, _problems(client, name, current, mismatch)
+
+
+def is_due(check: WholeCheck | None, now: datetime) -> bool:
+    """Whether the whole chain is to be read again; a check in the future is by a wrong clock."""
+    return check is None or not now - CHECK_EVERY < check.time <= now
 
 
 def _problems(

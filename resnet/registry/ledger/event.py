@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal, Self
+
+from pydantic_core import from_json
 
 from resnet.registry.versions import PRODUCTION, VersionId
 
@@ -85,20 +88,19 @@ class Event:
         numbers = {self.version, self.evidence.get("against"), *moved}
         return frozenset(number for number in numbers if number is not None)
 
-    def hashes(self) -> dict[int, str]:
-        """The model hash of each version that it names, by number, as far as it says so.
+    def model_hash_of(self, number: int) -> str | None:
+        """The model hash of the version of that number that it names; None if it does not say.
 
         Empty is that of a version that was registered without one.
         """
-        hashes = {int(number): text for number, text in (self.model_hashes or {}).items()}
-        judged = self.evidence.get("model_hash")
-        if judged and self.version is not None:
-            hashes.setdefault(self.version, judged)
-        return hashes
+        text = (self.model_hashes or {}).get(str(number))
+        if text is None and number == self.version:  # of an earlier release
+            text = self.evidence.get("model_hash") or None
+        return text
 
     def id_of(self, number: int) -> VersionId:
         """The version of that number that it names."""
-        return VersionId(number, self.hashes().get(number))
+        return VersionId(number, self.model_hash_of(number))
 
     @property
     def head(self) -> str:
@@ -110,31 +112,43 @@ class Event:
 
         And but `model_hashes` where there are none: an earlier release did not know the field.
         """
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return _sha256(self._canonical().encode())
+
+    def _canonical(self) -> str:
+        content = self._content()
         del content["hash"]
         if self.model_hashes is None:
             del content["model_hashes"]
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _canonical_json(content)
+
+    def _content(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def as_json(self, **derived: Any) -> str:
         """One line, with the versions in production before and after and other `derived` values."""
         first = {"index": self.index, "time": self.time}
         production = {"version_from": self.version_from, "version_to": self.version_to}
-        return json.dumps(first | asdict(self) | production | derived)
+        return json.dumps(first | self._content() | production | derived, default=dict)
 
-    def to_json(self) -> str:
-        """One line, for `from_json`."""
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return json.dumps(content, allow_nan=False)
+    def to_line(self) -> bytes:
+        """The canonical JSON that its hash is of, with a tab on each side of its evidence."""
+        evidence = _canonical_json(self.evidence)
+        before, _, after = self._canonical().partition(evidence)
+        return "\t".join((before, evidence, after)).encode()
 
     @classmethod
-    def from_json(cls, line: str) -> Self:
-        """The event of such a line. Raises ValueError if it is not one."""
+    def from_line(cls, line: bytes) -> Self:
+        """The event of such a line, and its hash, with evidence that is parsed when it is read.
+
+        Most of a long history's verdicts are never looked at. Raises ValueError if the line is
+        none.
+        """
+        before, evidence, after = line.split(b"\t")
         try:
-            values = json.loads(line)
-            moves = {alias: (old, new) for alias, (old, new) in values["moves"].items()}
-            return cls(**{**values, "moves": moves})
+            values = from_json(b"%b{}%b" % (before, after))
+            values["moves"] = {alias: (old, new) for alias, (old, new) in values["moves"].items()}
+            values["evidence"] = LazyJson(evidence)
+            return cls(**values, hash=_sha256(b"%b%b%b" % (before, evidence, after)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no event: {error!r}") from error
 
@@ -150,10 +164,12 @@ class Event:
 
     def tags(self) -> dict[str, str]:
         """As tags of its run: text as it is, the rest as JSON, a long value in several tags."""
-        content = asdict(self)
+        content = self._content()
         del content["id"]
         texts = {
-            name: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+            name: value
+            if isinstance(value, str)
+            else json.dumps(value, allow_nan=False, default=dict)
             for name, value in content.items()
             if value is not None
         }
@@ -181,7 +197,39 @@ class Event:
             ) from error
 
 
+class LazyJson(Mapping[str, Any]):
+    """The object of a JSON text, which is parsed when it is first asked for something."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return dict(json.loads(self._text))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 _JSON = {"version", "moves", "forced", "evidence", "index", "model_hashes"}  # the others are text
+
+
+def _canonical_json(value: Any) -> str:
+    """`LazyJson` is written as the object that it is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=dict)
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def _joined(tags: Mapping[str, str], name: str) -> str:

@@ -28,6 +28,7 @@ from resnet.registry import store
 from resnet.registry.ledger import known_head, verified_events
 from resnet.registry.ledger.chain import HEAD, Ledger
 from resnet.registry.ledger.event import TAG_LENGTH, Event, from_iso, milliseconds, utc_iso
+from resnet.registry.ledger.verified_events import WholeCheck
 from resnet.registry.store import Client
 
 from mlflow.entities import Experiment, Run, RunTag
@@ -36,6 +37,7 @@ SUFFIX = "-ledger"
 CHECKED = "checked"  # tag of a run; like the run's status it is the event's state, not its content
 
 OPEN = "RUNNING"  # the status of the run of an event that is neither finished nor abandoned
+IN_PROGRESS = f"attributes.status = '{OPEN}'"
 
 
 def begin(client: Client, event: Event) -> Event:
@@ -122,36 +124,51 @@ def read(client: Client, name: str, *, whole: bool = False) -> Ledger:
     """The ledger of the registered model `name`.
 
     Of the events that this checkout has verified before only the last is read again; that the
-    others are still as they were is for `whole` to find, which reads all, about 1 ms CPU per event.
-    Raises PipelineError if a run is not an event; `Ledger.broken` checks the chain.
+    others are still as they were is for `whole` to find, which reads all, about 1 ms CPU per event,
+    and remembers when it found them intact, or no more that they were. Raises PipelineError if a
+    run is not an event; `Ledger.broken` checks the chain.
     """
     known = known_head.read(client, name)
     experiment = _experiment(client, name)
     if experiment is None:
         return Ledger([], [], None, known)
-    verified = [] if whole else verified_events.load(client, name)
-    ledger = _read_after(client, experiment, verified, known)
-    if verified and ledger.broken:  # or it was written by a clock that was behind: read it all
+    verified = verified_events.load(client, name)
+    if whole:
+        WholeCheck.forget(client, name)
+    ledger = _read_after(client, experiment, [] if whole else verified, known)
+    if verified and ledger.broken and not whole:
+        # Or an event was written by a clock that was behind: read them all.
         ledger = _read_after(client, experiment, [], known)
     if not ledger.broken:
-        _keep(client, name, ledger, None if whole else verified)
+        _keep(client, name, ledger, verified)
+        if whole and ledger.head and not ledger.missing:
+            WholeCheck(ledger.head, datetime.now(UTC)).write(client, name)
     return ledger
 
 
-def _keep(client: Client, name: str, ledger: Ledger, verified: Sequence[Event] | None) -> None:
+def is_unchanged(client: Client, name: str, ledger: Ledger) -> bool:
+    """Whether no event was begun, finished or abandoned since `ledger` was read."""
+    experiment = _experiment(client, name)
+    if experiment is None:
+        return ledger.head is None
+    head = experiment.tags.get(HEAD)
+    last = (head or "").rpartition(" ")[2]
+    begun = {str(run.info.run_id) for run in _search(client, experiment, IN_PROGRESS)} - {last}
+    return (head, begun) == (ledger.head, {event.id for event in ledger.unfinished})
+
+
+def _keep(client: Client, name: str, ledger: Ledger, verified: Sequence[Event]) -> None:
     """Keep in the checkout what a ledger that is intact says, where it is not what is kept.
 
-    `verified` are the events that are kept; None if they were not read.
+    `verified` are the events that are kept.
     """
-    if verified is not None and _hashes(ledger.events) != _hashes(verified):
-        verified_events.keep(client, name, ledger.events)
+    hashes, kept = [event.hash for event in ledger.events], [event.hash for event in verified]
+    if hashes != kept:
+        begins_so = hashes[: len(kept)] == kept
+        verified_events.keep(client, name, ledger.events, len(kept) if begins_so else 0)
     if ledger.head and ledger.head != ledger.known and not ledger.missing:
         # An account that may only read need not be told each time.
         known_head.write(client, name, ledger.head, logging.DEBUG)
-
-
-def _hashes(events: Sequence[Event]) -> list[str | None]:
-    return [event.hash for event in events]
 
 
 def _read_after(
@@ -252,7 +269,7 @@ def _runs(client: Client, experiment: Experiment, verified: Sequence[Event]) -> 
         return _search(client, experiment, "")
     start = milliseconds(from_iso(verified[-1].time))
     runs = _search(client, experiment, f"attributes.start_time >= {start}")
-    runs += _search(client, experiment, f"attributes.status = '{OPEN}'")
+    runs += _search(client, experiment, IN_PROGRESS)
     return list({run.info.run_id: run for run in runs}.values())
 
 

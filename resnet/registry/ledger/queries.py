@@ -7,18 +7,14 @@ from resnet.registry.ledger.event import Event
 from resnet.registry.versions import PRODUCTION, VersionId
 
 
-def identities(history: Sequence[Event]) -> list[dict[int, VersionId]]:
-    """Per event the versions that it names, by their numbers.
+def identity(history: Sequence[Event], index: int, number: int) -> VersionId:
+    """The version of that number that the event `history[index]` names.
 
     An event of an earlier release does not say the model hash of each: it is then the one that was
     known last of that number, if any was.
     """
-    known: dict[int, str] = {}
-    named = []
-    for event in history:
-        known |= event.hashes()
-        named.append({number: VersionId(number, known.get(number)) for number in event.versions})
-    return named
+    said = (history[k].model_hash_of(number) for k in range(index, -1, -1))
+    return VersionId(number, next((text for text in said if text is not None), None))
 
 
 def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None:
@@ -28,10 +24,10 @@ def last_move(history: Sequence[Event], alias: str = PRODUCTION) -> Event | None
 
 def named_by(history: Sequence[Event], alias: str = PRODUCTION) -> VersionId | None:
     """The version that `alias` names after the last event; None if none."""
-    for event, named in zip(reversed(history), reversed(identities(history)), strict=True):
-        if alias in event.moves:
-            number = event.moves[alias][1]
-            return None if number is None else named[number]
+    for index in range(len(history) - 1, -1, -1):
+        if alias in history[index].moves:
+            number = history[index].moves[alias][1]
+            return None if number is None else identity(history, index, number)
     return None
 
 
@@ -44,7 +40,7 @@ def has_decided(history: Sequence[Event], version: VersionId, key: str) -> bool:
     return any(
         (event.version == version.number and event.evidence.get("key") == key)
         or (event.action in ("rollback", "found") and event.version_from == version.number)
-        for event in _naming(history, version)
+        for event in _concerning(history, version)
     )
 
 
@@ -52,7 +48,7 @@ def last_decision(history: Sequence[Event], version: VersionId) -> Event | None:
     """The last event about a version that has evidence: the gate's verdict."""
     decisions = [
         event
-        for event in _naming(history, version)
+        for event in _concerning(history, version)
         if event.version == version.number and event.evidence
     ]
     return decisions[-1] if decisions else None
@@ -60,7 +56,7 @@ def last_decision(history: Sequence[Event], version: VersionId) -> Event | None:
 
 def last_outcome(history: Sequence[Event], version: VersionId) -> Event | None:
     """The last event that concerns a version (see `concerned`)."""
-    events = [event for event in _naming(history, version) if version.number in concerned(event)]
+    events = _concerning(history, version)
     return events[-1] if events else None
 
 
@@ -76,10 +72,10 @@ def concerned(event: Event) -> set[int]:
 def succession(history: Sequence[Event]) -> list[VersionId]:
     """The versions in the order of their promotion, without those that were rolled back since."""
     stack: list[VersionId] = []
-    for event, named in zip(history, identities(history), strict=True):
+    for index, event in enumerate(history):
         if event.version_to is None:
             continue
-        version = named[event.version_to]
+        version = identity(history, index, event.version_to)
         if stack and stack[-1].is_same(version):
             continue
         if event.action == "rollback" and any(one.is_same(version) for one in stack):
@@ -93,8 +89,8 @@ def succession(history: Sequence[Event]) -> list[VersionId]:
 def ever_in_production(history: Sequence[Event], now: VersionId | None = None) -> set[VersionId]:
     """The versions that ever were in production, including those that were rolled back."""
     promoted = {
-        named[event.version_to]
-        for event, named in zip(history, identities(history), strict=True)
+        identity(history, index, event.version_to)
+        for index, event in enumerate(history)
         if event.version_to is not None
     }
     if now is None or any(one.is_same(now) for one in promoted):
@@ -108,7 +104,7 @@ def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
     By version, then by the hash of the test images. An accuracy that was NaN is left out.
     """
     known: dict[VersionId, dict[str, float]] = {}
-    for event, named in zip(history, identities(history), strict=True):
+    for index, event in enumerate(history):
         verdict = event.evidence
         if "test_hash" not in verdict:
             continue
@@ -117,7 +113,9 @@ def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
             judged[verdict["against"]] = verdict["comparison"]["production"]
         for number, accuracy in judged.items():
             if accuracy is not None:
-                known.setdefault(named[number], {})[verdict["test_hash"]] = accuracy
+                known.setdefault(identity(history, index, number), {})[verdict["test_hash"]] = (
+                    accuracy
+                )
     return known
 
 
@@ -129,12 +127,13 @@ def uses(history: Sequence[Event], test_hash: str) -> int:
     return max(counts, default=0)
 
 
-def _naming(history: Sequence[Event], version: VersionId) -> list[Event]:
-    """The events that name the version: this number, and not another model of that number."""
+def _concerning(history: Sequence[Event], version: VersionId) -> list[Event]:
+    """The events that concern the version: this number, and not another model of that number."""
     return [
         event
-        for event, named in zip(history, identities(history), strict=True)
-        if version.number in named and named[version.number].is_same(version)
+        for index, event in enumerate(history)
+        if version.number in concerned(event)
+        and identity(history, index, version.number).is_same(version)
     ]
 
 

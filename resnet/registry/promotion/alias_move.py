@@ -158,17 +158,14 @@ def _model_hashes(held: HeldModel, event: Event) -> dict[str, str]:
     Of the registered ones, and what the ledger knows of those that are deleted by now. Of a found
     change the former versions are the ledger's: their numbers may have been given again.
     """
-    known = {
-        number: id.model_hash
-        for named in queries.identities(held.history)
-        for number, id in named.items()
-    }
+    last = len(held.history) - 1
     left = {before for before, _ in event.moves.values()} if _is_found(event) else set()
     left -= {event.version, *(after for _, after in event.moves.values())}
     hashes = {}
     for number in sorted(event.versions):
         version = versions.get(held.client, event.model, number)
-        sources = [version.model_hash if version else None, known.get(number)]
+        known = queries.identity(held.history, last, number).model_hash
+        sources = [version.model_hash if version else None, known]
         ordered = reversed(sources) if number in left else sources
         hashes[str(number)] = next((text for text in ordered if text is not None), None)
     return {number: text for number, text in hashes.items() if text is not None}

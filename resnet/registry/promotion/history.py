@@ -7,22 +7,34 @@ from pathlib import Path
 from resnet.checkout import project
 from resnet.pages.text_table import aligned
 from resnet.registry import store
-from resnet.registry.ledger import audit, known_head, ledger, queries
+from resnet.registry.ledger import audit, known_head, ledger
 from resnet.registry.ledger.event import Event, second
+from resnet.registry.ledger.verified_events import WholeCheck
 from resnet.registry.promotion.request import Request, requests
+from resnet.registry.versions import PRODUCTION
 
 HEADING = ("#", "TIME (UTC)", "ACTION", "VERSION", "PRODUCTION", "WHO", "WHY")
 
 
-def read(root: Path, name: str) -> tuple[list[Event], list[str]]:
-    """Every event of the registered model `name` in order, and the problems, in words."""
-    return audit.examine(store.client(root), name)
+def read(root: Path, name: str, *, verify: bool = False) -> tuple[list[Event], list[str]]:
+    """Every event of the registered model `name` in order, and the problems, in words.
+
+    `verify` reads the whole chain in the store, which is done once per day in any case.
+    """
+    return audit.examine(store.client(root), name, whole=verify)
+
+
+def last_check(root: Path, name: str) -> str | None:
+    """When this checkout last read the whole chain of `name`, in words; None if it never did."""
+    check = WholeCheck.read(store.client(root), name)
+    again = "'resnet history --verify' reads all of it again"
+    return f"the whole chain was intact at {check}; {again}" if check else None
 
 
 def problems(root: Path, name: str) -> list[str]:
     """The problems of all ledgers in the store, and of that of the registered model `name`.
 
-    A SQLite file that is missing is not created.
+    The chains are read as a whole. A SQLite file that is missing is not created.
     """
     if not store.exists(root):
         known = known_head.models(store.tracking_uri(root), project.state(root))
@@ -34,7 +46,9 @@ def problems(root: Path, name: str) -> list[str]:
     client = store.client(root)
     models = sorted({name, *ledger.models(client)})
     return [
-        f"{model}: {problem}" for model in models for problem in audit.examine(client, model)[1]
+        f"{model}: {problem}"
+        for model in models
+        for problem in audit.examine(client, model, whole=True)[1]
     ]
 
 
@@ -69,6 +83,6 @@ def _row(event: Event, by_event: Mapping[str, Request]) -> tuple[str, ...]:
         second(event.time),
         event.action + (f" ({mark})" if mark else ""),
         str(event.version or "–"),
-        f"{before} → {after}" if queries.last_move([event]) else "",
+        f"{before} → {after}" if PRODUCTION in event.moves else "",
         *(" ".join(text.split()) for text in (event.who, " ".join(why))),  # on one line
     )

@@ -4,7 +4,7 @@ No process has to run for a request to expire: after its time every reader count
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -79,10 +79,9 @@ def requests(history: Sequence[Event], now: datetime) -> list[Request]:
     Or at the time of the last event, where `now` is by a clock that is behind it.
     """
     now = max([now, *(from_iso(event.time) for event in history[-1:] if event.time)])
-    named = list(zip(history, queries.identities(history), strict=True))
     return [
-        _request(event, versions[event.version], named[index + 1 :], now)
-        for index, (event, versions) in enumerate(named)
+        _request(history, index, queries.identity(history, index, event.version), now)
+        for index, event in enumerate(history)
         if event.action == "request" and event.version is not None
     ]
 
@@ -114,21 +113,19 @@ def require_open(
     )
 
 
-def _request(
-    event: Event,
-    version: VersionId,
-    later: Sequence[tuple[Event, Mapping[int, VersionId]]],
-    now: datetime,
-) -> Request:
-    """`later` are the events after it and the versions that they name; the first answer counts.
+def _request(history: Sequence[Event], index: int, version: VersionId, now: datetime) -> Request:
+    """The request `history[index]`, which is for that version; its first answer counts.
 
     An event answers it by naming it, or by bringing its version into production in another way
     before it expired.
     """
+    event = history[index]
     expires = event.expires or ""
-    for answer, versions in later:
-        after = answer.version_to
-        promoted = after is not None and versions[after].is_same(version)
+    for later in range(index + 1, len(history)):
+        answer = history[later]
+        promoted = answer.version_to == version.number and queries.identity(
+            history, later, version.number
+        ).is_same(version)
         if answer.request == event.id or (promoted and answer.time < expires):
             state: RequestState = (
                 "approved" if promoted else "replaced" if answer.action == "request" else "rejected"

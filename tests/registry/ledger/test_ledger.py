@@ -90,6 +90,26 @@ def test_the_order_is_that_of_finishing_whatever_the_clocks_say(made_store: Path
     assert broken(client, "order") is None
 
 
+@pytest.mark.parametrize(
+    ("evidence", "hashes"),
+    [
+        ({}, None),
+        ({"action": "promote", "evidence": {}, "expires": 'a\t"\n'}, {"1": "", "2": "ü"}),
+    ],
+)
+def test_a_line_of_the_copy_is_the_event_with_its_hash(evidence: Any, hashes: Any) -> None:
+    written = event("line", evidence=evidence, model_hashes=hashes, id="0" * 32, index=0)
+    written = replace(written, hash=written.digest())
+    line = written.to_line()
+    read = Event.from_line(line)
+    assert (read, read.to_line(), read.digest()) == (written, line, written.hash)
+    assert (read.tags(), read.as_json()) == (written.tags(), written.as_json())
+    assert Event.from_line(line.replace(b"better", b"worse")).hash != written.hash
+    for damaged in (line[:-5], line.replace(b"\t", b" "), b"", b"[]\t{}\t", b"{\t{}\t}"):
+        with pytest.raises(ValueError, match=r"."):
+            Event.from_line(damaged)
+
+
 def test_time_does_not_run_backwards_when_a_clock_does(made_store: Path) -> None:
     client, ahead = store.client(made_store), datetime.now(UTC) + timedelta(days=9)
     with patch.object(ledger, "datetime", wraps=datetime) as clock:

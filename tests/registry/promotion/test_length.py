@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from resnet.errors import PipelineError
 from resnet.registry import store
 from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger, lock, verified_events
+from resnet.registry.ledger.audit import CHECK_EVERY
 from resnet.registry.ledger.event import Event
+from resnet.registry.ledger.verified_events import WholeCheck
 from resnet.registry.promotion import history, promotion
 from tests.support import REPOSITORY
 from tests.support.long_ledger import lengthen
@@ -42,6 +45,40 @@ def runs_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(store, "Client", CountingClient)
     return counts
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the client's methods in the order of their calls."""
+    names: list[str] = []
+
+    class RecordingClient(store.Client):
+        def __getattribute__(self, name: str) -> Any:
+            attribute = super().__getattribute__(name)
+            if callable(attribute) and not name.startswith("_"):
+                names.append(name)
+            return attribute
+
+    monkeypatch.setattr(store, "Client", RecordingClient)
+    return names
+
+
+def test_a_move_and_the_history_ask_a_long_ledger_as_often_and_as_much_as_a_short_one(
+    made_store: Path, register: Register, check: Check, calls: list[str], runs_read: list[int]
+) -> None:
+    asked = {}
+    for count in (20, 200):
+        name = f"asked-{count}"
+        promote_two(made_store, name, register, check)
+        lengthen(made_store, name, count)
+        assert history.read(made_store, name)[1] == []
+        calls.clear()
+        runs_read.clear()
+        promotion.rollback(made_store, name, reason="back", check=check)
+        moved = list(calls)
+        assert len(history.read(made_store, name)[0]) == count + 3
+        asked[count] = moved, calls[len(moved) :], list(runs_read)
+    assert asked[20] == asked[200]
 
 
 def test_a_move_reads_what_is_new_of_a_long_ledger(
@@ -74,6 +111,51 @@ def test_an_edit_of_an_old_event_is_found_by_the_history_and_changes_no_move(
     assert problem.startswith("the ledger is not intact: event 0")
     assert promotion.rollback(made_store, name, reason="back", check=check).version_to == 1
     assert ledger.events(client, name)[0] == first
+
+
+def test_an_edit_of_an_old_event_is_found_by_a_whole_check_and_by_every_reader_of_the_next_day(
+    made_store: Path, register: Register, check: Check
+) -> None:
+    name = "edited-later"
+    promote_two(made_store, name, register, check)
+    client = store.client(made_store)
+    events, problems = history.read(made_store, name)
+    assert problems == []
+    known = WholeCheck.read(client, name)
+    assert known is not None
+    assert known.head == events[-1].head
+    client.set_tag(events[0].id, "reason", "worse")
+    assert history.read(made_store, name) == (events, [])  # as it was verified
+    told = f"the ledger is not intact: event 0 (run {events[0].id}) is not what was written"
+    for age in (CHECK_EVERY, timedelta(hours=-1)):  # the latter by a clock that was ahead
+        replace(known, time=datetime.now(UTC) - age).write(client, name)
+        (problem,) = history.read(made_store, name)[1]
+        assert problem.startswith(told)
+    known.write(client, name)
+    (problem,) = history.read(made_store, name, verify=True)[1]
+    assert problem.startswith(told)
+    assert history.read(made_store, name)[1] == [problem]  # and by all who come after
+    known.write(client, name)
+    assert f"{name}: {problem}" in history.problems(made_store, name)  # as doctor calls it
+    client.set_tag(events[0].id, "reason", events[0].reason)
+    assert history.read(made_store, name) == (events, [])
+
+
+def test_what_a_killed_process_has_left_in_the_copy_is_replaced(
+    made_store: Path, register: Register, check: Check
+) -> None:
+    name = "appended"
+    promote_two(made_store, name, register, check)
+    client = store.client(made_store)
+    events = ledger.events(client, name)
+    path = verified_events._path(client, name, verified_events.FILE)
+    whole = path.read_bytes()
+    last = whole.splitlines(keepends=True)[-1]
+    for left in (last[:40], last):  # part of a line, and one that two processes have added
+        path.write_bytes(whole + left)
+        assert verified_events.load(client, name) == []
+        assert ledger.events(client, name) == events
+        assert path.read_bytes() == whole
 
 
 def test_a_copy_of_the_events_that_is_damaged_is_read_anew(
