@@ -5,7 +5,15 @@ To add a row: a function of the setting that yields its measurement (see table.p
 
 from functools import partial
 
-from benchmarks import checkpointing, in_turn, pipeline, prediction, serving, trainings
+from benchmarks import (
+    checkpointing,
+    in_turn,
+    pipeline,
+    prediction,
+    registry_growth,
+    serving,
+    trainings,
+)
 from benchmarks.builds import TODAY
 from benchmarks.table import Goal, Row, everywhere
 
@@ -141,6 +149,16 @@ ROWS = (
         for many, suffix, by_name in ((FEWER, "", ""), (MANY, f"-{MANY}", QUARTER))
         for measure in [partial(prediction.memory, many=many)]
         for source in ("parquet file", "folder")
+    ),
+    *(
+        Row(
+            f"registry-{name}",
+            f"{work}, with {registry_growth.MANY:,} versions and as many events",
+            f"the same with {registry_growth.FEW}",
+            everywhere("at most", 1.5),
+            registry_growth.measure,
+        )
+        for name, work in registry_growth.WORKS.items()
     ),
 )
 

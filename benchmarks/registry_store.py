@@ -18,20 +18,21 @@ from typing import Any
 import numpy as np
 
 from resnet import params
-from resnet.checkout import project
 from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.records import Evaluation, Predictions
-from resnet.registry import sqlite_file, store, versions
+from resnet.registry import sqlite_file, store, unreferenced, versions
 from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.event import Event, from_iso, milliseconds, utc_iso
 from resnet.registry.promotion import history, promotion
 from resnet.registry.promotion.smoke_test import require_intact
 from resnet.registry.store import Client
+from resnet.registry.versions import Version
 from resnet.system import files, mappings
 
 from mlflow.entities import Param
 
+HERE = Path(__file__).parents[1]
 NAME = "cifar10-resnet"
 IMAGES = 10_000
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -49,7 +50,7 @@ class GrownStore:
     @contextmanager
     def unchanged(self) -> Iterator[Path]:
         """The checkout; what the block writes into its store is undone, except for artifacts."""
-        kept, database = project.state(self.root) / "ledgers", sqlite_file.local(self.root)
+        kept, database = self.root / ".state" / "ledgers", sqlite_file.local(self.root)
         saved = sqlite3.connect(":memory:")
         with (
             closing(saved),
@@ -106,7 +107,7 @@ def evaluation() -> Evaluation:
 
 
 def _register_and_promote(root: Path, client: Client) -> None:
-    rules = params.load(project.find_root()).gate
+    rules = params.load(HERE).gate
     client.create_registered_model(NAME)
     for number in (1, 2):
         _register(client, number)
@@ -117,7 +118,7 @@ def _register_and_promote(root: Path, client: Client) -> None:
 
 def _register(client: Client, number: int) -> None:
     """A version as `publish` makes it, with the artifacts that a move and a card read."""
-    values = params.load(project.find_root()).model_dump(mode="json")
+    values = params.load(HERE).model_dump(mode="json")
     experiment = store.experiment(client, NAME)
     tags = {f"version.package-{k}": "1.2.3" for k in range(20)}
     run = str(client.create_run(experiment, tags=tags).info.run_id)
@@ -137,7 +138,8 @@ def _register(client: Client, number: int) -> None:
         "git_commit": "c0" * 20,
         "git_dirty": "false",
     }
-    client.create_model_version(NAME, f"runs:/{run}/model.keras", run, tags=hashes)
+    created = client.create_model_version(NAME, f"runs:/{run}/model.keras", run, tags=hashes)
+    unreferenced.record_needed(client, Version.of(created))
 
 
 def _write_artifacts(client: Client, run: str, folder: Path) -> str:

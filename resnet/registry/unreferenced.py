@@ -1,5 +1,7 @@
 """Versions that no alias, event or tag references, and runs that belong to no version."""
 
+import re
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ from resnet.checkout.dvc_lock import DvcLock
 from resnet.errors import PipelineError
 from resnet.registry import store, versions
 from resnet.registry.ledger import ledger
+from resnet.registry.ledger.event import divided, joined
 from resnet.registry.ledger.lock import ModelLock
 from resnet.registry.store import Client
 from resnet.registry.versions import Version
@@ -18,6 +21,8 @@ from resnet.system import processes
 from mlflow.entities import FileInfo, Run
 from mlflow.entities.model_registry import ModelVersion
 
+NEEDS = "needs"  # a tag of a version: how many md5s of data it needs, and these
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 KEEP = "keep"  # a tag of a version or a run that is never removed
 IN_PROGRESS = ("RUNNING", "SCHEDULED")
 
@@ -58,19 +63,51 @@ def find(client: Client, name: str, before: datetime, resumed: Collection[str]) 
 def needed(client: Client, unreferenced: Unreferenced, into: Path) -> set[str]:
     """The md5s of all data and models that the remaining versions need; `into` is for downloads.
 
-    They are the outputs in their dvc.locks, and the added batches in their profiles, which no lock
-    names one by one. Raises PipelineError if the dvc.lock or the profile of one of this project's
-    versions cannot be read.
+    A version says it in its tags (see `record_needed`); the files of one that does not are read.
+    Raises PipelineError if the dvc.lock or the profile of such a version of this project cannot be
+    read.
     """
     md5s: set[str] = set()
     for registered in unreferenced.remaining:
         if "data_hash" in registered.tags:  # this project registered it
-            version = Version.of(registered)
-            folder = into / version.name / str(version.number)
-            path = versions.fetch(client, version, "recipe/dvc.lock", folder)
-            md5s.update(DvcLock.read(path.parent).outputs.values())
-            md5s.update(versions.added_batches(client, version, folder).values())
+            recorded = _recorded(registered.tags)
+            md5s |= _read_needed(client, registered, into) if recorded is None else recorded
     return md5s
+
+
+def record_needed(client: Client, version: Version) -> None:
+    """Let the version's tags say which data it needs, unless they do; for `needed`.
+
+    Raises PipelineError if the version's files do not say it.
+    """
+    name, number = version.name, str(version.number)
+    registered = client.get_model_version(name, number)
+    if _recorded(registered.tags) is not None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        md5s = _read_needed(client, registered, Path(folder))
+    # Backwards: the first tag, which holds how many there are, says that the others are there.
+    for tag, text in reversed(list(divided(NEEDS, " ".join([str(len(md5s)), *sorted(md5s)])))):
+        client.set_model_version_tag(name, number, tag, text)
+
+
+def _recorded(tags: Mapping[str, str]) -> set[str] | None:
+    """The md5s in a version's tags; None where they are not there, or not as they were written."""
+    count, *md5s = joined(tags, NEEDS).split(" ") if NEEDS in tags else [""]
+    whole = count == str(len(set(md5s))) and all(MD5.fullmatch(md5) for md5 in md5s)
+    return set(md5s) if whole else None
+
+
+def _read_needed(client: Client, registered: ModelVersion, into: Path) -> set[str]:
+    """The outputs in the version's dvc.lock, and the added batches in its profile.
+
+    No lock names the latter one by one.
+    """
+    version = Version.of(registered)
+    folder = into / version.name / str(version.number)
+    path = versions.fetch(client, version, "recipe/dvc.lock", folder)
+    batches = versions.added_batches(client, version, folder)
+    return {*DvcLock.read(path.parent).outputs.values(), *batches.values()}
 
 
 def delete_versions(lock: ModelLock, numbers: Iterable[int]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +21,7 @@ from resnet import cli
 from resnet.checkout import checkpoint_folders, dvc_cache, dvc_gc, dvc_settings
 from resnet.errors import PipelineError
 from resnet.operations.prune import Item, as_text, left_alone, prune
-from resnet.registry import store, versions
+from resnet.registry import store, unreferenced, versions
 from resnet.registry.ledger import ledger, lock
 from resnet.registry.ledger.event import Event
 from resnet.system import processes
@@ -146,6 +147,43 @@ def test_versions_that_an_alias_an_event_or_a_tag_references_stay_and_the_others
     assert in_cache(checkout) == stays
     assert len(client.search_runs([store.experiment(client, NAME)])) == 3
     assert prune(checkout, NAME, 0, delete=True) == []
+
+
+def test_a_version_that_says_what_it_needs_is_asked_for_no_file(
+    checkout: Path, version: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, fetched = store.client(checkout), []
+    batches = {f"batch-{k}": f"{k:032x}" for k in range(200)}  # more than a tag holds
+    for number in (version(), version(extra=batches), version(extra={"b": "e" * 32})):
+        client.set_registered_model_alias(NAME, f"held-{number}", str(number))
+    fetch = store.Client.fetch_artifact
+
+    def counted(self: Any, run_id: str, path: str, into: Path) -> Path:
+        fetched.append((run_id, path))
+        return fetch(self, run_id, path, into)
+
+    monkeypatch.setattr(store.Client, "fetch_artifact", counted)
+
+    def needed() -> tuple[set[str], int]:
+        fetched.clear()
+        into = checkout / "downloads"
+        found = unreferenced.find(client, NAME, datetime.now(UTC), ())
+        return unreferenced.needed(client, found, into), len(fetched)
+
+    md5s, files = needed()
+    assert files == 6  # two of each version, of an earlier release
+    assert {*batches.values(), "e" * 32} < md5s
+    for number in (1, 2):
+        unreferenced.record_needed(client, versions.resolve(client, NAME, number))
+    assert needed() == (md5s, 2)
+    unreferenced.record_needed(client, versions.resolve(client, NAME, 3))
+    assert needed() == (md5s, 0)
+    unreferenced.record_needed(client, versions.resolve(client, NAME, 3))
+    assert fetched == []
+    client.delete_model_version_tag(NAME, "2", f"{unreferenced.NEEDS}.1")
+    assert needed() == (md5s, 2)
+    client.set_model_version_tag(NAME, "1", unreferenced.NEEDS, "0 ")
+    assert needed() == (md5s, 4)
 
 
 def test_runs_of_no_version_go_unless_their_training_lives_or_can_resume(checkout: Path) -> None:

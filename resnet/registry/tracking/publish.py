@@ -9,9 +9,9 @@ from pathlib import Path
 
 from resnet import params
 from resnet.checkout import provenance
-from resnet.errors import PipelineError
+from resnet.errors import PipelineError, UnreachableError
 from resnet.forms.image import description
-from resnet.registry import store, versions
+from resnet.registry import store, unreferenced, versions
 from resnet.registry.card import blocks, card
 from resnet.registry.ledger import ledger
 from resnet.registry.ledger.lock import holding
@@ -49,10 +49,21 @@ def publish(parameters: params.Params, root: Path, cause: str | None = None) -> 
         run_artifacts.complete(client, version.run_id, outputs)
     if not reports.recorded_in(version):
         version = _renew(client, version, outputs)
+    _record_needed(client, version)
     history = ledger.events(client, name)
     if not card.is_current(client, version, history):
         card.renew(client, version, history)
     return version
+
+
+def _record_needed(client: Client, version: Version) -> None:
+    """Let the version say which data it needs. Where its files do not, `prune` will refuse."""
+    try:
+        unreferenced.record_needed(client, version)
+    except UnreachableError:
+        raise
+    except PipelineError as error:
+        log.warning("%s", error)
 
 
 def _publish_new(client: Client, outputs: Outputs, cause: str | None) -> Version:
