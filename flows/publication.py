@@ -1,7 +1,7 @@
 """Register what the stages made, in a process of its own that a run may start ahead of time."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.tasks import progress_logger
@@ -25,17 +25,19 @@ class Publication:
         """Start the process when the line of a stage says that it has measured all.
 
         From then on the stage draws pictures, on one core; the process imports TensorFlow and
-        MLflow meanwhile. When `export` measures, at its end, it only waits.
+        MLflow meanwhile. When `export` measures, at its end, it only waits. Where it cannot be
+        started, the stage goes on: `run` needs none.
         """
         if progress.fraction(line) == (MEASURES, 1.0) and self._prepared is None:
-            self._prepared = Prepared("publish", self._tree)
+            with suppress(OSError):
+                self._prepared = Prepared("publish", self._tree)
 
     def run(self, cause: str | None) -> None:
-        """Publish. Raises UnreachableError if the store does not answer."""
+        """Publish, in a new process where none waits. Raises UnreachableError for the store."""
         prepared, self._prepared = self._prepared, None
         say = progress_logger("publish")
         try:
-            if prepared:
+            if prepared and prepared.waits:
                 prepared.run({"cause": cause}, say)
             else:
                 command.run(["publish", *(["--cause", cause] if cause else [])], self._tree, say)

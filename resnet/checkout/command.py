@@ -36,6 +36,11 @@ class Prepared:
         self.name = name
         self._process = _start([name, WHEN_TOLD], root, subprocess.PIPE)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it can still be told; else it was killed, perhaps for its memory."""
+        return self._process.poll() is None
+
     def run(self, arguments: Mapping[str, Any], say: Say) -> list[str]:
         """The lines that it printed; once. Raises PipelineError with the command's own error."""
         assert self._process.stdin is not None  # noqa: S101  (it is a pipe)
