@@ -28,7 +28,11 @@ PROBE_FILE = "probe/probe.npz"  # see `resnet.model.probe`
 
 
 class MissingArtifactError(PipelineError):
-    """An artifact of a version's run cannot be read."""
+    """An artifact of a version's run, named by `artifact`, cannot be read."""
+
+    def __init__(self, message: str, artifact: str = "") -> None:
+        super().__init__(message)
+        self.artifact = artifact
 
 
 class VersionId(NamedTuple):
@@ -265,7 +269,8 @@ def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
     if not version.run_id:
         raise MissingArtifactError(
             f"{version} was registered by hand, without a run that holds its {artifact}: a version "
-            "that 'resnet publish' registers has one"
+            "that 'resnet publish' registers has one",
+            artifact,
         )
     into.mkdir(parents=True, exist_ok=True)
     if (copy := into / artifact).is_file():
@@ -275,5 +280,6 @@ def fetch(client: Client, version: Version, artifact: str, into: Path) -> Path:
     except (MlflowException, OSError) as error:
         raise MissingArtifactError(
             f"{version}: its artifact {artifact} cannot be read ({error}): was the artifact store "
-            "moved or emptied? 'resnet doctor' checks"
+            "moved or emptied? 'resnet doctor' checks",
+            artifact,
         ) from error

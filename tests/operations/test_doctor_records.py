@@ -3,14 +3,18 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from resnet.export.report import PortableForm, PortableReport
 from resnet.operations.doctor import checkout as checkouts
 from resnet.operations.doctor import definitions, models, report
-from resnet.registry import store, versions
+from resnet.registry import portable_forms, store, versions
+from resnet.registry.verification import damage
+from resnet.system import files
 from tests.support import REPOSITORY, git
 
 NAME = "cifar10-resnet"
@@ -101,6 +105,21 @@ def test_the_missing_and_the_damaged_files_of_versions_are_found(
     assert "its model.keras has sha256" in damaged.text
     shutil.rmtree(artifacts(serving))
     assert "(production): model.keras, evaluation/metrics.json" in str(models.models(made_store)[1])
+
+
+def test_a_portable_form_that_is_missing_is_named_and_not_its_report(
+    made_store: Path, register: Callable[..., int]
+) -> None:
+    client, name = store.client(made_store), "portable-resnet"
+    version = versions.resolve(client, name, register(name))
+    report = made_store / "portable.json"
+    form = PortableForm(name="onnx", admitted=True, reason=None, sha256="0" * 64)
+    PortableReport(model_sha256="", cpu="", versions={}, forms=(form,)).write(report)
+    client.log_text(version.run_id, report.read_text(), portable_forms.REPORT)
+    tagged = replace(version, aliases=("production",), portable_hash=files.digest(report))
+    (missing,) = (text for text in damage.damage(client, tagged) if "cannot be read in" in text)
+    assert f"{versions.PROBE_FILE}, portable/model.onnx cannot be read in" in missing
+    assert "portable.json" not in missing
 
 
 def test_what_error_texts_send_people_to_doctor_for_is_among_its_checks() -> None:

@@ -1,7 +1,7 @@
 """Which files of the registered versions are missing or damaged; nothing is rebuilt."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,14 @@ from resnet.registry import portable_forms, store, versions
 from resnet.registry.store import Client
 from resnet.registry.versions import MissingArtifactError, Version
 
-READERS: Mapping[str, Callable[[Client, Version, Path], Any]] = {
-    versions.MODEL_FILE: versions.download,
-    versions.METRICS_FILE: versions.evaluation,
-    versions.PREDICTIONS_FILE: versions.predictions,
-    versions.PROFILE_FILE: versions.classes,
-    versions.PROBE_FILE: lambda client, version, into: versions.fetch(
-        client, version, versions.PROBE_FILE, into
-    ),
-    portable_forms.REPORT: portable_forms.download,
-}
+READERS: Sequence[Callable[[Client, Version, Path], Any]] = (
+    versions.download,
+    versions.evaluation,
+    versions.predictions,
+    versions.classes,
+    lambda client, version, into: versions.fetch(client, version, versions.PROBE_FILE, into),
+    portable_forms.download,
+)
 
 
 def every(client: Client, name: str) -> Iterator[Version]:
@@ -49,16 +47,17 @@ def damage(client: Client, version: Version) -> list[str]:
         return [_missing(client, version, gone)] if gone else []
     missing, problems = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for artifact, read in READERS.items():
+        for read in READERS:
             try:
                 read(client, version, Path(folder))
-            except MissingArtifactError:
-                missing.append(artifact)
+            except MissingArtifactError as error:
+                missing.append(error.artifact)
             except UnreachableError:
                 raise
             except PipelineError as error:
                 problems.append(str(error))
-    return [*([_missing(client, version, missing)] if missing else []), *problems]
+    unique = list(dict.fromkeys(missing))  # the predictions are read after their metrics
+    return [*([_missing(client, version, unique)] if unique else []), *problems]
 
 
 def _has_model(client: Client, version: Version) -> bool:
