@@ -35,7 +35,7 @@ Commands = Mapping[str, Command]
 
 def of_build(root: Path, work: Mapping[str, Any]) -> Command:
     """The build in `root` doing `work`, see build_peer.py."""
-    words = builds.python(str(HERE / "build_peer.py"), json.dumps(work))
+    words = builds.python("-P", str(HERE / "build_peer.py"), json.dumps(work))
     return Command(words, root, builds.environment(root))
 
 
