@@ -40,17 +40,21 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "–" if low is None or high is None else f"{low:.{digits}%} to {high:.{digits}%}"
 
 
-def calibration(metrics: MetricValues, validation: int) -> str:
-    """Whether the probabilities are calibrated, and why not; `validation` images were held out."""
+def calibration(metrics: MetricValues, validation: int | None) -> str:
+    """Whether the probabilities are calibrated, and why not.
+
+    `validation` images were held out; None where that is not recorded.
+    """
     if is_calibrated(metrics):
+        number = "" if validation is None else f"{validation:,} "
         return (
             "Its probabilities are calibrated: the logits are divided by a temperature of "
-            f"{METRICS['temperature'].text(metrics['temperature'])}, fitted to {validation:,} "
+            f"{METRICS['temperature'].text(metrics['temperature'])}, fitted to {number}"
             "validation images."
         )
     why = (
-        "it was published without a temperature"
-        if validation
-        else "there were no validation images"
+        "there were no validation images"
+        if validation == 0
+        else "it was published without a temperature"
     )
     return f"Its probabilities are not calibrated: {why}."

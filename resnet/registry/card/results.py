@@ -104,7 +104,8 @@ def _calibration(content: CardContent) -> Iterator[str]:
         return METRICS[name].text(metrics[name])
 
     yield "## Calibration"
-    images = sum(content.profile.counts.get("validation", {}).values())
+    counts = content.profile.counts  # empty where the profile cannot be read
+    images = sum(counts.get("validation", {}).values()) if counts else None
     text = f"{blocks.calibration(metrics, images)} "
     text += f"The calibration error is {shown('calibration_error')}."
     if metrics["calibration_error_scaled"] is not None:  # of an earlier release

@@ -149,8 +149,8 @@ def _calibration(facts: tuple[float, bool], gate: params.Gate) -> tuple[bool, st
     if error <= gate.calibration_error:
         return True, text
     remedy = (
-        "its probabilities are not calibrated: train it with validation images (data.validation), "
-        "or set gate.calibration_error higher"
+        "its probabilities are not calibrated: train it again, by this release and with validation "
+        "images (data.validation), or set gate.calibration_error higher"
     )
     return False, text if calibrated else f"{text}; {remedy}"
 

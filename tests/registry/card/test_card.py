@@ -278,12 +278,24 @@ def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) 
             "calibration error is 2.0%. With the logits divided by 0.48, which fits the validation "
             "images best, it would be 1.3%.",
         ),
+        (
+            {"temperature": 0.4774},
+            None,  # the profile of the data cannot be read
+            "Its probabilities are calibrated: the logits are divided by a temperature of 0.48, "
+            "fitted to validation images. The calibration error is 2.0%.",
+        ),
+        (
+            {"temperature": None},
+            None,
+            "Its probabilities are not calibrated: it was published without a temperature. The "
+            "calibration error is 2.0%.",
+        ),
     ],
 )
 def test_a_card_says_whether_the_probabilities_are_calibrated(
-    content: CardContent, metrics: dict[str, float | None], validation: int, text: str
+    content: CardContent, metrics: dict[str, float | None], validation: int | None, text: str
 ) -> None:
-    counts = {"validation": {"cat": validation}}
+    counts = {} if validation is None else {"validation": {"cat": validation}}
     profile = content.profile.model_copy(update={"counts": counts})
     calibrated = replace(content, metrics={**content.metrics, **metrics}, profile=profile)
     assert f"## Calibration\n\n{text}\n\n" in page(calibrated)
