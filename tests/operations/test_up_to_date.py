@@ -87,6 +87,12 @@ def test_a_run_is_answered_only_where_dvc_and_the_registry_lack_nothing(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri(empty_store))
     assert answer(made) is None  # that store does not have the version
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    report = made / "reports" / "portable.json"
+    before = report.read_text()
+    report.write_text(before.replace('"cpu": ""', '"cpu": "another"'))
+    assert answer(made) is None  # its portable forms are of another export
+    report.write_text(before)
+    assert answer(made) is not None
     (made / "source").write_text("2")
     assert answer(made) is None
 
