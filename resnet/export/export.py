@@ -83,11 +83,15 @@ def _forms(settings: params.Export, paths: params.Paths, out: Path) -> list[Port
 
 
 def _form(name: FormName, subject: _Subject, settings: params.Export, made: Path) -> PortableForm:
-    """Make a form in the folder `made`, and compare it; an error of it is why it is left out."""
+    """Make a form in the folder `made`, and compare it; an error of it is why it is left out.
+
+    What is wrong with the machine is no property of the form: a full disk, too little memory, a
+    library that is not installed. It is raised, or the next run would take the report for final.
+    """
     try:
         floats = _write(name, subject, settings, made)
         return _compared(name, subject, settings, made / FILES[name], floats)
-    except OSError:  # a full disk is no property of the form
+    except (OSError, MemoryError, ImportError):
         raise
     except Exception as error:  # noqa: BLE001  (each library has its own)
         reason = " ".join(str(error).split()) or type(error).__name__

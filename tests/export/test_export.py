@@ -183,6 +183,19 @@ def test_what_onnx_cannot_express_is_the_reason_and_the_stage_succeeds(paths, ex
     assert written(paths) == set()
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ModuleNotFoundError("No module named 'onnx'")])
+def test_what_is_wrong_with_the_machine_is_no_reason_to_leave_a_form_out(
+    paths, export, monkeypatch, error: Exception
+) -> None:
+    def write(*words: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stage, "_write", write)
+    with pytest.raises(type(error)):
+        export()
+    assert not paths.portable_report.exists()
+
+
 def test_no_form_takes_no_library_and_leaves_an_empty_folder(paths) -> None:
     code = (
         "from pathlib import Path\n"
