@@ -161,6 +161,7 @@ class Gate(Section):
     margin: Share
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
     calibration_error: Share
+    uncalibrated_error: Share | None
     latency_ms: Annotated[float, Field(gt=0)]
     size_bytes: PositiveInt
 

@@ -22,14 +22,6 @@ def test_every_preset_is_valid(preset):
     assert parameters(preset=preset) != params.load(REPOSITORY)
 
 
-@pytest.mark.parametrize("preset", params.presets(REPOSITORY))
-def test_a_preset_without_validation_images_has_a_calibration_ceiling_of_its_own(preset):
-    """Without them nothing calibrates the probabilities: see resnet.training.calibration."""
-    calibrated, chosen = params.load(REPOSITORY), parameters(preset=preset)
-    higher = chosen.gate.calibration_error > calibrated.gate.calibration_error
-    assert higher is (chosen.data.validation == 0)
-
-
 def test_an_override_changes_its_key_and_no_other():
     before, after = params.load(REPOSITORY), parameters("train.optimizer.momentum=0.5")
     assert after.train.optimizer.momentum == 0.5

@@ -44,6 +44,7 @@ PARAMETERS = {
         "margin": 0.25,
         "confidence": 0.95,
         "calibration_error": 1,
+        "uncalibrated_error": None,  # it knew one ceiling
         "latency_ms": 10_000,
         "size_bytes": 50_000_000,
     },

@@ -88,7 +88,7 @@ def decision_key(gate: params.Gate, test_hash: str) -> str:
 
     The evaluation is left out: it holds timings, and new ones must not undo a rollback.
     """
-    text = json.dumps([gate.model_dump(mode="json"), test_hash], sort_keys=True)
+    text = json.dumps([gate.model_dump(mode="json", exclude_none=True), test_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

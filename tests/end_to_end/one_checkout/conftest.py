@@ -127,7 +127,8 @@ def checkout(new_checkout):
     alone as well; by their names test_commands.py is the first, which finds a fresh checkout, and
     test_versions.py follows test_deployments.py, whose open request its promotion would answer.
     """
-    gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", "gate.calibration_error=1"]
+    errors = ["gate.calibration_error=1", "gate.uncalibrated_error=null"]
+    gate = ["gate.floor=0.3", "gate.class_floor=0", "gate.margin=1", *errors]
     # Long enough to be ended under way.
     training = ["data.dataset=generated", "train.steps=300", "runtime.checkpoint_seconds=0.2"]
     return new_checkout("smoke", [*training, "runtime.settle_seconds=2", *gate])
