@@ -223,7 +223,7 @@ def _start(root: Path, arguments: argparse.Namespace) -> int:
         for name in ("param", "params", "start_in", "start_at")
         for value in given[name]
     ]
-    return by_hand.start(arguments.deployment, [*options, *["--watch"] * arguments.watch])
+    return by_hand.start(root, arguments.deployment, [*options, *["--watch"] * arguments.watch])
 
 
 def _worker(root: Path, arguments: argparse.Namespace) -> None:

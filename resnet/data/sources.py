@@ -67,4 +67,4 @@ def why_unavailable(dataset: Dataset, paths: params.Paths) -> str | None:
     from resnet.data import download  # it needs packages that nobody else does
 
     reason = download.why_unreachable(dataset.archive.url)
-    return reason and f"{reason}, and {VARIABLE} names no archive or folder"
+    return reason and f"{reason}, and {VARIABLE} is not set to an archive or a folder"

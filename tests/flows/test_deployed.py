@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from flows import deploy, deployed
+from flows import by_hand, deploy, deployed
 from resnet.checkout.identity import identity
 from resnet.errors import PipelineError
 from resnet.system import files
@@ -105,3 +105,17 @@ def test_the_names_in_prefect_yaml_are_those_of_its_flows_and_each_is_its_own() 
         "monitor/daily",
     }
     assert len({one["name"] for one in specs}) == len(specs)
+
+
+def test_a_run_is_started_of_a_deployment_that_the_server_has_and_of_no_other(
+    tiny: Path, client: SyncPrefectClient
+) -> None:
+    deploy.deploy(tiny, take_over=True)
+    with pytest.raises(
+        PipelineError, match=r"no deployment 'watch-data/oftn'; did you mean 'watch-"
+    ):
+        by_hand.start(tiny, "watch-data/oftn", [])
+    assert by_hand.start(tiny, "promote/promote", ["--start-in", "2 hours"]) == 0
+    (run,) = client.read_flow_runs()
+    assert run.state is not None
+    assert run.state.is_scheduled()

@@ -37,7 +37,7 @@ def portable(content: CardContent) -> Iterator[str]:
         ],
     )
     yield (
-        "Those that were admitted are artifacts of the run: the same arrays in, the same "
+        "Those that were admitted are artifacts of the run: the same arrays in, nearly the same "
         "probabilities out, by ONNX Runtime alone. Each was compared with `model.keras` on all "
         f"test images ({markdown.text(report.cpu)})."
     )

@@ -27,8 +27,7 @@ def read(root: Path, name: str, *, verify: bool = False) -> tuple[list[Event], l
 def last_check(root: Path, name: str) -> str | None:
     """When this checkout last read the whole chain of `name`, in words; None if it never did."""
     check = WholeCheck.read(store.client(root), name)
-    again = "'resnet history --verify' reads all of it again"
-    return f"the whole chain was intact at {check}; {again}" if check else None
+    return f"the whole chain was intact at {check} (--verify reads it now)" if check else None
 
 
 def problems(root: Path, name: str) -> list[str]:
