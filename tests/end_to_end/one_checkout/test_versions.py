@@ -8,7 +8,7 @@ from resnet.registry.ledger import ledger
 NAME = "generated-resnet"
 CHECKS = (
     *("commit", "code", "parameters", "packages", "environment"),
-    *("data", "model", "served", "evaluation", "score", "retrain"),
+    *("data", "model", "served", "portable", "evaluation", "score", "retrain"),
 )
 
 
