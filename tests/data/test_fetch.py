@@ -166,7 +166,7 @@ def test_a_data_set_is_unavailable_only_if_the_user_has_named_no_source(
     assert sources.why_unavailable(datasets.load("generated"), checkout.paths) is None
     reason = sources.why_unavailable(published, checkout.paths)
     assert "127.0.0.1:9 cannot be reached" in str(reason)
-    assert "CIFAR10_ARCHIVE names no archive" in str(reason)
+    assert "CIFAR10_ARCHIVE is not set to an archive" in str(reason)
     shutil.copytree(generated, checkout.paths.raw)
     assert sources.why_unavailable(published, checkout.paths) is None
     shutil.rmtree(checkout.paths.raw)
