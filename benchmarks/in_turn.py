@@ -91,17 +91,9 @@ def training_against_matrix_peak(setting: Setting) -> Iterator[Measurement]:
 
 def deterministic_steps(setting: Setting, preset: str) -> Iterator[Measurement]:
     """Steps of a preset with deterministic operations, and with any."""
+    work = {"work": "train", "preset": preset, "batches": PRESET_BATCHES[preset]}
     deterministic, any_operations = (
-        peer.of_build(
-            setting.root,
-            {
-                "work": "train",
-                "preset": preset,
-                "overrides": [f"train.deterministic={value}"],
-                "batches": batches,
-            },
-        )
-        for batches in [PRESET_BATCHES[preset]]
+        peer.of_build(setting.root, {**work, "overrides": [f"train.deterministic={value}"]})
         for value in ("true", "false")
     )
     yield _against_the_best("images/s", {OURS: deterministic}, {"any operations": any_operations})

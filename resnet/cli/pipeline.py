@@ -10,6 +10,14 @@ from resnet.cli.command import Commands, command
 from resnet.errors import PipelineError
 from resnet.system import network
 
+# The options with a value that `resnet start` passes on to Prefect.
+PASSED_ON = (
+    ("param", "KEY=VALUE", "a parameter of the flow; may be given several times"),
+    ("params", "JSON", "all of them as one object"),
+    ("start-in", "DURATION", "such as '2 hours'"),
+    ("start-at", "TIME", "such as 'tomorrow 03:00'"),
+)
+
 
 def add(commands: Commands) -> None:
     """Add them to the parser."""
@@ -85,13 +93,8 @@ def _add_start(commands: Commands) -> None:
     text = "start a run of a deployment, as 'prefect deployment run' does with the same options"
     start = command(commands, "start", _start, text)
     start.add_argument("deployment", help="such as retrain/weekly")
-    for option, metavar, text in (
-        ("--param", "KEY=VALUE", "a parameter of the flow; may be given several times"),
-        ("--params", "JSON", "all of them as one object"),
-        ("--start-in", "DURATION", "such as '2 hours'"),
-        ("--start-at", "TIME", "such as 'tomorrow 03:00'"),
-    ):
-        start.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    for name, metavar, text in PASSED_ON:
+        start.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=text)
     start.add_argument("--watch", action="store_true", help="wait until it has ended")
 
 
@@ -217,11 +220,10 @@ def _deploy(root: Path, arguments: argparse.Namespace) -> None:
 def _start(root: Path, arguments: argparse.Namespace) -> int:
     from flows import by_hand
 
-    given = vars(arguments)
     options = [
-        f"--{name.replace('_', '-')}={value}"
-        for name in ("param", "params", "start_in", "start_at")
-        for value in given[name]
+        f"--{name}={value}"
+        for name, _, _ in PASSED_ON
+        for value in getattr(arguments, name.replace("-", "_"))
     ]
     return by_hand.start(root, arguments.deployment, [*options, *["--watch"] * arguments.watch])
 

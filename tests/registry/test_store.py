@@ -226,11 +226,17 @@ def test_the_schema_of_an_older_mlflow_is_upgraded_by_a_command_that_keeps_a_cop
         store.client(tmp_path)
 
 
+@pytest.fixture
+def database(empty_store: Path, tmp_path: Path) -> Path:
+    """A store of its own that a test may damage."""
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(sqlite_file.local(empty_store), copy)
+    return copy
+
+
 def test_an_error_of_the_disk_or_the_account_is_not_called_damage(
-    empty_store: Path, tmp_path: Path
+    database: Path,
 ) -> None:
-    database = tmp_path / "mlflow.db"
-    shutil.copy(sqlite_file.local(empty_store), database)
     with (
         pytest.raises(PipelineError, match=r"cannot be used \(database or disk is full\)") as full,
         sqlite_file.reading(database) as connection,
@@ -248,10 +254,8 @@ def test_an_error_of_the_disk_or_the_account_is_not_called_damage(
 
 
 def test_an_upgrade_replaces_no_copy_and_is_not_repeated_by_who_waited(
-    empty_store: Path, tmp_path: Path
+    database: Path,
 ) -> None:
-    database = tmp_path / "mlflow.db"
-    shutil.copy(sqlite_file.local(empty_store), database)
     downgrade(database)
     before = sqlite_file.revision(database)
     backup = database.with_name(f"mlflow.db.{before}")
@@ -265,10 +269,8 @@ def test_an_upgrade_replaces_no_copy_and_is_not_repeated_by_who_waited(
 
 
 def test_an_upgrade_without_space_for_the_copy_says_so_and_changes_nothing(
-    empty_store: Path, tmp_path: Path
+    database: Path, tmp_path: Path
 ) -> None:
-    database = tmp_path / "mlflow.db"
-    shutil.copy(sqlite_file.local(empty_store), database)
     downgrade(database)
     before = database.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -166,11 +166,7 @@ def test_a_copy_of_the_events_that_is_damaged_is_read_anew(
     client = store.client(made_store)
     events = ledger.events(client, name)
     assert verified_events.load(client, name) == events
-    (copy,) = (
-        path
-        for path in (made_store / ".state" / "ledgers").rglob(verified_events.FILE)
-        if name in path.read_text()
-    )
+    copy = verified_events._path(client, name, verified_events.FILE)
     text = copy.read_text()
     for damaged in (text[:-100], text.replace("better", "worse"), "[]\n"):
         copy.write_text(damaged)
