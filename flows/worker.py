@@ -14,6 +14,7 @@ from flows import deploy, runs, server
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.system import processes
+from resnet.system.cores import available as available_cores
 
 GIB = 2**30
 RUN_BYTES = 2 * GIB  # a scoring run of a large batch takes more than half of it
@@ -60,16 +61,9 @@ def runs_at_a_time(
     """`wanted` itself, or for `auto` one run per core and per 2 GiB that this process may use."""
     if isinstance(wanted, int):
         return wanted
-    cores = cores or _cores()
+    cores = cores or available_cores()
     memory_bytes = memory_bytes or min(psutil.virtual_memory().total, memory_limit())
     return max(LEAST, min(cores, memory_bytes // RUN_BYTES))
-
-
-def _cores() -> int:
-    """Those on which this process may run."""
-    if hasattr(os, "sched_getaffinity"):  # as Linux has it
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count() or 1
 
 
 def memory_limit(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:

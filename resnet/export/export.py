@@ -19,7 +19,6 @@ from resnet.model import backend
 from resnet.system import disk_errors, files
 
 PACKAGES = ("keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
-BATCH = 500  # images per call
 
 
 def export(settings: params.Export, paths: params.Paths) -> None:
@@ -116,10 +115,9 @@ def _compared(
 ) -> PortableForm:
     from resnet.evaluation import cost
     from resnet.export import onnx_forward
-    from resnet.model.forward import in_batches
 
-    forward = onnx_forward.load(path)
-    compared = compare(in_batches(forward, subject.test_nhwc, BATCH), subject.predictions)
+    probabilities_nk = np.concatenate(list(onnx_forward.batches(path, subject.test_nhwc)))
+    compared = compare(probabilities_nk, subject.predictions)
     reason = objection(compared, settings)
     return PortableForm(
         name=name,
@@ -130,7 +128,7 @@ def _compared(
         accuracy_points=100 * compared.accuracy_difference,
         probability_difference=compared.probability_difference,
         size_bytes=path.stat().st_size,
-        latency_ms=cost.latency_ms(forward, subject.test_nhwc),
+        latency_ms=cost.latency_ms(onnx_forward.load(path), subject.test_nhwc),
         float_convolutions=floats,
         sha256=files.digest(path),
     )
