@@ -91,6 +91,7 @@ def _works() -> "Mapping[str, Callable[[GrownStore], None]]":
     from benchmarks import registry_store
     from benchmarks.registry_store import NAME
     from resnet import params
+    from resnet.export.report import PortableReport
     from resnet.registry import store, unreferenced
     from resnet.registry.gate import gate
     from resnet.registry.promotion import history, promotion, status
@@ -98,6 +99,7 @@ def _works() -> "Mapping[str, Callable[[GrownStore], None]]":
     from resnet.registry.tracking.outputs import StageReports
 
     parameters = params.load(Path(__file__).parents[1])
+    no_forms = PortableReport(model_sha256="", cpu="", versions={}, forms=())
 
     def promote(grown: "GrownStore") -> None:
         verdict = gate.judge(grown.root, NAME, grown.count - 1, parameters.gate)
@@ -116,7 +118,7 @@ def _works() -> "Mapping[str, Callable[[GrownStore], None]]":
     def look_up(grown: "GrownStore") -> None:
         model_hash = registry_store.model_hash(grown.count - 1)
         evaluation = replace(registry_store.evaluation(), model_hash=model_hash)
-        reports = StageReports(parameters.paths, {}, evaluation, portable_hash="")
+        reports = StageReports(parameters.paths, {}, evaluation, no_forms, portable_hash="")
         found = status.look_up(store.client(grown.root), parameters, reports)
         assert found.version is not None
         assert found.version.number == grown.count - 1, found

@@ -10,7 +10,7 @@ from resnet.registry import artifact_home, sqlite_file
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 
@@ -54,10 +54,18 @@ class ArtifactClient(MlflowClient):
         super().log_artifacts(run_id, local_dir, artifact_path)
 
     def delete_artifact(self, run_id: str, path: str) -> None:
-        """Delete a run's artifact, a file or a folder; raises PipelineError likewise."""
+        """Delete a run's artifact, a file or a folder; raises PipelineError likewise.
+
+        Raises MlflowException where the store refuses it: MLflow's basic auth asks for MANAGE,
+        while EDIT is enough to log one.
+        """
         location = self._location(run_id)
         self.require_inside(location)
-        get_artifact_repository(location, self.tracking_uri).delete_artifacts(path)
+        try:
+            get_artifact_repository(location, self.tracking_uri).delete_artifacts(path)
+        except Exception as error:  # each kind of artifact store raises its own
+            self.get_run(run_id)  # raises UnreachableError if the whole store went away
+            raise MlflowException(f"{error}", error_code=PERMISSION_DENIED) from error
 
     def require_inside(self, location: str) -> None:
         """Raise PipelineError if the checkout's own store names a location outside of its folder.

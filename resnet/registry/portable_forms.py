@@ -1,7 +1,9 @@
 """The portable forms of a version: artifacts of its run, with the report of `resnet export`."""
 
+import logging
 from pathlib import Path
 
+from resnet import params
 from resnet.errors import PipelineError
 from resnet.export.report import PortableReport
 from resnet.registry import versions
@@ -9,22 +11,40 @@ from resnet.registry.store import Client
 from resnet.registry.versions import Version
 from resnet.system import files
 
+from mlflow.exceptions import MlflowException
+
+log = logging.getLogger(__name__)
+
 FOLDER = "portable"  # of the run's artifacts: the admitted forms, and the report
 REPORT = f"{FOLDER}/portable.json"
 
 
-def attach(client: Client, run_id: str, report: Path, folder: Path) -> None:
-    """Attach the admitted forms in `folder`, and then the `report`, byte for byte as they are.
+def attach(client: Client, run_id: str, report: PortableReport, paths: params.Paths) -> None:
+    """Attach the admitted forms, and then the file of the `report`, byte for byte as they are.
 
-    Forms of an earlier export that are not admitted any more are removed.
+    Forms of an earlier export that are not admitted any more are removed after that: until then,
+    and where this user may not delete, the report leaves them out.
     """
-    forms = {f"{FOLDER}/{form.file}": form for form in PortableReport.read(report).admitted}
+    forms = {f"{FOLDER}/{form.file}": form for form in report.admitted}
+    for form in forms.values():
+        client.log_artifact(run_id, str(paths.portable / form.file), FOLDER)
+    client.log_text(run_id, paths.portable_report.read_text(), REPORT)
     for artifact in client.list_artifacts(run_id, FOLDER):
         if artifact.path not in {*forms, REPORT}:
-            client.delete_artifact(run_id, artifact.path)
-    for form in forms.values():
-        client.log_artifact(run_id, str(folder / form.file), FOLDER)
-    client.log_text(run_id, report.read_text(), REPORT)
+            _remove(client, run_id, artifact.path)
+
+
+def _remove(client: Client, run_id: str, artifact: str) -> None:
+    try:
+        client.delete_artifact(run_id, artifact)
+    except MlflowException as error:
+        log.warning(
+            "%s of run %s is of an earlier export and could not be removed (%s): it is not among "
+            "the version's forms any more; let somebody delete it who may",
+            artifact,
+            run_id,
+            error.message,
+        )
 
 
 def read(client: Client, version: Version, into: Path) -> PortableReport | None:

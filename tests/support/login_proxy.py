@@ -12,14 +12,20 @@ HEADERS = ("content-type", "content-length")
 
 
 @contextmanager
-def login_proxy(address: str, login: str) -> Iterator[str]:
-    """The address before `address`; `login` is user:password."""
+def login_proxy(address: str, login: str, forbidden: str | None = None) -> Iterator[str]:
+    """The address before `address`; `login` is user:password.
+
+    `forbidden` begins the requests, such as DELETE /path, that this user may not make.
+    """
     expected = "Basic " + base64.b64encode(login.encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def forward(self) -> None:
             if self.headers["Authorization"] != expected:
                 self.send_error(401)
+                return
+            if forbidden and f"{self.command} {self.path}".startswith(forbidden):
+                self.send_error(403)
                 return
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name: self.headers[name] for name in HEADERS if name in self.headers}

@@ -24,6 +24,7 @@ class StageReports:
     paths: params.Paths  # absolute
     training: Mapping[str, Any]
     evaluation: Evaluation
+    portable: PortableReport
     portable_hash: str  # SHA-256 of the report on portable forms: a new one for each export
 
     @classmethod
@@ -37,13 +38,13 @@ class StageReports:
                 f"{parameters.paths.training} is not there: run 'dvc repro' first"
             ) from None
         evaluation = Evaluation.read(paths.metrics)
-        PortableReport.read(paths.portable_report)
+        portable = PortableReport.read(paths.portable_report)
         if evaluation.model_hash != training["model_hash"]:
             raise PipelineError(
                 f"{parameters.paths.metrics} is about model {evaluation.model_hash[:12]}…, but "
                 f"{training['model_hash'][:12]}… was trained: run 'dvc repro' first"
             )
-        return cls(paths, training, evaluation, files.digest(paths.portable_report))
+        return cls(paths, training, evaluation, portable, files.digest(paths.portable_report))
 
     @property
     def model_hash(self) -> str:
@@ -75,7 +76,7 @@ class Outputs:
         for path in (paths.history, paths.profile, *evaluation_files(paths)):
             if not path.exists():
                 raise PipelineError(f"{path} is not there: run 'dvc repro' first")
-        _require_compared(paths)
+        _require_compared(reports)
         data_hash = lock.md5(parameters.paths.arrays)
         return cls(parameters, root, reports, provenance.code(root), data_hash)
 
@@ -132,9 +133,9 @@ class Outputs:
         return arrays.load(self.reports.paths.arrays, "test").images_nhwc[:IMAGES]
 
 
-def _require_compared(paths: params.Paths) -> None:
+def _require_compared(reports: StageReports) -> None:
     """Raise PipelineError unless the report on portable forms is about these files."""
-    report = PortableReport.read(paths.portable_report)
+    paths, report = reports.paths, reports.portable
     named = {paths.model: report.model_sha256}
     named |= {paths.portable / form.file: str(form.sha256) for form in report.admitted}
     for path, sha256 in named.items():

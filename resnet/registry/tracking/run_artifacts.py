@@ -148,8 +148,7 @@ def _evaluation(client: Client, run_id: str, outputs: Outputs) -> None:
 
 def _portable(client: Client, run_id: str, outputs: Outputs) -> None:
     """The portable forms that were admitted; they replace those of an earlier export."""
-    paths = outputs.reports.paths
-    portable_forms.attach(client, run_id, paths.portable_report, paths.portable)
+    portable_forms.attach(client, run_id, outputs.reports.portable, outputs.reports.paths)
 
 
 PARTS: Mapping[str, Callable[[Client, str, Outputs], None]] = {
