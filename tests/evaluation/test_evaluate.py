@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from resnet import params
+from resnet.checkout import dvc_yaml
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
@@ -23,6 +24,7 @@ from resnet.evaluation.records import Evaluation, Predictions
 from resnet.model import model_file, temperature
 from resnet.model.forward import compiled, in_batches
 from resnet.system import files
+from tests.support import REPOSITORY
 
 CLASSES = [f"class {k}" for k in range(10)]
 SETTINGS = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
@@ -98,6 +100,17 @@ def test_evaluation_writes_every_report(paths: params.Paths) -> None:
     for path in paths.pictures.iterdir():
         with Image.open(path) as picture:
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 10, f"{path} is empty"
+
+
+def test_what_changes_tables_and_pictures_alone_leaves_the_predictions_byte_for_byte(
+    paths: params.Paths,
+) -> None:
+    """So that the stage `export`, which depends on them, does not run again."""
+    evaluate(SETTINGS, paths)
+    before = paths.predictions.read_bytes()
+    evaluate(SETTINGS.model_copy(update={"bins": 3, "mistakes": 2}), paths)
+    assert paths.predictions.read_bytes() == before
+    assert dvc_yaml.parameters("export", REPOSITORY) == ["export"]
 
 
 def _hash_of_test_split(paths: params.Paths) -> str:
