@@ -99,7 +99,7 @@ def _foldable(model: keras.Model) -> dict[str, Any]:
         if type(norm) is not keras.layers.BatchNormalization:
             continue
         source = before(norm)
-        if type(source) is keras.layers.MaxPooling2D and not _has_negative_scale(norm):
+        if type(source) is keras.layers.MaxPooling2D and _keeps_its_order(source, norm):
             source = before(source)
         if type(source) is keras.layers.Conv2D and _is_folded_by(source, norm):
             foldable[norm.name] = source
@@ -112,8 +112,13 @@ def _is_folded_by(convolution: Any, norm: Any) -> bool:
     return channels_last and convolution.activation is keras.activations.linear
 
 
-def _has_negative_scale(norm: Any) -> bool:
-    return bool(norm.scale and (np.asarray(norm.gamma) < 0).any())
+def _keeps_its_order(pool: Any, norm: Any) -> bool:
+    """Whether each maximum of `pool` is one of numbers that `norm` scales alike, by no less than 0.
+
+    With "channels_first" a pool has its maxima over columns and channels.
+    """
+    has_negative_scale = norm.scale and (np.asarray(norm.gamma) < 0).any()
+    return pool.data_format == "channels_last" and not has_negative_scale
 
 
 def _merged(convolution: Any, norm: Any) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import numpy.typing as npt
+from keras.src.ops.numpy import Flip, Pad
 
 from resnet.errors import PipelineError
 from resnet.forms.image.shape import IMAGE, SIDE
@@ -124,12 +125,17 @@ def views(images: Maps, net: Net) -> list[Maps]:
     (N, 32, 32, 3) → `net.views` tensors of this shape. Pixels that a shift moves in are reflected
     at the edge (Jordan 2024, section 3.5, which gives the views in the middle a greater weight).
     """
+    # `keras.ops.flip` and `pad` number their operations through the process: a model that is built
+    # second would have another architecture, and another hash. Their classes take a name.
     shifted = [images]
     if net.views == 6:
-        padded = keras.ops.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
+        pad = Pad([(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect", name="pad")
+        padded = pad(images, constant_values=None)
         for number, rows in enumerate([(0, 2), (2, 0)], start=1):
             shifted.append(keras.layers.Cropping2D((rows, rows), name=f"shift{number}")(padded))
-    return [view for image in shifted for view in (image, keras.ops.flip(image, axis=2))]
+    names = ["flip", "flip_1", "flip_2"]
+    mirrored = [Flip(axis=2, name=name)(view) for view, name in zip(shifted, names, strict=False)]
+    return [view for pair in zip(shifted, mirrored, strict=True) for view in pair]
 
 
 def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:

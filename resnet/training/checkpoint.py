@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from resnet.checkout import checkpoint_folders
 from resnet.errors import PipelineError
-from resnet.system import disk_errors
+from resnet.system import disk_errors, file_locks
 from resnet.training.engines.interface import Arrays
 
 KEPT = 2
@@ -84,6 +84,13 @@ class Checkpoints:
             if not self.folder.exists():
                 Path(lock.lock_file).unlink()
             lock.release()
+
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint, or a process that runs this training now.
+
+        A training that was interrupted before its first step leaves the id of its MLflow run only.
+        """
+        return bool(self._files()) or file_locks.is_held(checkpoint_folders.lock_file(self.folder))
 
     def due(self) -> bool:
         """Whether the last checkpoint is older than `seconds`."""

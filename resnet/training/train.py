@@ -100,7 +100,8 @@ def _with_precision(
     """
     if settings.recipe.precision != "auto":
         return settings
-    begun = [name for name in precision.PRECISIONS if _folder(settings, fingerprint, name).exists()]
+    folders = {name: _folder(settings, fingerprint, name) for name in precision.PRECISIONS}
+    begun = [name for name, folder in folders.items() if Checkpoints(folder, 0).has_begun()]
     choice = precision.choose(device, begun)
     print(f"precision: {choice.precision}, {choice.reason}", flush=True)
     recipe = settings.recipe.model_copy(update={"precision": choice.precision})

@@ -137,6 +137,13 @@ def pooled_maps_for_two_layers(x: Any) -> list[Any]:
     return [normalisation()(maps), keras.layers.ReLU()(maps)]
 
 
+def rows_and_channels_pooled(x: Any) -> Any:
+    """With "channels_first" a pool takes its maxima over the last two axes."""
+    maps = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(x)
+    pooled = keras.layers.MaxPooling2D((1, 2), data_format="channels_first")(maps)
+    return keras.layers.BatchNormalization()(pooled)
+
+
 def normalised_rows(x: Any) -> Any:
     return keras.layers.BatchNormalization(axis=1)(keras.layers.Conv2D(8, 3, padding="same")(x))
 
@@ -156,6 +163,7 @@ def activated_first(x: Any) -> Any:
         shared_normalisation,
         maps_for_a_model_within,
         pooled_maps_for_two_layers,
+        rows_and_channels_pooled,
         normalised_rows,
         an_operation,
         activated_first,

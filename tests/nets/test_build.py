@@ -6,6 +6,7 @@ import pytest
 
 from resnet import params
 from resnet.errors import PipelineError
+from resnet.model import model_file
 from resnet.nets import whitening
 from resnet.nets.build import build, calibrated, logits_of, published, whiten
 from resnet.nets.data_spec import DataSpec
@@ -212,6 +213,19 @@ def test_a_model_with_six_views_averages_the_logits_of_shifted_images_too() -> N
     expected = keras.ops.softmax(sum(views) / 6)
     six = published(net.model_copy(update={"views": 6}), DATA, model.get_weights())
     np.testing.assert_allclose(six(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("views", "operations"), [(2, "flip"), (6, "pad flip flip_1 flip_2")])
+def test_models_of_several_views_are_named_alike_however_many_were_built_before(
+    views: int, operations: str
+) -> None:
+    net = pooled(stem="convolution").model_copy(update={"views": views})
+    first, second = (published(net, DATA, build(net, DATA).get_weights()) for _ in range(2))
+    assert model_file.model_hash(first) == model_file.model_hash(second)
+    # As the first model of a process was named by earlier releases.
+    layers = [operation.name for operation in first.layers]
+    named = [layer["name"] for layer in first.get_config()["layers"] if layer["name"] not in layers]
+    assert sorted(named) == sorted(operations.split())
 
 
 @pytest.mark.parametrize("views", [1, 6])

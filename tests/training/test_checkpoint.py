@@ -146,6 +146,20 @@ def files_of_at_most(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before)
 
 
+def test_a_training_has_begun_while_a_process_runs_it_and_once_it_has_a_checkpoint(
+    tmp_path: Path,
+) -> None:
+    checkpoints = Checkpoints(tmp_path / "key", 0)
+    assert not checkpoints.has_begun()
+    with checkpoints.lock(0):
+        (checkpoints.folder / "mlflow-run").write_text("a run")
+        assert checkpoints.has_begun()
+    assert not checkpoints.has_begun()
+    with checkpoints.lock(0):
+        checkpoints.write(state(1))
+    assert checkpoints.has_begun()
+
+
 def test_a_full_disk_is_reported_and_the_checkpoint_before_is_intact(
     checkpoints: Checkpoints,
 ) -> None:

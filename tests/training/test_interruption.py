@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from resnet import params
+from resnet.checkout import checkpoint_folders
 from resnet.errors import STOPPED, PipelineError, StoppedError
 from resnet.model import backend, precision
 from resnet.params import Params
@@ -64,6 +65,14 @@ class AtEpoch(NullCallback):
     def epoch(self, row: Mapping[str, float]) -> None:
         if row["epoch"] == self.number:
             self.action()
+
+
+class EndsAfterItsRunWasOpened(NullCallback):
+    """Notes the id of an MLflow run, as `live_run` does, and raises an error."""
+
+    def started(self, total_steps: int, folder: Path, key: str) -> None:
+        checkpoint_folders.run_id_file(folder).write_text("a run")
+        raise PipelineError("it ended at its start")
 
 
 def run(p: Params, callback: Callback | None = None) -> None:
@@ -137,6 +146,23 @@ def test_an_interrupted_training_goes_on_in_the_precision_that_it_took(
     assert "resuming after step 10 of 20" in output
     assert outputs(p) == undisturbed
     assert json.loads(p.paths.training.read_text())["precision"] == "bfloat16"
+
+
+def test_a_training_that_left_the_id_of_its_run_only_takes_the_precision_that_is_faster_now(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    p = settings("train.precision=auto")
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(precision, "measure", lambda backend: (1.0, 0.5))
+    with pytest.raises(PipelineError, match="ended at its start"):
+        run(p, EndsAfterItsRunWasOpened())
+    folders = (p.paths.model.parent / "checkpoints").iterdir()
+    (folder,) = (path for path in folders if path.is_dir())
+    assert [path.name for path in folder.iterdir()] == ["mlflow-run"]
+    monkeypatch.setattr(precision, "measure", lambda backend: (0.5, 1.0))
+    run(p)
+    assert "precision: float32, convolutions in bfloat16 take" in capsys.readouterr().out
+    assert json.loads(p.paths.training.read_text())["precision"] == "float32"
 
 
 def test_a_training_is_not_resumed_on_other_images(
