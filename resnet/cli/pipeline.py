@@ -168,10 +168,10 @@ def _evaluate(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.model import backend
 
     parameters = params.load(root)
-    backend.select(parameters.train.backend, parameters.train.device)
+    device = backend.select(parameters.train.backend, parameters.train.device)
     from resnet.evaluation.evaluate import evaluate
 
-    evaluate(parameters.evaluate, parameters.paths)
+    evaluate(parameters.evaluate, parameters.paths, device)
 
 
 def _export(root: Path, arguments: argparse.Namespace) -> None:

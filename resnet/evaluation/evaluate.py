@@ -13,17 +13,21 @@ from resnet import params
 from resnet.data import arrays
 from resnet.data.sets import annotations
 from resnet.errors import PipelineError
-from resnet.evaluation import cost, robustness
+from resnet.evaluation import cost, robustness, scoring_precision
 from resnet.evaluation.metrics import Metrics, headlines
 from resnet.evaluation.records import Evaluation, Predictions
 from resnet.evaluation.score import Scores, score
-from resnet.model import model_file, temperature
+from resnet.evaluation.scoring_precision import ScoringPrecision
+from resnet.model import backend, model_file, precision, temperature
 from resnet.model.forward import Forward, compiled, in_batches
 from resnet.system import disk_errors, files
 
 
-def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
+def evaluate(settings: params.Evaluate, paths: params.Paths, device: backend.Device) -> None:
     """Score `paths.model` on the test split, and write all reports that `paths` names.
+
+    The scores are float32's; whether `predict` may score in bfloat16 is found out beside them, on
+    the validation images. `device` must be selected.
 
     Raises PipelineError where the model, the arrays, the profile or the history are missing or do
     not fit together, and where the reports cannot be written. The metrics are written last: where
@@ -56,6 +60,7 @@ def evaluate(settings: params.Evaluate, paths: params.Paths) -> None:
         metrics=metrics,
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
+        scoring=scoring(device, model, forward, settings.batch, paths.arrays),
     )
     # A flow reads it: what takes a core's time may begin beside the rest.
     print(f"evaluate: 100 % measured, accuracy {metrics.accuracy:.2%}", flush=True)
@@ -83,6 +88,26 @@ def predict(
             "train it again"
         )
     return Predictions(np.asarray(test.labels_n), probabilities_nk)
+
+
+def scoring(
+    device: backend.Device, model: Any, float32: Forward, batch: int, folder: Path
+) -> ScoringPrecision:
+    """The precision in which `predict` may score; `float32` is the model's forward pass in it.
+
+    The validation images, from `folder`, are scored in both where bfloat16 is faster on `device`.
+    """
+    choice = precision.choose(device)
+    if choice.precision == "float32":
+        return scoring_precision.uncompared(device, choice.reason)
+    validation = arrays.load(folder, "validation")
+    if not len(validation.labels_n):
+        return scoring_precision.uncompared(device, "there are no validation images to compare on")
+    forwards = float32, compiled(model, "bfloat16")
+    probabilities = (in_batches(forward, validation.images_nhwc, batch) for forward in forwards)
+    found = scoring_precision.compared(device, np.asarray(validation.labels_n), *probabilities)
+    print(f"scoring precision: {found.precision}, {found.reason}", flush=True)
+    return found
 
 
 def test_hash(test: arrays.Split) -> str:

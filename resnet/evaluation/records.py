@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from resnet.errors import PipelineError
 from resnet.evaluation.metrics import METRICS, Metrics
+from resnet.evaluation.scoring_precision import ScoringPrecision
 from resnet.system import files
 
 
@@ -27,6 +28,7 @@ class Evaluation:
     model_hash: str
     test_hash: str
     names: tuple[str, ...] = tuple(METRICS)  # of its metrics: a later release may declare more
+    scoring: ScoringPrecision | None = None  # None in earlier releases
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -44,7 +46,13 @@ class Evaluation:
         """From the content of metrics.json. Raises KeyError, TypeError or ValueError."""
         metrics = dict(values)
         hashes = {name: metrics.pop(name) for name in ("model_hash", "test_hash")}
-        return cls(Metrics(**metrics), **hashes, names=tuple(metrics))
+        scoring = metrics.pop("scoring", None)
+        return cls(
+            Metrics(**metrics),
+            **hashes,
+            names=tuple(metrics),
+            scoring=None if scoring is None else ScoringPrecision(**scoring),
+        )
 
     def write(self, path: Path) -> None:
         files.write_json(path, self.as_dict())
@@ -61,6 +69,7 @@ class Evaluation:
             **{name: metrics[name] for name in self.names},
             "model_hash": self.model_hash,
             "test_hash": self.test_hash,
+            **({"scoring": asdict(self.scoring)} if self.scoring else {}),
         }
 
 

@@ -91,15 +91,22 @@ def cpu_name() -> str:
     """The processor, and how many of its cores this process may use.
 
     Both decide the last bits of a sum: libraries choose their kernels by generation and vector
-    width, and divide the work among the cores. The names on virtual machines are vague, so the
-    numbers of /proc/cpuinfo follow, as in "AMD EPYC (family 25, model 1, avx2), 2 cores".
+    width, and divide the work among the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cpu_model()}, {cores} cores"
+
+
+def cpu_model() -> str:
+    """The processor, as in "AMD EPYC (family 25, model 1, avx2)".
+
+    The names on virtual machines are vague, so the numbers of /proc/cpuinfo follow.
     """
     cpuinfo, flags = _cpuinfo(), cpu_flags()
     details = [f"{name} {cpuinfo[key]}" for key, name in CPU_DETAILS.items() if key in cpuinfo]
     details += [name for name in VECTOR_FLAGS if name in flags][:1]
     name = cpuinfo.get("model name") or platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name} ({', '.join(details)}), {cores} cores" if details else f"{name}, {cores} cores"
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def cpu_flags() -> frozenset[str]:

@@ -12,17 +12,23 @@ import keras
 import numpy as np
 
 from resnet.model.batchnorm_folding import folded
+from resnet.model.bfloat16 import in_bfloat16
+from resnet.model.precision import Precision
 
 Forward = Callable[[np.ndarray], np.ndarray]
 """uint8 images (N, H, W, C) → float32 probabilities (N, K)."""
 
 
-def compiled(model: Any) -> Forward:
+def compiled(model: Any, precision: Precision = "float32") -> Forward:
     """The forward pass of a `keras.Model` in inference mode, with its present weights.
 
-    The first call compiles it; on JAX each new N compiles it again.
+    In bfloat16 its layers compute as `resnet.model.bfloat16` says. The first call compiles it; on
+    JAX each new N compiles it again.
     """
-    return {"tensorflow": _tensorflow, "jax": _jax}[keras.backend.backend()](folded(model))
+    copy = folded(model)
+    if precision == "bfloat16":
+        copy = in_bfloat16(copy)
+    return {"tensorflow": _tensorflow, "jax": _jax}[keras.backend.backend()](copy)
 
 
 def in_batches(forward: Forward, images_nhwc: np.ndarray, batch: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from resnet.errors import PipelineError
 from resnet.model import model_file
 from resnet.model.forward import compiled, in_batches
+from resnet.model.precision import Precision
 from resnet.monitoring.features import Features, Observations
 from resnet.serving import sources
 from resnet.serving.sources import Images, Source
@@ -32,9 +33,9 @@ GROUP = 64  # calls per row group of the file
 class Scorer:
     """A model that is made ready to score once, for any number of calls."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, precision: Precision = "float32") -> None:
         """Fold a `keras.Model`; the first call compiles it."""
-        self._forward = compiled(model)
+        self._forward = compiled(model, precision)
 
     def __call__(self, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probabilities (N, classes) of at least one image (N, 32, 32, 3)."""
@@ -56,6 +57,7 @@ def score(
     classes: Sequence[str],
     origin: Mapping[str, str | int | datetime],
     say: Say = lambda line: None,
+    precision: Precision = "float32",
 ) -> ScoredImages:
     """Score the images in `source` with the model.keras file `model`; `rows` are written to `out`.
 
@@ -67,7 +69,8 @@ def score(
     images = sources.find(source)
     _require_writable(images, out)
     say(images.summary)
-    scorer, observed, digest = Scorer(model_file.load(model)), Observations(), hashlib.sha256()
+    scorer = Scorer(model_file.load(model), precision)
+    observed, digest = Observations(), hashlib.sha256()
 
     def score_chunk(chunk: Images) -> pa.Table:
         probabilities_nk = scorer(chunk.images_nhwc)

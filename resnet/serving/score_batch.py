@@ -10,8 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
+
 from resnet.errors import PipelineError, UnreachableError
 from resnet.forms.histogram import Histogram
+from resnet.model import backend
+from resnet.model.precision import Choice, Precision, has_bfloat16
 from resnet.monitoring import reference, scored_batches
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
@@ -86,12 +90,14 @@ def score_registered(
         model = versions.download(client, version, Path(folder))
         classes = versions.classes(client, version, Path(folder))
         training = reference.brightness_and_contrast(client, version, Path(folder))
+        precision = _precision(client, version, Path(folder), say)
         origin: dict[str, str | int | datetime] = {
             "model": version.name,
             "version": version.number,
             "time": now,
+            "precision": precision,
         }
-        scored = score(model, source, out, classes, origin, say)
+        scored = score(model, source, out, classes, origin, say, precision)
     result = ScoringResult(version, scored.features, training, out)
     if not record:
         return result
@@ -109,6 +115,28 @@ def score_registered(
     )
     recorded, new = _record(client, batch, result)
     return replace(result, batch=recorded, new=new)
+
+
+def _precision(client: Client, version: Version, into: Path, say: Say) -> Precision:
+    """The precision to score with `version` here, as its evaluation says, which `say` is told.
+
+    Nothing is read on a CPU without instructions for bfloat16: it is float32 there.
+    """
+    if not has_bfloat16(backend.cpu_flags()):
+        return "float32"
+    try:
+        recorded = versions.evaluation(client, version, into).scoring
+        choice = (
+            recorded.here(keras.config.backend())
+            if recorded
+            else Choice("float32", "its evaluation, of an earlier release, compared no other")
+        )
+    except UnreachableError:
+        raise
+    except PipelineError as error:
+        choice = Choice("float32", str(error))
+    say(f"scoring in {choice.precision}: {choice.reason}")
+    return choice.precision
 
 
 def _record(client: Client, batch: ScoredBatch, result: ScoringResult) -> tuple[ScoredBatch, bool]:

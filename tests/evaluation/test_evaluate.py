@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,17 @@ from resnet.checkout import dvc_yaml
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
-from resnet.evaluation.evaluate import evaluate, predict
+from resnet.evaluation.evaluate import evaluate, predict, scoring
 from resnet.evaluation.metrics import HEADLINES
 from resnet.evaluation.records import Evaluation, Predictions
-from resnet.model import model_file, temperature
+from resnet.model import backend, model_file, precision, temperature
 from resnet.model.forward import compiled, in_batches
 from resnet.system import files
 from tests.support import REPOSITORY
 
 CLASSES = [f"class {k}" for k in range(10)]
 SETTINGS = params.Evaluate(batch=7, bins=5, mistakes=4, annotations=())
+CPU = backend.Device("tensorflow", "cpu", "a processor")
 PICTURES = ("confusion", "curves", "mistakes", "reliability")
 
 
@@ -46,6 +48,12 @@ def network() -> Any:
             layers.Softmax(),
         ]
     )
+
+
+@pytest.fixture(autouse=True)
+def no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without instructions for it, unless a test says otherwise."""
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"avx2"})
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ def paths(tmp_path: Path) -> params.Paths:
 
 
 def test_evaluation_writes_every_report(paths: params.Paths) -> None:
-    evaluate(SETTINGS, paths)
+    evaluate(SETTINGS, paths, CPU)
 
     values = json.loads(paths.metrics.read_text())
     predictions = Predictions.read(paths.predictions)
@@ -106,9 +114,9 @@ def test_what_changes_tables_and_pictures_alone_leaves_the_predictions_byte_for_
     paths: params.Paths,
 ) -> None:
     """So that the stage `export`, which depends on them, does not run again."""
-    evaluate(SETTINGS, paths)
+    evaluate(SETTINGS, paths, CPU)
     before = paths.predictions.read_bytes()
-    evaluate(SETTINGS.model_copy(update={"bins": 3, "mistakes": 2}), paths)
+    evaluate(SETTINGS.model_copy(update={"bins": 3, "mistakes": 2}), paths, CPU)
     assert paths.predictions.read_bytes() == before
     assert dvc_yaml.parameters("export", REPOSITORY) == ["export"]
 
@@ -129,7 +137,7 @@ def test_the_scores_by_annotations_are_among_the_metrics(paths: params.Paths) ->
     settings = SETTINGS.model_copy(
         update={"annotations": ("near-duplicates", "label-errors", "human-labels")}
     )
-    evaluate(settings, paths)
+    evaluate(settings, paths, CPU)
     values, subsets = json.loads(paths.metrics.read_text()), pd.read_csv(paths.subsets)
     assert subsets["images"].tolist() == [20, 18, 2, 19, 17]
     accuracies = dict(zip(subsets["subset"], subsets["accuracy"], strict=True))
@@ -144,7 +152,7 @@ def test_the_scores_by_annotations_are_among_the_metrics(paths: params.Paths) ->
 def test_annotations_that_are_listed_must_be_there(paths: params.Paths) -> None:
     settings = SETTINGS.model_copy(update={"annotations": ("label-errors",)})
     with pytest.raises(PipelineError, match="label-errors is not there: run 'resnet annotate'"):
-        evaluate(settings, paths)
+        evaluate(settings, paths, CPU)
     assert not paths.metrics.exists()
 
 
@@ -156,8 +164,73 @@ def test_the_temperature_is_that_of_the_model_and_needs_no_validation_images(
     divided = keras.layers.Rescaling(1 / 0.4774, name=temperature.LAYER)
     images = keras.layers.Input((32, 32, 3), dtype="uint8")
     model_file.save(keras.Sequential([images, *layers, divided, softmax]), paths.model)
-    evaluate(SETTINGS, paths)
+    evaluate(SETTINGS, paths, CPU)
     assert json.loads(paths.metrics.read_text())["temperature"] == 0.4774
+
+
+def not_asked(*arguments: Any) -> Any:
+    raise AssertionError("it was measured, or scored")
+
+
+@pytest.fixture
+def validation(tmp_path: Path) -> Callable[[int], Path]:
+    """Writes so many validation images, which `network` classifies correctly; their folder."""
+
+    def write(images: int) -> Path:
+        random = np.random.default_rng(1)
+        images_nhwc = random.integers(0, 256, (images, 32, 32, 3), np.uint8)
+        predicted_nk: Any = network()(images_nhwc, training=False) if images else []
+        labels_n = np.array([np.argmax(row) for row in predicted_nk], np.uint8)
+        np.save(tmp_path / "validation_images.npy", images_nhwc)
+        np.save(tmp_path / "validation_labels.npy", labels_n)
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("measure", "images", "reason"),
+    [
+        (not_asked, 30, "this CPU has no instructions for bfloat16"),
+        (lambda backend: (1.0, 0.9), 30, "convolutions in bfloat16 take 0.90 of the time"),
+        (lambda backend: (1.0, 0.4), 0, "there are no validation images"),
+    ],
+)
+def test_where_bfloat16_cannot_be_faster_or_compared_nothing_is_scored_in_it(
+    validation: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    measure: Any,
+    images: int,
+    reason: str,
+) -> None:
+    flags = {"avx2"} if measure is not_asked else {"avx2", "amx_bf16"}
+    monkeypatch.setattr(backend, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(precision, "measure", measure)
+    found = scoring(CPU, network(), not_asked, 500, validation(images))
+    assert (found.precision, found.images, found.agreement) == ("float32", 0, None)
+    assert found.reason.startswith(reason)
+
+
+def test_where_bfloat16_is_faster_it_is_compared_and_the_scores_stay_those_of_float32(
+    paths: params.Paths,
+    validation: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for path in validation(30).glob("validation*.npy"):
+        path.rename(paths.arrays / path.name)
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setattr(precision, "measure", lambda backend: (1.0, 0.4))
+    evaluate(SETTINGS, paths, CPU)
+    found = Evaluation.read(paths.metrics).scoring
+    assert found is not None
+    assert (found.precision, found.images, found.float32_accuracy) == ("bfloat16", 30, 1)
+    assert found.agreement == found.bfloat16_accuracy == 1
+    assert found.cpu == backend.cpu_model()
+    assert "scoring precision: bfloat16, in bfloat16 100.00% of 30" in capsys.readouterr().out
+    images = np.load(paths.arrays / "test_images.npy")
+    expected = in_batches(compiled(model_file.load(paths.model)), images, SETTINGS.batch)
+    assert np.array_equal(Predictions.read(paths.predictions).probabilities_nk, expected)
 
 
 @pytest.mark.parametrize(
@@ -168,14 +241,14 @@ def test_a_missing_input_is_named_with_the_stage_that_makes_it(
 ) -> None:
     getattr(paths, missing).unlink()
     with pytest.raises(PipelineError, match=rf"{missing}.*resnet {stage}"):
-        evaluate(SETTINGS, paths)
+        evaluate(SETTINGS, paths, CPU)
     assert not paths.metrics.exists()
 
 
 def test_a_model_for_other_classes_is_refused(paths: params.Paths) -> None:
     files.write_json(paths.profile, {"dataset": "generated", "classes": CLASSES[:9]})
     with pytest.raises(PipelineError, match="made for other classes"):
-        evaluate(SETTINGS, paths)
+        evaluate(SETTINGS, paths, CPU)
 
 
 @pytest.mark.parametrize("value", [2.0, np.nan])
@@ -213,6 +286,19 @@ model = keras.Sequential(
 images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 expected = keras.ops.convert_to_numpy(model(images, training=False))
 print(keras.backend.backend(), abs(compiled(model)(images) - expected).max() < 1e-6)
+model = keras.Sequential(
+    [
+        layers.Input((32, 32, 3), dtype="uint8"),
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(4, 3),
+        layers.Flatten(),
+        layers.Dense(10),
+        layers.Softmax(),
+    ]
+)
+expected = keras.ops.convert_to_numpy(model(images, training=False))
+half = compiled(model, "bfloat16")(images)
+print(half.dtype, 0 < abs(half - expected).max() < 1e-2)
 """
     process = subprocess.run(
         [sys.executable, "-c", code],
@@ -220,7 +306,7 @@ print(keras.backend.backend(), abs(compiled(model)(images) - expected).max() < 1
         text=True,
         check=True,
     )
-    assert process.stdout.split() == ["jax", "True"]
+    assert process.stdout.split() == ["jax", "True", "float32", "True"]
 
 
 def test_parameters_are_the_trainable_ones() -> None:

@@ -12,6 +12,7 @@ import pytest
 from resnet.errors import PipelineError
 from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.records import Evaluation, Predictions
+from resnet.evaluation.scoring_precision import ScoringPrecision
 from tests.support import loaded
 
 
@@ -28,9 +29,17 @@ def evaluation() -> Evaluation:
     return Evaluation(Metrics(**values), model_hash="a" * 64, test_hash="b" * 64)
 
 
-def test_an_evaluation_is_read_as_it_was_written(path: Path, evaluation: Evaluation) -> None:
-    evaluation.write(path)
-    assert Evaluation.read(path) == evaluation
+COMPARED = ScoringPrecision("bfloat16", "they agree", "tensorflow", "a CPU", 9, 1.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("scoring", [None, COMPARED, replace(COMPARED, agreement=None)])
+def test_an_evaluation_is_read_as_it_was_written(
+    path: Path, evaluation: Evaluation, scoring: ScoringPrecision | None
+) -> None:
+    scored = replace(evaluation, scoring=scoring)
+    scored.write(path)
+    again = Evaluation.read(path)
+    assert (again, again.hash) == (scored, scored.hash)
 
 
 def test_the_metrics_file_is_flat_for_dvc(path: Path, evaluation: Evaluation) -> None:
@@ -55,7 +64,7 @@ def test_an_evaluation_from_before_a_metric_was_declared_keeps_its_hash(
 
 def test_the_hash_changes_with_any_number(evaluation: Evaluation) -> None:
     other = replace(evaluation, metrics=replace(evaluation.metrics, loss=0.0))
-    assert other.hash != evaluation.hash
+    assert len({other.hash, evaluation.hash, replace(evaluation, scoring=COMPARED).hash}) == 3
     assert replace(other, metrics=evaluation.metrics).hash == evaluation.hash
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from resnet.errors import PipelineError
+from resnet.model import backend
 from resnet.monitoring import scored_batches
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.registry import store, versions
@@ -78,6 +79,57 @@ def test_a_batch_that_is_not_to_be_recorded_is_not(
         registry, "colours", "1", source, tmp_path / "a.parquet", record=False
     )
     assert (scored.batch, len(recorded(registry))) == (None, number)
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "precision", "said"),
+    [
+        ("1", {"amx_bf16"}, "bfloat16", ["scoring in bfloat16: they agree"]),
+        ("1", {"avx2"}, "float32", []),
+        (
+            "2",
+            {"amx_bf16"},
+            "float32",
+            ["scoring in float32: its evaluation, of an earlier release"],
+        ),
+    ],
+)
+def test_a_version_scores_in_bfloat16_only_where_its_evaluation_compared_it_and_every_row_says_so(
+    registry: Path,
+    colours: Callable[..., np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    flags: set[str],
+    precision: str,
+    said: list[str],
+) -> None:
+    cpu = backend.cpu_model()
+    monkeypatch.setattr(backend, "cpu_model", lambda: cpu)
+    monkeypatch.setattr(backend, "cpu_flags", lambda: flags)
+    source, out = write(tmp_path / "in.parquet", colours(20, seed=9)), tmp_path / "out.parquet"
+    lines: list[str] = []
+    score_registered(registry, "colours", version, source, out, record=False, say=lines.append)
+    assert set(parquet.read_table(out)["precision"].to_pylist()) == {precision}
+    heard = [line for line in lines if line.startswith("scoring in")]
+    assert [line[: len(start)] for line, start in zip(heard, said, strict=True)] == said
+
+
+def test_a_version_whose_evaluation_cannot_be_read_scores_in_float32_and_says_so(
+    registry: Path,
+    colours: Callable[..., np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = store.client(registry)
+    evaluated = versions.resolve(client, "colours", 1).evaluation_hash
+    client.set_model_version_tag("colours", "1", "evaluation_hash", "0" * 64)
+    monkeypatch.setattr(backend, "cpu_flags", lambda: {"amx_bf16"})
+    source, out = write(tmp_path / "in.parquet", colours(20, seed=9)), tmp_path / "out.parquet"
+    lines: list[str] = []
+    score_registered(registry, "colours", "1", source, out, record=False, say=lines.append)
+    client.set_model_version_tag("colours", "1", "evaluation_hash", evaluated)
+    assert "scoring in float32: colours version 1 (production): its evaluation/metrics" in lines[0]
 
 
 def test_an_older_versions_batch_is_recorded_without_a_comparison(

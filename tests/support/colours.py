@@ -10,8 +10,9 @@ import pytest
 
 from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.records import Evaluation, Predictions
+from resnet.evaluation.scoring_precision import ScoringPrecision
 from resnet.forms.image import statistics
-from resnet.model import model_file
+from resnet.model import backend, model_file
 from resnet.registry import store, versions
 from resnet.serving.predict import Scorer
 from resnet.system import files
@@ -59,21 +60,28 @@ def colours() -> Colours:
 def registry(model: Path, colours: Colours, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose registry has the model as `colours`, version 1 in production.
 
-    Version 2 is the same with a profile from before brightness and contrast were counted.
+    Its predictions in bfloat16 were compared. Version 2 is the same from an earlier release: its
+    profile has neither brightness nor contrast, and its evaluation no comparison.
     """
     root = tmp_path_factory.mktemp("registry")
     client = store.client(root)
     client.create_registered_model("colours")
     images = colours(2000, seed=0)
     light = {name: one.as_dict() for name, one in statistics.describe(images).items()}
-    for told in (light, {}):
-        _register(client, root, model, {"classes": CLASSES, **told}, images)
+    compared = ScoringPrecision("bfloat16", "they agree", "tensorflow", backend.cpu_model())
+    for told, scoring in ((light, compared), ({}, None)):
+        _register(client, root, model, {"classes": CLASSES, **told}, images, scoring)
     client.set_registered_model_alias("colours", "production", "1")
     return root
 
 
 def _register(
-    client: Any, root: Path, model: Path, profile: dict[str, Any], images: np.ndarray
+    client: Any,
+    root: Path,
+    model: Path,
+    profile: dict[str, Any],
+    images: np.ndarray,
+    scoring: ScoringPrecision | None,
 ) -> None:
     """As publish does, with the images as the test images, all of which are right."""
     probabilities_nk = Scorer(model_file.load(model))(images)
@@ -85,7 +93,7 @@ def _register(
     shares = ("accuracy", "accuracy_low", "accuracy_high", "loss", "top2", "calibration_error")
     timings = ("latency_ms", "throughput")
     metrics = Metrics(**(numbers | dict.fromkeys((*shares, *timings), 1.0)))
-    scored = Evaluation(metrics, "m" * 64, "t" * 64)
+    scored = Evaluation(metrics, "m" * 64, "t" * 64, scoring=scoring)
     run = client.create_run(store.experiment(client, "colours")).info.run_id
     scored.write(root / "metrics.json")
     predictions.write(root / "predictions.parquet")

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from resnet.errors import PipelineError, UnreachableError
-from resnet.evaluation.metrics import MetricValues
+from resnet.evaluation.records import Evaluation
 from resnet.export.report import PortableReport
 from resnet.pages import html_page
 from resnet.registry import portable_forms, store, versions
@@ -111,13 +111,15 @@ def read(client: Client, version: Version, history: Sequence[Event]) -> CardCont
     run = client.get_run(version.run_id).data
     with tempfile.TemporaryDirectory() as folder:
         artifacts = _artifacts(client, version, Path(folder))
+        evaluation = _evaluation(client, version, Path(folder))
         return CardContent(
             version=version,
             description=registered.description or "",
             tags={**run.tags, **registered.tags},
             parameters=run.params,
             run_metrics=run.metrics,
-            metrics=_metrics(client, version, Path(folder)),
+            metrics=evaluation.metrics.by_name() if evaluation else {},
+            scoring=evaluation.scoring if evaluation else None,
             profile=_profile(artifacts),
             classes=_table(artifacts, "evaluation/per_class.csv", ClassScore),
             subsets=_table(artifacts, "evaluation/subsets.csv", Subset),
@@ -144,14 +146,14 @@ def _artifacts(client: Client, version: Version, into: Path) -> dict[str, Path]:
     return {path: versions.fetch(client, version, path, into) for path in needed}
 
 
-def _metrics(client: Client, version: Version, into: Path) -> MetricValues:
-    """Empty where the evaluation that belongs to the version cannot be read: the card says so."""
+def _evaluation(client: Client, version: Version, into: Path) -> Evaluation | None:
+    """None where the evaluation that belongs to the version cannot be read: the card says so."""
     try:
-        return versions.evaluation(client, version, into).metrics.by_name()
+        return versions.evaluation(client, version, into)
     except UnreachableError:
         raise
     except PipelineError:
-        return {}
+        return None
 
 
 def _portable(client: Client, version: Version, into: Path) -> PortableReport | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from resnet.evaluation.metrics import MetricValues
+from resnet.evaluation.scoring_precision import ScoringPrecision
 from resnet.export.report import PortableReport
 from resnet.registry.ledger.event import Event
 from resnet.registry.versions import Version
@@ -64,6 +65,7 @@ class CardContent:
     parameters: Mapping[str, str]  # params.yaml's, flattened
     run_metrics: Mapping[str, float]  # of which the card shows those of the training
     metrics: MetricValues  # of the evaluation that belongs to the version; empty without one
+    scoring: ScoringPrecision | None  # of the same; None where it does not say
     profile: Profile
     classes: Sequence[ClassScore]
     subsets: Sequence[Subset]  # the first is all test images

@@ -14,6 +14,7 @@ def sections(content: CardContent) -> Iterator[str]:
     yield from _per_class(content)
     yield from _calibration(content)
     yield from _mistakes(content)
+    yield from _scoring(content)
 
 
 def portable(content: CardContent) -> Iterator[str]:
@@ -115,6 +116,20 @@ def _calibration(content: CardContent) -> Iterator[str]:
         )
     yield text
     yield from blocks.picture(content, "reliability")
+
+
+def _scoring(content: CardContent) -> Iterator[str]:
+    """How its predictions in bfloat16 compare with float32's, if that was found out."""
+    scoring = content.scoring
+    if scoring is None or scoring.agreement is None:
+        return
+    yield "## Scoring many images"
+    yield (
+        f"`resnet predict` scores in {scoring.precision} on {markdown.text(scoring.cpu)}, and in "
+        f"float32 elsewhere: {markdown.text(scoring.reason)}. The results above are float32's."
+        if scoring.precision == "bfloat16"
+        else f"`resnet predict` scores in float32: {markdown.text(scoring.reason)}."
+    )
 
 
 def _mistakes(content: CardContent) -> Iterator[str]:

@@ -16,6 +16,8 @@ import yaml
 from resnet import cli, params
 from resnet.checkout import provenance
 from resnet.evaluation.metrics import METRICS
+from resnet.evaluation.scoring_precision import ScoringPrecision
+from resnet.model.precision import Precision
 from resnet.pages import html_page
 from resnet.registry import store, versions
 from resnet.registry.card import card
@@ -108,6 +110,26 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing(
     assert "<script>" in seen.text
     assert seen.pictures == ()
     assert any("Content Security Policy" in error for error in seen.errors)
+
+
+@pytest.mark.parametrize(
+    ("precision", "text"),
+    [
+        (
+            "bfloat16",
+            "scores in bfloat16 on a processor, and in float32 elsewhere: they agree. The",
+        ),
+        ("float32", "`resnet predict` scores in float32: they agree."),
+    ],
+)
+def test_a_card_says_in_which_precision_predict_computes_if_that_was_compared(
+    content: CardContent, precision: Precision, text: str
+) -> None:
+    compared = ScoringPrecision(precision, "they agree", "tensorflow", "a processor", 9, 1, 1, 1)
+    assert text in page(replace(content, scoring=compared))
+    uncompared = replace(compared, agreement=None)
+    for scoring in (None, uncompared):
+        assert "## Scoring many images" not in page(replace(content, scoring=scoring))
 
 
 def test_the_three_lines_on_the_card_load_the_model(

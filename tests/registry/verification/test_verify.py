@@ -140,7 +140,7 @@ def _evaluate(root: Path, parameters: params.Params) -> None:
     training["cpu"] = training["device_name"] = backend.cpu_name()
     training["versions"]["python"] = platform.python_version()
     files.write_json(paths.training, training)
-    evaluate(parameters.evaluate, paths)
+    evaluate(parameters.evaluate, paths, backend.Device("tensorflow", "cpu", "a processor"))
 
 
 def _lock(root: Path, parameters: params.Params) -> None:
