@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
@@ -78,7 +79,13 @@ def retrain(
     # These raise here, not after a training: git does not look at the checkout, or it was moved.
     git.commit(root)
     store.require_own_artifacts(root, parameters.model_name)
-    with _checkout(root, base, values) as tree, publication(tree) as publishing:
+    # The tags are the flow run's alone: for each tag of a task Prefect asks its server for a limit,
+    # which a busy SQLite file refuses, and two seconds later again.
+    with (
+        TagsContext(current_tags=set()),
+        _checkout(root, base, values) as tree,
+        publication(tree) as publishing,
+    ):
         if cause:
             get_run_logger().info("cause: %s", cause)
         if absent := arrivals.absent(tree, parameters):

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from flows import deployed
 from resnet import params
+from resnet.checkout.identity import identity
 from resnet.registry import store, versions
 from resnet.registry.ledger import ledger
 
@@ -93,6 +95,11 @@ def test_a_second_run_finds_nothing_to_do_and_the_server_records_that(checkout, 
     for stage in STAGES:
         assert f"{stage}: skipped: its " in second.stderr
     assert len(up_to_date()) == recorded + 1
+    newest = max(up_to_date(), key=lambda run: run["created"])
+    assert newest["tags"] == [deployed.TAG + identity(checkout.root)]
+    # A limit for each tag of a task would be asked for.
+    of_it = {"id": {"any_": [newest["id"]]}}
+    assert all(task["tags"] == [] for task in prefect.post("task_runs/filter", flow_runs=of_it))
     assert len(runs(registry)) == before
     assert len(registry.search_model_versions(f"name = '{NAME}'")) == 1
 
