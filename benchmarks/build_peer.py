@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def _engine(parameters: Any, images: Any, labels: Any) -> tuple[Any, Callable[[r
         rates = np.full(10_000, 0.01, np.float32)
         engine = create(parameters.net, recipe, *_pixels(), rates, images, labels)
     else:
-        draw = _of("resnet.forms.image.draws", "draw")
+        draw = partial(_of("resnet.forms.augmentation", "draw"), "image")
         engine = _of("benchmarks.training", "engine")(parameters, images, labels)
     return engine, lambda batches: draw(0, 1, batches, len(labels), recipe.batch, recipe.augment)
 

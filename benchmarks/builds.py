@@ -16,12 +16,12 @@ from pathlib import Path
 
 from benchmarks.rounds import NotMeasuredError
 from resnet.checkout import git, project
-from resnet.data import sources
 
 TODAY = "f50bffb"
 LOCK = "requirements.lock"
 COMPARED = ("tensorflow", "keras", "jax", "numpy", "dvc", "prefect", "mlflow")
 # A clone has its own state, and its runs are not the user's.
+ARCHIVE = "CIFAR10_ARCHIVE"  # the user's own archive or folder
 NOT_INHERITED = ("RESNET_STATE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME")
 
 
@@ -64,8 +64,8 @@ def require_same_packages(lock: str, commit: str) -> None:
 def environment(root: Path) -> dict[str, str]:
     """The variables of a process that runs the build in `root`."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    if archive := inherited.get(sources.VARIABLE):
-        inherited[sources.VARIABLE] = str(Path(archive).expanduser().absolute())
+    if archive := inherited.get(ARCHIVE):
+        inherited[ARCHIVE] = str(Path(archive).expanduser().absolute())
     return {
         **inherited,
         "PYTHONPATH": str(root),

@@ -11,7 +11,6 @@ from typing import Any
 from benchmarks import builds
 from resnet import params
 from resnet.checkout import project
-from resnet.data import sources
 from resnet.errors import PipelineError
 from resnet.system import addresses, files
 
@@ -60,7 +59,7 @@ def set_steps(root: Path, steps: int) -> None:
 
     It trains on CIFAR-10 if CIFAR10_ARCHIVE names it and on the synthetic data set otherwise.
     """
-    data = "cifar10" if os.environ.get(sources.VARIABLE) else "generated"
+    data = "cifar10" if os.environ.get(builds.ARCHIVE) else "generated"
     overrides = [f"data.dataset={data}", f"train.steps={steps}", "train.epochs=null", *NO_GATE]
     set_params(root, overrides)
 

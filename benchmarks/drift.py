@@ -19,16 +19,14 @@ from scipy.ndimage import gaussian_filter
 from resnet import params
 from resnet.checkout import project
 from resnet.data import arrays
+from resnet.data.profile import Profile
 from resnet.forms.histogram import Histogram
 from resnet.forms.image import statistics
-from resnet.forms.image.statistics import BRIGHTNESS, CONTRAST
 from resnet.model import model_file
 from resnet.monitoring import drift
 from resnet.monitoring.features import Features, predicted_counts
-from resnet.monitoring.reference import IN_PROFILE
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.serving.predict import Scorer
-from resnet.system import files
 
 Images = NDArray[np.uint8]
 
@@ -48,8 +46,7 @@ class Observed(NamedTuple):
     """What a model sees and predicts of each test image, altered in one way."""
 
     probabilities_nk: NDArray[np.float32]
-    brightness_n: NDArray[np.float64]
-    contrast_n: NDArray[np.float64]
+    images: dict[str, NDArray[np.float64]]  # of the images, by feature
 
 
 def main() -> None:
@@ -73,20 +70,19 @@ class Subject:
 
     def __init__(self, root: Path) -> None:
         parameters = params.load(root)
-        paths = parameters.paths
+        paths = parameters.paths.under(root)
         self.rules = parameters.monitor
-        profile = files.read_json(root / paths.profile)
-        self.classes = profile["classes"]
-        self.brightness_and_contrast = [Histogram.from_dict(profile[name]) for name in IN_PROFILE]
-        test = arrays.load(root / paths.arrays, "test")
+        profile = Profile.read(paths.profile)
+        self.classes, stored = profile.classes, profile.values
+        self.training = {name: Histogram.from_dict(stored[name]) for name in statistics.FEATURES}
+        test = arrays.load(paths, "test")
         self.labels_n = test.labels_n
-        model = root / paths.model
+        model = paths.model
         predict = Scorer(model_file.load(model)) if model.exists() else self._labels
         self.observed: dict[str, Observed] = {}
         for name, alter in ALTERED.items():
             images = alter(test.images_nhwc)
-            brightness_n, contrast_n = statistics.brightness_and_contrast(images)
-            self.observed[name] = Observed(predict(images), brightness_n, contrast_n)
+            self.observed[name] = Observed(predict(images), statistics.features(images))
 
     def _labels(self, images: Images) -> NDArray[np.float32]:
         return np.eye(len(self.classes), dtype=np.float32)[self.labels_n]
@@ -119,7 +115,7 @@ class Subject:
             features.append(self._features(name if k < altered else UNCHANGED, indices))
         probabilities_nk = self.observed[UNCHANGED].probabilities_nk[in_reference]
         predicted = predicted_counts(probabilities_nk, self.classes)
-        reference = Features(*predicted, *self.brightness_and_contrast)
+        reference = Features("image", *predicted, self.training)
         scored = [
             ScoredBatch("m", 1, str(k), each, "", "", "", "") for k, each in enumerate(features)
         ]
@@ -128,9 +124,12 @@ class Subject:
     def _features(self, name: str, indices: NDArray[np.intp]) -> Features:
         observed = self.observed[name]
         return Features(
+            "image",
             *predicted_counts(observed.probabilities_nk[indices], self.classes),
-            Histogram.of(observed.brightness_n[indices], BRIGHTNESS),
-            Histogram.of(observed.contrast_n[indices], CONTRAST),
+            {
+                name: Histogram.of(numbers_n[indices], statistics.FEATURES[name].bins)
+                for name, numbers_n in observed.images.items()
+            },
         )
 
 

@@ -37,7 +37,7 @@ def accuracy(folder: Path) -> float:
     from resnet.data import arrays
     from resnet.model import forward, model_file
 
-    test = arrays.load(parameters.paths.arrays, "test")
+    test = arrays.load(parameters.paths, "test")
     call = forward.compiled(model_file.load(parameters.paths.model))
     predicted = forward.in_batches(call, np.asarray(test.images_nhwc), 500).argmax(axis=1)
     return float((predicted == test.labels_n).mean())
@@ -49,11 +49,11 @@ def roofline(folder: Path) -> dict[str, Any]:
     import jax
 
     from resnet.evaluation import cost
+    from resnet.forms.data_spec import DataSpec
     from resnet.nets.build import build
-    from resnet.nets.data_spec import DataSpec
 
     # Not the published model, which may score several views of an image.
-    model = build(parameters.net, DataSpec([0.0] * 3, [1.0] * 3, classes=10))
+    model = build(parameters.net, DataSpec("image", (32, 32, 3), [0.0] * 3, [1.0] * 3, classes=10))
     gpu = jax.devices()[0].platform == "gpu"
     net, precision = parameters.net, files.read_json(parameters.paths.training)["precision"]
     return {

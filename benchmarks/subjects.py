@@ -10,9 +10,9 @@ import numpy as np
 
 from resnet import params
 from resnet.checkout import project
-from resnet.nets.data_spec import DataSpec
+from resnet.forms.data_spec import DataSpec
 
-DATA = DataSpec([125.0] * 3, [62.0] * 3, classes=10)
+DATA = DataSpec("image", (32, 32, 3), [125.0] * 3, [62.0] * 3, classes=10)
 
 
 def paper(depth: int, widths: Sequence[int]) -> params.Params:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from benchmarks import subjects
 from benchmarks.rounds import Round
 from resnet.evaluation import cost
-from resnet.forms.image.draws import draw
+from resnet.forms.augmentation import draw
 from resnet.model import backend, precision
 from resnet.nets.build import build
 from resnet.params import Net, Params, Train
@@ -41,7 +41,7 @@ def ours(parameters: Params, batches: int) -> Round:
         started = time.perf_counter()
         for start in range(0, batches, trained.chunk):
             chunk = range(start, min(start + trained.chunk, batches))
-            trained.train(draw(0, 1, chunk, len(labels), recipe.batch, recipe.augment))
+            trained.train(draw("image", 0, 1, chunk, len(labels), recipe.batch, recipe.augment))
         return len(labels) / (time.perf_counter() - started)
 
     return one_round

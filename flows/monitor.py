@@ -27,7 +27,7 @@ def monitor(
 ) -> State[None]:
     """Compare the last batches that a version has scored with its reference data.
 
-    The run ends as Drift, No drift or Not enough images. An event `resnet.drift` reports drift,
+    The run ends as Drift, No drift or Not enough samples. An event `resnet.drift` reports drift,
     once for the same batches.
 
     Args:

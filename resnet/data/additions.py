@@ -2,12 +2,12 @@
 
 Each entry of the folder is a batch, which DVC tracks by the file NAME.dvc beside it:
 
-NAME/CLASS/…    image files, of any size, in folders named by their classes
-NAME.npz        images, (N, 32, 32, 3) uint8, and labels, (N,) integers from 0
+NAME/CLASS/…    files of samples in folders named by their classes: images of any size
+NAME.npz        arrays: samples, uint8, say images, (N, 32, 32, 3), and labels, (N,) integers from 0
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,10 +15,11 @@ from typing import Literal
 import yaml
 
 from resnet.checkout import dvc_cache
-from resnet.data import arrays
+from resnet.data import added_samples, arrays
 from resnet.data.arrays import Split
+from resnet.data.datasets import Dataset
 from resnet.errors import PipelineError
-from resnet.forms.image import added_images
+from resnet.forms.names import NOUNS
 
 DVC_SUFFIX = ".dvc"
 BatchState = Literal["tracked", "new", "edited", "missing", "stale"]
@@ -87,40 +88,40 @@ def batches(folder: Path) -> list[AddedBatch]:
         raise PipelineError(f"{folder} is not there: create it, or restore it with git")
     paths = [path for path in folder.iterdir() if path.name[0] != "."]
     for path in paths:
-        if not path.is_dir() and path.suffix not in (added_images.ARRAYS, DVC_SUFFIX):
+        if not path.is_dir() and path.suffix not in (added_samples.ARRAYS, DVC_SUFFIX):
             raise PipelineError(
-                f"{path} is not a batch of images: want a folder with one folder per class, or an "
+                f"{path} is not a batch of samples: want a folder with one folder per class, or an "
                 ".npz file; remove it"
             )
     names = {path.name.removesuffix(DVC_SUFFIX) for path in paths}
     return [_batch(folder / name) for name in sorted(names)]
 
 
-def read(batch: AddedBatch, classes: Sequence[str]) -> Split:
-    """The images and labels of a batch. Raises PipelineError if it has another form."""
+def read(batch: AddedBatch, dataset: Dataset) -> Split:
+    """The samples and labels of a batch. Raises PipelineError if they are not as `dataset`'s."""
     if problem := batch.problem():
         raise PipelineError(problem)
-    split = Split(*added_images.read(batch.path, classes))
+    split = Split(*added_samples.read(batch.path, dataset))
     if not len(split.labels_n):
-        raise PipelineError(f"{batch.path} holds no images: add some, or remove it")
+        raise PipelineError(f"{batch.path} holds no {NOUNS[dataset.form]}: add some, or remove it")
     return split
 
 
 def require_disjoint(
-    batch: AddedBatch, split: Split, held_out: Mapping[str, Collection[bytes]]
+    batch: AddedBatch, split: Split, held_out: Mapping[str, Collection[bytes]], dataset: Dataset
 ) -> None:
-    """Raise PipelineError if the batch holds an image that training must not see.
+    """Raise PipelineError if the batch holds a sample that training must not see.
 
-    `held_out` are fingerprints of images by the name of their split.
+    `held_out` are fingerprints of samples by the name of their split.
     """
-    fingerprints = arrays.fingerprints(split.images_nhwc)
+    fingerprints, noun = arrays.fingerprints(split.images_nhwc), NOUNS[dataset.form]
     for name, known in held_out.items():
-        copies = [index for index, image in enumerate(fingerprints) if image in known]
+        copies = [index for index, sample in enumerate(fingerprints) if sample in known]
         if copies:
             raise PipelineError(
-                f"{batch.path}: {len(copies)} of its images are images of the {name} split, the "
-                f"first is {added_images.name(batch.path, copies[0])}; remove them: the {name} "
-                "accuracy would be inflated by memorised images"
+                f"{batch.path}: {len(copies)} of its {noun} are {noun} of the {name} split, the "
+                f"first is {added_samples.name(batch.path, copies[0], dataset)}; remove them: the "
+                f"{name} accuracy would be inflated by memorised {noun}"
             )
 
 

@@ -1,7 +1,7 @@
 """The arrays that ingest leaves and every later step reads.
 
-paths.arrays holds {split}_images.npy, (N, 32, 32, 3) uint8, and {split}_labels.npy, (N,) uint8,
-for the splits train, validation and test.
+paths.arrays holds, for the splits train, validation and test, the samples, uint8 (N, …), in a file
+that is named by what they are, say {split}_images.npy, and {split}_labels.npy, (N,) uint8.
 """
 
 import hashlib
@@ -13,8 +13,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet.data.profile import Profile
 from resnet.errors import PipelineError
-from resnet.forms.image.shape import IMAGE
+from resnet.forms import names
+from resnet.params import Paths
 from resnet.system import npy
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
@@ -23,25 +25,45 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels, in memory.
+    """Samples and their labels, in memory.
 
-    images_nhwc: (N, 32, 32, 3) uint8, red, green, blue. labels_n: (N,) uint8, 0 to 9.
+    images_nhwc: (N, …) uint8, for images (N, H, W, C). labels_n: (N,) uint8, from 0.
     """
 
     images_nhwc: NDArray[np.uint8]
     labels_n: NDArray[np.uint8]
 
 
-def load(arrays: Path, split: SplitName) -> Split:
-    """One split of the folder `arrays`. Raises PipelineError where it is missing or damaged."""
-    images_nhwc = _read(arrays / f"{split}_images.npy")
-    labels_n = _read(arrays / f"{split}_labels.npy")
-    if images_nhwc.shape[1:] != IMAGE or labels_n.shape != images_nhwc.shape[:1]:
+def load(paths: Paths, split: SplitName) -> Split:
+    """One split of paths.arrays, of the samples that paths.profile describes.
+
+    Raises PipelineError where it is missing or damaged.
+    """
+    profile = Profile.read(paths.profile)
+    return read(paths.arrays, split, profile.form, profile.shape)
+
+
+def read(folder: Path, split: SplitName, form: names.FormName, shape: tuple[int, ...]) -> Split:
+    """One split of a folder of arrays, whose samples have `form` and `shape`."""
+    images_nhwc = _read(samples_file(folder, split, form))
+    labels_n = _read(labels_file(folder, split))
+    if images_nhwc.shape[1:] != shape or labels_n.shape != images_nhwc.shape[:1]:
         raise PipelineError(
-            f"{arrays}: {split} has images of shape {images_nhwc.shape} and labels of shape "
-            f"{labels_n.shape}, want (N, 32, 32, 3) and (N,): run 'resnet ingest' or 'dvc repro'"
+            f"{folder}: {split} has {names.NOUNS[form]} of shape {images_nhwc.shape} and labels of "
+            f"shape {labels_n.shape}, want {names.array(shape)} and (N,): run 'resnet ingest' or "
+            "'dvc repro'"
         )
     return Split(images_nhwc, labels_n)
+
+
+def samples_file(folder: Path, split: SplitName, form: names.FormName) -> Path:
+    """Where the samples of a split are."""
+    return folder / f"{split}_{names.NOUNS[form]}.npy"
+
+
+def labels_file(folder: Path, split: SplitName) -> Path:
+    """Where the labels of a split are."""
+    return folder / f"{split}_labels.npy"
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
@@ -60,8 +82,8 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def fingerprints(images_nhwc: NDArray[np.uint8]) -> list[bytes]:
-    """A digest of each image's bytes: two images have the same one only if they are equal."""
-    return [hashlib.blake2b(image, digest_size=16).digest() for image in images_nhwc]
+    """A digest of each sample's bytes: two samples have the same one only if they are equal."""
+    return [hashlib.blake2b(sample, digest_size=16).digest() for sample in images_nhwc]
 
 
 def write(path: Path, shape: tuple[int, ...], parts: Iterator[NDArray[np.uint8]]) -> None:

@@ -13,9 +13,8 @@ from typing import Any, Self
 
 from resnet import params
 from resnet.checkout import dvc, dvc_cache
-from resnet.data import additions, datasets
+from resnet.data import added_samples, additions, datasets
 from resnet.errors import PipelineError
-from resnet.forms.image import added_images
 from resnet.system.processes import Say
 
 
@@ -81,7 +80,7 @@ def track(root: Path, parameters: params.Params, trained: DataVersion, say: Say)
     which the newest version was `trained` and whose .dvc file was removed since, say by a `git
     pull`: it is no longer wanted. A problem with one batch does not hold up the others.
     """
-    new, classes = NewBatches([], [], [], []), datasets.load(parameters.data.dataset).classes
+    new, dataset = NewBatches([], [], [], []), datasets.load(parameters.data.dataset)
     for batch in additions.batches(root / parameters.paths.extra):
         state = batch.state()
         if state not in ("new", "edited"):
@@ -98,7 +97,7 @@ def track(root: Path, parameters: params.Params, trained: DataVersion, say: Say)
             continue
         words, lock_seconds = ["add", str(batch.path)], parameters.runtime.lock_seconds
         try:
-            added_images.check(batch.path, classes)
+            added_samples.check(batch.path, dataset)
             dvc.run(f"add {batch.name}", words, root, lock_seconds, say)
         except PipelineError as error:
             say(str(error))

@@ -1,8 +1,7 @@
 """Which files each data set has, and whether a folder holds exactly those.
 
 manifests/NAME.json → `Dataset`; a folder → nothing, or an error that names the file that is not the
-published one. A data set in CIFAR-10's form is seven files: five training batches, one test batch,
-and batches.meta with the names of the classes.
+published one.
 """
 
 import hashlib
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import PipelineError
+from resnet.forms import names
+from resnet.forms.names import FormName
 from resnet.params import MANIFESTS
 from resnet.system import files
 
@@ -50,9 +51,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in CIFAR-10's form, as published; without `archive` if it is generated."""
+    """A data set, as published; without `archive` if it is generated."""
 
     name: str
+    title: str  # as its publication calls it
+    form: FormName
+    shape: tuple[int, ...]  # of a sample
+    reader: str  # of its files: see `resnet.data.readers`
+    variable: str | None  # of the environment: the user's own archive or folder
     archive: Published | None  # the official .tar.gz
     folder: str
     classes: tuple[str, ...]
@@ -113,6 +119,11 @@ def load(name: str) -> Dataset:
     archive = manifest["archive"]
     return Dataset(
         name=name,
+        title=manifest["title"],
+        form=names.check(manifest["form"]),
+        shape=tuple(manifest["shape"]),
+        reader=manifest["reader"],
+        variable=manifest["variable"],
         archive=_published(archive) if archive else None,
         folder=manifest["folder"],
         classes=tuple(manifest["classes"]),

@@ -1,4 +1,4 @@
-"""Bring the seven raw files of a data set into place, verified.
+"""Bring the raw files of a data set into place, verified.
 
 an archive, a folder, the official address or the generator → paths.raw with exactly the published
 files. They are verified before anything reads them, and are put into place all at once.
@@ -18,11 +18,6 @@ from resnet.data.sources import UserSource
 from resnet.errors import PipelineError
 from resnet.system import disk_errors, files
 
-ARCHIVE_ADVICE = "use an intact copy of CIFAR-10's cifar-10-python.tar.gz"
-DOWNLOAD_ADVICE = (
-    "run this again, or set CIFAR10_ARCHIVE to a .tar.gz of CIFAR-10 or a folder with its files"
-)
-
 
 def fetch(dataset: Dataset, paths: params.Paths, runtime: params.Runtime, downloads: Path) -> None:
     """Make paths.raw hold the data set's files and no others; do nothing if it does.
@@ -39,7 +34,7 @@ def fetch(dataset: Dataset, paths: params.Paths, runtime: params.Runtime, downlo
         if dataset.archive is None:
             shapes.generate(draft, dataset)
             origin, advice = "the generator", "this is a defect of this project"
-        elif source := sources.user_source(paths):
+        elif source := sources.user_source(dataset, paths):
             _from_user(source, dataset, draft)
             origin = source.origin
             advice = f"name an intact copy in {source.setting}, or none to download it"
@@ -62,8 +57,12 @@ def _from_address(
 ) -> None:
     from resnet.data import download  # it needs packages that nobody else does
 
-    path = downloads / archive.url.rpartition("/")[2]
-    download.download(archive.url, path, archive.file, runtime, DOWNLOAD_ADVICE)
+    path = downloads / _file_name(archive)
+    advice = (
+        f"run this again, or set {dataset.variable} to a .tar.gz of {dataset.title} or a folder "
+        "with its files"
+    )
+    download.download(archive.url, path, archive.file, runtime, advice)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()
 
@@ -73,7 +72,7 @@ def _from_folder(source: UserSource, dataset: Dataset, draft: Path) -> None:
     for name in dataset.files:
         if (folder / name).is_file():  # `verify` reports one that is missing
             with (folder / name).open("rb") as stream:
-                _copy(stream, draft / name, _largest(dataset), source.origin)
+                _copy(stream, draft / name, source.origin, dataset)
 
 
 def _from_archive(archive: Path, origin: str, dataset: Dataset, draft: Path) -> None:
@@ -82,59 +81,67 @@ def _from_archive(archive: Path, origin: str, dataset: Dataset, draft: Path) -> 
     limit = 2 * sum(file.size for file in dataset.files.values()) + CHUNK
     try:
         with gzip.open(archive) as unzipped:
-            bounded: Any = _Bounded(unzipped, origin, limit)
+            bounded: Any = _Bounded(unzipped, origin, limit, dataset)
             with tarfile.open(fileobj=bounded, mode="r|", bufsize=CHUNK) as tar:
                 for member in tar:
-                    _refuse_hostile(member, origin)
+                    _refuse_hostile(member, origin, dataset)
                     stream = tar.extractfile(member)
                     if (name := known.get(member.name)) and stream is not None:
-                        _copy(stream, draft / name, _largest(dataset), origin)
+                        _copy(stream, draft / name, origin, dataset)
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise PipelineError(
             f"{origin} is not a complete .tar.gz ({error}): it is truncated, damaged or something "
-            f"else; {ARCHIVE_ADVICE}"
+            f"else; {_advice(dataset)}"
         ) from error
 
 
 class _Bounded:
     """A .gz that refuses to grow past `limit` bytes: a small one can unpack to terabytes."""
 
-    def __init__(self, unzipped: gzip.GzipFile, origin: str, limit: int) -> None:
-        self.unzipped, self.origin, self.limit, self.left = unzipped, origin, limit, limit
+    def __init__(self, unzipped: gzip.GzipFile, origin: str, limit: int, dataset: Dataset) -> None:
+        self.unzipped, self.origin, self.dataset = unzipped, origin, dataset
+        self.limit = self.left = limit
 
     def read(self, size: int = -1) -> bytes:
         content = self.unzipped.read(size)
         self.left -= len(content)
         if self.left < 0:
             raise PipelineError(
-                f"{self.origin} unpacks to more than {self.limit} bytes, which CIFAR-10's archive "
-                f"does not; {ARCHIVE_ADVICE}"
+                f"{self.origin} unpacks to more than {self.limit} bytes, which the archive of "
+                f"{self.dataset.title} does not; {_advice(self.dataset)}"
             )
         return content
 
 
-def _refuse_hostile(member: tarfile.TarInfo, origin: str) -> None:
-    path = PurePosixPath(member.name)
+def _refuse_hostile(member: tarfile.TarInfo, origin: str, dataset: Dataset) -> None:
+    path, advice = PurePosixPath(member.name), _advice(dataset)
     if path.is_absolute() or ".." in path.parts:
-        raise PipelineError(f"{origin}: '{member.name}' leads out of the archive; {ARCHIVE_ADVICE}")
+        raise PipelineError(f"{origin}: '{member.name}' leads out of the archive; {advice}")
     if not (member.isreg() or member.isdir()):
-        raise PipelineError(f"{origin}: '{member.name}' is a link or a device; {ARCHIVE_ADVICE}")
+        raise PipelineError(f"{origin}: '{member.name}' is a link or a device; {advice}")
 
 
-def _largest(dataset: Dataset) -> int:
-    """The bytes that any file may have: swapped files are recognised, and a bomb is stopped."""
-    return max(file.size for file in dataset.files.values())
+def _advice(dataset: Dataset) -> str:
+    name = f"'s {_file_name(dataset.archive)}" if dataset.archive else ""
+    return f"use an intact copy of {dataset.title}{name}"
 
 
-def _copy(stream: IO[bytes], path: Path, limit: int, origin: str) -> None:
-    """Copy `stream` into the file `path`, at most `limit` bytes."""
-    left = limit
+def _file_name(archive: Published) -> str:
+    return archive.url.rpartition("/")[2]
+
+
+def _copy(stream: IO[bytes], path: Path, origin: str, dataset: Dataset) -> None:
+    """Copy `stream` into the file `path`, at most as many bytes as any published file has.
+
+    So swapped files are recognised, and a bomb is stopped.
+    """
+    limit = left = max(file.size for file in dataset.files.values())
     with path.open("wb") as out:
         while chunk := stream.read(CHUNK):
             left -= len(chunk)
             if left < 0:
                 raise PipelineError(
                     f"{origin}: {path.name} has more than {limit} bytes, the size of the largest "
-                    f"published file; {ARCHIVE_ADVICE}"
+                    f"published file; {_advice(dataset)}"
                 )
             out.write(chunk)

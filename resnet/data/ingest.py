@@ -1,7 +1,6 @@
-"""Turn the verified raw files, and the images that were added, into arrays and a profile.
+"""Turn the verified raw files, and the samples that were added, into arrays and a profile.
 
-paths.raw, paths.extra → paths.arrays ({split}_images.npy, {split}_labels.npy) and paths.profile
-(JSON).
+paths.raw, paths.extra → paths.arrays (see `resnet.data.arrays`) and paths.profile (JSON).
 """
 
 import hashlib
@@ -14,32 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet import params
-from resnet.data import additions, arrays
+from resnet.data import additions, arrays, readers
 from resnet.data.additions import AddedBatch
 from resnet.data.arrays import Split, SplitName
 from resnet.data.datasets import Dataset
-from resnet.data.sets import cifar10
-from resnet.data.sets.cifar10 import Indices, StoredImages
+from resnet.data.readers import Indices, Stored
 from resnet.errors import PipelineError
-from resnet.forms.image import statistics
-from resnet.forms.image.shape import IMAGE
+from resnet.forms import statistics
+from resnet.forms.names import NOUNS
 from resnet.system import disk_errors, files
 
 
 def ingest(dataset: Dataset, data: params.Data, paths: params.Paths) -> None:
-    """Write the arrays and the profile of the data set in paths.raw and of the added images.
+    """Write the arrays and the profile of the data set in paths.raw and of the added samples.
 
-    Added images come after the others of the training split, and into no other split. Raises
-    PipelineError if a raw file is not the published one or not in CIFAR-10's form, if
-    data.validation cannot be held out, or if an added batch is not as `additions` wants it or holds
-    images that are held out; then the arrays and the profile stay as they were.
+    Added samples come after the others of the training split, and into no other split. Raises
+    PipelineError if a raw file is not the published one or not in the data
+    set's form, if data.validation cannot be held out, or if an added batch is not as `additions`
+    wants it or holds samples that are held out; then the arrays and the profile stay as they were.
     """
     dataset.verify(paths.raw, str(paths.raw), "run 'resnet fetch' or 'dvc repro'")
-    training, test = cifar10.read(paths.raw, dataset)
+    training, test = readers.read(dataset, paths.raw)
     trained, held_out = split(training.labels_n, data.validation, data.seed, len(dataset.classes))
     batches = additions.batches(paths.extra)
-    added = {batch: additions.read(batch, dataset.classes) for batch in batches}
-    parts: dict[SplitName, tuple[StoredImages, Indices]] = {
+    added = {batch: additions.read(batch, dataset) for batch in batches}
+    parts: dict[SplitName, tuple[Stored, Indices]] = {
         "train": (training, trained),
         "validation": (training, held_out),
         "test": (test, np.arange(len(test.labels_n))),
@@ -47,13 +45,16 @@ def ingest(dataset: Dataset, data: params.Data, paths: params.Paths) -> None:
     with disk_errors.explain_write_errors(paths.arrays), files.replacing(paths.arrays) as draft:
         draft.mkdir()
         for name, (stored, indices) in parts.items():
-            _write(draft, name, stored, indices, added.values() if name == "train" else ())
-        splits = {name: arrays.load(draft, name) for name in arrays.SPLITS}
-        _require_disjoint(added, splits)
+            more = added.values() if name == "train" else ()
+            _write(draft, name, dataset, stored, indices, more)
+        form, shape = dataset.form, dataset.shape
+        splits = {name: arrays.read(draft, name, form, shape) for name in arrays.SPLITS}
+        _require_disjoint(added, splits, dataset)
         files.write_json(paths.profile, describe(dataset, splits, added))
-    images = ", ".join(f"{len(split.labels_n)} {name}" for name, split in splits.items())
+    counts = ", ".join(f"{len(split.labels_n)} {name}" for name, split in splits.items())
     names = f", with {', '.join(batch.name for batch in added)} added" if added else ""
-    print(f"ingest: {dataset.name}: {images} images in {paths.arrays}{names}", flush=True)
+    noun = NOUNS[dataset.form]
+    print(f"ingest: {dataset.name}: {counts} {noun} in {paths.arrays}{names}", flush=True)
 
 
 def split(
@@ -62,9 +63,9 @@ def split(
     """Indices for training and for validation, each ascending, the latter `validation` in all.
 
     A pure function of its arguments, on every machine and with every version: of each class, the
-    images are held out whose SHA-256 of "seed:index" is smallest. So a larger validation split
+    samples are held out whose SHA-256 of "seed:index" is smallest. So a larger validation split
     contains each smaller one of the same seed. Raises PipelineError if `validation` is not a
-    multiple of `classes`, or leaves a class without a training image.
+    multiple of `classes`, or leaves a class without a training sample.
     """
     per_class, rest = divmod(validation, classes)
     smallest = int(np.bincount(labels_n, minlength=classes).min())
@@ -84,14 +85,16 @@ def split(
 def describe(
     dataset: Dataset, splits: Mapping[SplitName, Split], added: Mapping[AddedBatch, Split]
 ) -> dict[str, Any]:
-    """The profile: what enters training, and how many images the splits share."""
+    """The profile: what enters training, and how many samples the splits share."""
     train = splits["train"]
-    mean, deviation = statistics.channel_moments(train.images_nhwc)
-    histograms = statistics.describe(train.images_nhwc)
+    mean, deviation = statistics.of(dataset.form).channel_moments(train.images_nhwc)
+    histograms = statistics.histograms(dataset.form, train.images_nhwc)
     seen = {name: set(arrays.fingerprints(split.images_nhwc)) for name, split in splits.items()}
     return {
         "dataset": dataset.name,
         "source": dataset.digest,
+        "form": dataset.form,
+        "shape": list(dataset.shape),
         "extra": {
             batch.name: {"md5": batch.md5, "images": len(images.labels_n)}
             for batch, images in added.items()
@@ -106,32 +109,39 @@ def describe(
 
 
 def _counts(split: Split, classes: tuple[str, ...]) -> dict[str, int]:
-    """The number of images of each class."""
+    """The number of samples of each class."""
     counts = np.bincount(split.labels_n, minlength=len(classes)).tolist()
     return dict(zip(classes, counts, strict=True))
 
 
-def _require_disjoint(added: Mapping[AddedBatch, Split], splits: Mapping[SplitName, Split]) -> None:
-    """Raise PipelineError if an added image is held out. Without added images it costs nothing."""
+def _require_disjoint(
+    added: Mapping[AddedBatch, Split], splits: Mapping[SplitName, Split], dataset: Dataset
+) -> None:
+    """Raise PipelineError if an added sample is held out. Without them it costs nothing."""
     if added:
         held_out = {
             name: set(arrays.fingerprints(splits[name].images_nhwc))
             for name in ("validation", "test")
         }
-        for batch, images in added.items():
-            additions.require_disjoint(batch, images, held_out)
+        for batch, samples in added.items():
+            additions.require_disjoint(batch, samples, held_out, dataset)
 
 
 def _write(
-    folder: Path, name: SplitName, stored: StoredImages, indices: Indices, added: Collection[Split]
+    folder: Path,
+    name: SplitName,
+    dataset: Dataset,
+    stored: Stored,
+    indices: Indices,
+    added: Collection[Split],
 ) -> None:
-    """The `stored` images that `indices` name, and after them those that were added."""
+    """The `stored` samples that `indices` name, and after them those that were added."""
 
     def parts() -> Iterator[NDArray[np.uint8]]:
-        yield from stored.images(indices)
+        yield from stored.samples(indices)
         yield from (split.images_nhwc for split in added)
 
     labels = [stored.labels_n[indices], *(split.labels_n for split in added)]
-    images = sum(map(len, labels))
-    arrays.write(folder / f"{name}_images.npy", (images, *IMAGE), parts())
-    arrays.write(folder / f"{name}_labels.npy", (images,), iter(labels))
+    count, samples = sum(map(len, labels)), arrays.samples_file(folder, name, dataset.form)
+    arrays.write(samples, (count, *dataset.shape), parts())
+    arrays.write(arrays.labels_file(folder, name), (count,), iter(labels))

@@ -1,7 +1,8 @@
 """Where the raw files come from: the user's archive or folder, or the official address.
 
-In this order: the environment variable CIFAR10_ARCHIVE, `paths.archive` of params.yaml, the
-official address. The user's own source is never passed over: if it is wrong, that is an error.
+In this order: the environment variable of the data set, say CIFAR10_ARCHIVE, `paths.archive` of
+params.yaml, the official address. The user's own source is never passed over: if it is wrong, that
+is an error.
 """
 
 import os
@@ -11,8 +12,6 @@ from pathlib import Path
 from resnet import params
 from resnet.data.datasets import Dataset
 from resnet.errors import PipelineError
-
-VARIABLE = "CIFAR10_ARCHIVE"
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,18 @@ class UserSource:
         return f"{self.path} ({self.setting})"
 
 
-def user_source(paths: params.Paths) -> UserSource | None:
+def user_source(dataset: Dataset, paths: params.Paths) -> UserSource | None:
     """The user's archive or folder, if there is one. Raises PipelineError if it does not exist."""
-    if value := os.environ.get(VARIABLE):
-        source = UserSource(Path(value).expanduser(), VARIABLE)
+    if dataset.variable and (value := os.environ.get(dataset.variable)):
+        source = UserSource(Path(value).expanduser(), dataset.variable)
     elif paths.archive is not None:
         source = UserSource(paths.archive.expanduser(), "paths.archive in params.yaml")
     else:
         return None
     if not (source.path.is_file() or source.path.is_dir()):
         raise PipelineError(
-            f"{source.origin} is not there: want a .tar.gz of CIFAR-10 or a folder with its files; "
-            "name another one, or none to download it"
+            f"{source.origin} is not there: want a .tar.gz of {dataset.title} or a folder with its "
+            "files; name another one, or none to download it"
         )
     return source
 
@@ -60,11 +59,12 @@ def why_unavailable(dataset: Dataset, paths: params.Paths) -> str | None:
     Takes a few seconds, or three quarters of a minute if the network does not answer. The user's
     own source counts as available, whatever it holds: fetch says what is wrong with it.
     """
-    if dataset.archive is None or os.environ.get(VARIABLE) or paths.archive is not None:
+    variable = dataset.variable
+    if dataset.archive is None or (variable and os.environ.get(variable)) or paths.archive:
         return None
     if dataset.holds(paths.raw):
         return None
     from resnet.data import download  # it needs packages that nobody else does
 
     reason = download.why_unreachable(dataset.archive.url)
-    return reason and f"{reason}, and {VARIABLE} is not set to an archive or a folder"
+    return reason and f"{reason}, and {variable} is not set to an archive or a folder"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from resnet import params
 from resnet.data import arrays
+from resnet.data.profile import Profile
 from resnet.data.sets import annotations
 from resnet.errors import PipelineError
 from resnet.evaluation import cost, robustness, scoring_precision
@@ -40,8 +41,9 @@ def evaluate(settings: params.Evaluate, paths: params.Paths, device: backend.Dev
     ):
         if not path.exists():
             raise PipelineError(f"{path} is not there: run 'resnet {stage}' first")
-    classes = files.read_json(paths.profile)["classes"]
-    test = arrays.load(paths.arrays, "test")
+    profile = Profile.read(paths.profile)
+    classes = profile.classes
+    test = arrays.load(paths, "test")
     model = model_file.load(paths.model)
     forward = compiled(model)
 
@@ -67,7 +69,7 @@ def evaluate(settings: params.Evaluate, paths: params.Paths, device: backend.Dev
     with disk_errors.explain_write_errors(paths.metrics):
         _write_tables(predictions, scores, classes, paths)
         _write_csv(subsets, paths.subsets)
-        _write_pictures(predictions, scores, test.images_nhwc, classes, settings.mistakes, paths)
+        _write_pictures(predictions, scores, test.images_nhwc, profile, settings.mistakes, paths)
         files.write_json(paths.scores, headlines(metrics.by_name()))
         evaluation.write(paths.metrics)
 
@@ -158,7 +160,7 @@ def _write_pictures(
     predictions: Predictions,
     scores: Scores,
     images_nhwc: np.ndarray,
-    classes: Sequence[str],
+    profile: Profile,
     mistakes: int,
     paths: params.Paths,
 ) -> None:
@@ -166,9 +168,9 @@ def _write_pictures(
 
     figures = {
         "curves": pictures.curves(pd.read_csv(paths.history)),
-        "confusion": pictures.confusion(scores, classes),
+        "confusion": pictures.confusion(scores, profile.classes),
         "reliability": pictures.reliability(scores),
-        "mistakes": pictures.mistakes(images_nhwc, predictions, classes, mistakes),
+        "mistakes": pictures.mistakes(images_nhwc, predictions, profile, mistakes),
     }
     with files.replacing(paths.pictures) as draft:
         draft.mkdir()

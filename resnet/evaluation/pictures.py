@@ -13,9 +13,10 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from resnet.data.profile import Profile
 from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import Scores
-from resnet.forms.image.pictures import show
+from resnet.forms import pictures as samples
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, RED = "#2563eb", "#ea8a1a", "#c81e1e"
@@ -108,7 +109,7 @@ def reliability(scores: Scores) -> Figure:
 
 
 def mistakes(
-    images_nhwc: np.ndarray, predictions: Predictions, classes: Sequence[str], count: int
+    images_nhwc: np.ndarray, predictions: Predictions, profile: Profile, count: int
 ) -> Figure:
     """The `count` most confident mistakes as pictures, the most confident first."""
     wrong = np.flatnonzero(~predictions.correct_n)
@@ -134,14 +135,15 @@ def mistakes(
         hspace=0.4,
     )
     grid = figure.subplots(rows, columns, squeeze=False)
+    show = samples.of(profile.form).show
     for ax in grid.flat:
         ax.axis("off")
     for ax, index in zip(grid.flat, shown, strict=False):
         show(ax, images_nhwc[index])
-        predicted = classes[predictions.predicted_n[index]]
+        predicted = profile.classes[predictions.predicted_n[index]]
         confidence = _percent(float(predictions.confidence_n[index]))
         ax.set_title(f"predicted {predicted} {confidence}", color=RED, fontsize=9, pad=14)
-        actual = f"actual {classes[predictions.labels_n[index]]}"
+        actual = f"actual {profile.classes[predictions.labels_n[index]]}"
         ax.text(0.5, 1.03, actual, transform=ax.transAxes, ha="center", color=INK, fontsize=9)
     return figure
 

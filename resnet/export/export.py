@@ -57,13 +57,13 @@ class _Subject:
     def load(cls, paths: params.Paths) -> Self:
         from resnet.model import model_file
 
-        test, predictions = arrays.load(paths.arrays, "test"), Predictions.read(paths.predictions)
+        test, predictions = arrays.load(paths, "test"), Predictions.read(paths.predictions)
         if not np.array_equal(predictions.labels_n, test.labels_n):
             raise PipelineError(
                 f"{paths.predictions} is not about the test images in {paths.arrays}: run "
                 "'resnet evaluate' again"
             )
-        validation = arrays.load(paths.arrays, "validation")
+        validation = arrays.load(paths, "validation")
         model = model_file.load(paths.model)
         return cls(model, validation.images_nhwc, test.images_nhwc, predictions)
 

@@ -23,6 +23,14 @@ class Bins:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """A number that each sample of a form has."""
+
+    label: str  # what it is, with its unit
+    bins: Bins  # of its histogram
+
+
+@dataclass(frozen=True)
 class Histogram:
     """How many numbers lie in each bin, starting at 0, and the mean of the numbers themselves.
 

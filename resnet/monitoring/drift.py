@@ -1,10 +1,10 @@
-"""How far scored images are from a version's reference data: features of both in, distances out.
+"""How far scored samples are from a version's reference data: features of both in, distances out.
 
 Numbers are compared by the two-sample Kolmogorov–Smirnov test, as counted in the bins of their
 histograms (which makes it slightly conservative), classes by the chi-squared test of homogeneity.
-With enough images any difference is significant, and with few none is: a feature has drifted if its
-p is below the significance, divided by the number of comparisons (Bonferroni), and its distance is
-large enough to matter.
+With enough samples any difference is significant, and with few none is: a feature has drifted if
+its p is below the significance, divided by the number of comparisons (Bonferroni), and its distance
+is large enough to matter.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,12 @@ from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
 
-DriftState = Literal["Drift", "No drift", "Not enough images"]
-NAMES = ("classes", "confidence", "brightness", "contrast")
+DriftState = Literal["Drift", "No drift", "Not enough samples"]
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Between one feature's distributions in the reference and in scored images."""
+    """Between one feature's distributions in the reference and in scored samples."""
 
     name: str
     value: float  # 0 to 1: Kolmogorov–Smirnov, of classes total variation
@@ -35,11 +34,11 @@ class Distance:
 
 @dataclass(frozen=True)
 class FeatureComparison:
-    """Each feature of some images, compared with the reference."""
+    """Each feature of some samples, compared with the reference."""
 
     images: int
-    distances: tuple[Distance, ...]  # in the order of `NAMES`
-    enough: bool  # images to compare; if not, nothing has drifted
+    distances: tuple[Distance, ...]  # in the order of `Features.names`
+    enough: bool  # samples to compare; if not, nothing has drifted
 
     @property
     def drifted(self) -> tuple[Distance, ...]:
@@ -60,7 +59,7 @@ class Drift:
     @property
     def state(self) -> DriftState:
         if self.together is None or not self.together.enough:
-            return "Not enough images"
+            return "Not enough samples"
         return "Drift" if self.drifted else "No drift"
 
     @property
@@ -70,7 +69,7 @@ class Drift:
         far = [distance for comparison in comparisons for distance in comparison.drifted]
         return {
             name: max(distance.value for distance in far if distance.name == name)
-            for name in NAMES
+            for name in self.reference.names
             if any(distance.name == name for distance in far)
         }
 
@@ -78,14 +77,14 @@ class Drift:
 def detect(reference: Features, batches: Sequence[ScoredBatch], rules: params.Monitor) -> Drift:
     """Compare `batches`, together and each, with their version's reference data.
 
-    A batch with too few images counts only together with the others. Raises PipelineError if the
+    A batch with too few samples counts only together with the others. Raises PipelineError if the
     batches were counted in other bins.
     """
     if not batches:
         return Drift(reference, None, (), None, (), rules.significance)
     large = [batch for batch in batches if batch.features.images >= rules.images]
     together = len(batches) > 1 or not large  # a single batch is compared once
-    threshold = rules.significance / (len(NAMES) * (len(large) + together))
+    threshold = rules.significance / (len(reference.names) * (len(large) + together))
     # Each comes first: its error names the feature with other bins, which pooling cannot.
     each = tuple(compare(reference, batch.features, rules, threshold) for batch in batches)
     scored = Features.pooled(batch.features for batch in batches)
@@ -102,20 +101,19 @@ def compare(
     """
     enough = scored.images >= rules.images
     distances = []
-    for name in NAMES:
-        value, p = _distance(name, getattr(reference, name), getattr(scored, name))
+    for name in reference.names:
+        value, p = _distance(name, reference, scored)
         drifted = enough and p < threshold and value >= rules.distance
         distances.append(Distance(name, value, p, drifted))
     return FeatureComparison(scored.images, tuple(distances), enough)
 
 
-def _distance(name: str, reference: object, scored: object) -> tuple[float, float]:
-    if isinstance(reference, Histogram) and isinstance(scored, Histogram):
-        return kolmogorov_smirnov(name, reference, scored)
-    assert isinstance(reference, dict)  # noqa: S101  (classes are counts by name)
-    assert isinstance(scored, dict)  # noqa: S101
-    classes = list(dict.fromkeys([*reference, *scored]))
-    return chi_squared(*([one.get(label, 0) for label in classes] for one in (reference, scored)))
+def _distance(name: str, reference: Features, scored: Features) -> tuple[float, float]:
+    sides = reference, scored
+    if name == "classes":
+        labels = list(dict.fromkeys([*reference.classes, *scored.classes]))
+        return chi_squared(*([one.classes.get(label, 0) for label in labels] for one in sides))
+    return kolmogorov_smirnov(name, *(one.histograms[name] for one in sides))
 
 
 def kolmogorov_smirnov(name: str, reference: Histogram, scored: Histogram) -> tuple[float, float]:
@@ -128,7 +126,7 @@ def kolmogorov_smirnov(name: str, reference: Histogram, scored: Histogram) -> tu
         raise PipelineError(
             f"{name} was counted in {reference.bins.count} bins of {reference.width:g} for the "
             f"version, and in {scored.bins.count} of {scored.width:g} for its batches: they are "
-            "from different releases; score new images and monitor only these (--batches), or "
+            "from different releases; score new ones and monitor only these (--batches), or "
             "monitor a version of this release"
         )
     from scipy.stats import kstwo  # its import takes most of a second

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from resnet import params
-from resnet.monitoring.drift import NAMES, Drift, FeatureComparison
+from resnet.forms import statistics
+from resnet.forms.names import NOUNS, counted
+from resnet.monitoring.drift import Drift, FeatureComparison
 from resnet.monitoring.features import Features
 from resnet.monitoring.scored_batches import ScoredBatch
 from resnet.pages import html_page, markdown
@@ -12,10 +14,9 @@ from resnet.registry.versions import Version
 
 HEADING = ("feature", "reference", "scored", "distance", "p", "drifted")
 PICTURES = {  # what they show, by name
-    "features": "Each feature, in the reference and in the scored images",
+    "features": "Each feature, in the reference and in the scored batches",
     "distances": "The distances of each batch",
 }
-MEANS = {"confidence": "{:.1%}", "brightness": "{:.1f}", "contrast": "{:.1f}"}
 
 
 def headline(version: Version, drift: Drift) -> str:
@@ -24,7 +25,7 @@ def headline(version: Version, drift: Drift) -> str:
     if drift.together is None:
         return f"{drift.state}: {name} has scored no batch"
     batches = f"{_batches(drift)} that {name} has scored"
-    if drift.state == "Not enough images":
+    if drift.state == "Not enough samples":
         return f"{drift.state}: {batches} {'are' if several else 'is'} too small to compare"
     if drift.state == "No drift":
         return f"{drift.state}: {batches} {'match' if several else 'matches'} the reference"
@@ -67,14 +68,14 @@ def html(version: Version, drift: Drift, rules: params.Monitor) -> str:
 
 
 def _batches(drift: Drift) -> str:
-    """The batches, their images and their times."""
+    """The batches, their samples and their times."""
     assert drift.together is not None  # noqa: S101  (there is a batch)
     number = len(drift.batches)
-    images = f"{drift.together.images:,} image{'s' * (drift.together.images > 1)}"
+    samples = counted(drift.reference.form, drift.together.images)
     if number == 1:
-        return f"the last batch ({images}, {_time(drift.batches[0])})"
+        return f"the last batch ({samples}, {_time(drift.batches[0])})"
     first, last = _time(drift.batches[0]), _time(drift.batches[-1])
-    return f"the last {number} batches ({images}, {first} to {last})"
+    return f"the last {number} batches ({samples}, {first} to {last})"
 
 
 def _tables(drift: Drift) -> list[str]:
@@ -85,7 +86,7 @@ def _tables(drift: Drift) -> list[str]:
     if len(drift.batches) > 1:
         tables.append(
             markdown.table(
-                ("time (UTC)", "images", *NAMES, "source"),
+                ("time (UTC)", NOUNS[drift.reference.form], *drift.reference.names, "source"),
                 [
                     (
                         _time(batch),
@@ -125,9 +126,10 @@ def _drifted(drift: Drift, k: int) -> str:
 
 def _sides(name: str, reference: Features, scored: Features) -> tuple[str, str]:
     """A feature's mean, or the class that has changed most."""
-    if name in MEANS:
-        before, after = (getattr(one, name).mean for one in (reference, scored))
-        return MEANS[name].format(before), MEANS[name].format(after)
+    if name != "classes":
+        shown = "{:.1%}" if name == "confidence" else "{:.1f}"
+        before, after = (one.histograms[name].mean for one in (reference, scored))
+        return shown.format(before), shown.format(after)
     shares, now = reference.shares, scored.shares
     label = max(shares, key=lambda label: abs(now.get(label, 0) - shares[label]))
     return f"{label} {shares[label]:.1%}", f"{label} {now.get(label, 0):.1%}"
@@ -146,22 +148,25 @@ def _time(batch: ScoredBatch) -> str:
 
 
 def _explanation(drift: Drift, rules: params.Monitor) -> str:
+    form = drift.reference.form
+    noun, features = NOUNS[form], statistics.of(form).FEATURES
+    own = " and ".join(f"the {name} ({feature.label})" for name, feature in features.items())
     return "\n".join(
         [
             "- The *reference* is the version's own data: the classes that it predicted on its "
-            "test images and its confidence there, and the brightness (mean luma, 0 to 255) and "
-            "the contrast (standard deviation of luma) of its training images.",
+            f"test {noun} and its confidence there, and {own} of its training {noun}.",
             "- The *distance* is 0 if two distributions are the same, and 1 if they have nothing "
             "in common: total variation for the classes, Kolmogorov–Smirnov for the others, on "
             "the bins of their histograms.",
             "- *p* is the probability of such a distance, or a greater one, by chance alone: the "
             "chi-squared test, and the two-sample Kolmogorov–Smirnov test. Both assume that "
-            "images are drawn one by one; frames of one film are not.",
+            f"{noun} are drawn one by one; parts of one recording, say frames of one film, are "
+            "not.",
             f"- A feature has *drifted* if its distance is at least {rules.distance:g} and its p "
             f"is below {drift.threshold:.2g}. That is {rules.significance:g} divided by the number "
             "of comparisons here: of the batches together, and of each that has at least "
-            f"{rules.images} images.",
-            "- Drift means that images or predictions differ from the reference, not that the "
+            f"{rules.images} {noun}.",
+            f"- Drift means that {noun} or predictions differ from the reference, not that the "
             "predictions are wrong. Only labels can show that.",
         ]
     )

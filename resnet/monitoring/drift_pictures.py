@@ -1,4 +1,4 @@
-"""Figures of drift: each feature in the reference and in scored images, each batch's distances."""
+"""Figures of drift: each feature in the reference and in scored samples, each batch's distances."""
 
 import io
 from datetime import datetime
@@ -10,11 +10,10 @@ from matplotlib.ticker import PercentFormatter
 
 from resnet.evaluation.pictures import BLUE, DOTS_PER_INCH, FAINT, INK, ORANGE, PNG, RED, plain
 from resnet.forms.histogram import Histogram
-from resnet.monitoring.drift import NAMES, Distance, Drift
+from resnet.monitoring.drift import Distance, Drift
 
-COLOURS = dict(zip(NAMES, (BLUE, ORANGE, INK, FAINT), strict=True))
 MAX_TICKS = 10  # times on the axis
-MARKERS = dict(zip(NAMES, "os^D", strict=True))
+COLOURS, MARKERS = (BLUE, ORANGE, INK, FAINT), "os^D"  # of the features
 
 
 def features(drift: Drift) -> Figure:
@@ -23,12 +22,12 @@ def features(drift: Drift) -> Figure:
     assert drift.together is not None  # noqa: S101
     figure = Figure(figsize=(11, 7), layout="constrained")
     for ax, distance in zip(figure.subplots(2, 2).flat, drift.together.distances, strict=True):
-        before, after = (getattr(one, distance.name) for one in (drift.reference, drift.scored))
         colour = RED if distance.drifted else BLUE
-        if isinstance(before, Histogram):
-            _histograms(ax, before, after, colour)
-        else:
+        if distance.name == "classes":
             _shares(ax, drift.reference.shares, drift.scored.shares, colour)
+        else:
+            before, after = (one.histograms for one in (drift.reference, drift.scored))
+            _histograms(ax, before[distance.name], after[distance.name], colour)
         ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         plain(ax, _title(distance))
         ax.legend(frameon=False)
@@ -36,16 +35,16 @@ def features(drift: Drift) -> Figure:
 
 
 def distances(drift: Drift, minimum: float) -> Figure:
-    """The distances of each batch in order; hollow if the batch has too few images to compare."""
+    """The distances of each batch in order; hollow if the batch has too few samples to compare."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     ax = figure.subplots()
     at = range(len(drift.each))
-    for k, name in enumerate(NAMES):
+    names = drift.reference.names
+    for k, (name, colour, marker) in enumerate(zip(names, COLOURS, MARKERS, strict=True)):
         values = [one.distances[k].value for one in drift.each]
-        colour = COLOURS[name]
         ax.plot(at, values, color=colour, linewidth=1.4, label=name, zorder=2)
         fill = [colour if one.enough else "white" for one in drift.each]
-        ax.scatter(at, values, c=fill, edgecolors=colour, marker=MARKERS[name], s=34, zorder=3)
+        ax.scatter(at, values, c=fill, edgecolors=colour, marker=marker, s=34, zorder=3)
         far = [i for i in at if drift.each[i].distances[k].drifted]
         ax.scatter(
             far, [values[i] for i in far], s=150, facecolors="none", edgecolors=RED, zorder=4
@@ -56,7 +55,7 @@ def distances(drift: Drift, minimum: float) -> Figure:
     ax.set_xticks(shown, [f"{times[i]:%m-%d %H:%M}" for i in shown])
     ax.set_ylim(0, 1.05 * max(2 * minimum, *(d.value for one in drift.each for d in one.distances)))
     plain(ax, "Distance of each batch; ringed: drifted")
-    ax.legend(frameon=False, ncols=len(NAMES) + 1, loc="upper left", bbox_to_anchor=(0, -0.12))
+    ax.legend(frameon=False, ncols=len(names) + 1, loc="upper left", bbox_to_anchor=(0, -0.12))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What is monitored of images and of a version's predictions, as values. Loads no mlflow."""
+"""What is monitored of samples and of a version's predictions, as values. Loads no mlflow."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,45 +8,60 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet.forms import statistics
 from resnet.forms.histogram import Bins, Histogram
-from resnet.forms.image import statistics
+from resnet.forms.names import FormName
 
 CONFIDENCE = Bins(0.02, 50)
 
 
 @dataclass(frozen=True)
 class Features:
-    """The predicted classes and confidence of some images, and their brightness and contrast."""
+    """The predicted classes and confidence of some samples, and what their form monitors."""
 
-    classes: Mapping[str, int]  # predicted images per class
+    form: FormName
+    classes: Mapping[str, int]  # predicted samples per class
     confidence: Histogram  # probability of the predicted class, 0 to 1
-    brightness: Histogram  # mean luma, 0 to 255
-    contrast: Histogram  # standard deviation of luma
+    samples: Mapping[str, Histogram]  # by the names in the form's FEATURES
 
     @staticmethod
     def of(
-        images_nhwc: NDArray[np.uint8],
+        form: FormName,
+        samples: NDArray[np.uint8],
         probabilities_nk: NDArray[np.float32],
         classes: Iterable[str],
     ) -> "Features":
-        """From at least one image, (N, 32, 32, 3), and a version's probabilities, (N, classes)."""
-        observed = Observations()
-        observed.add(images_nhwc, probabilities_nk)
+        """From at least one sample, (N, …), and a version's probabilities, (N, classes)."""
+        observed = Observations(form)
+        observed.add(samples, probabilities_nk)
         return observed.features(classes)
 
     @classmethod
     def pooled(cls, parts: Iterable[Self]) -> Self:
-        """Those of the images of all `parts` together."""
+        """Those of the samples of all `parts`, of one form, together."""
         parts = list(parts)
         classes: Counter[str] = Counter()
         for part in parts:
             classes.update(part.classes)
         return cls(
+            parts[0].form,
             dict(classes),
             Histogram.pooled(part.confidence for part in parts),
-            Histogram.pooled(part.brightness for part in parts),
-            Histogram.pooled(part.contrast for part in parts),
+            {
+                name: Histogram.pooled(part.samples[name] for part in parts)
+                for name in parts[0].samples
+            },
         )
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """All but the classes, by name."""
+        return {"confidence": self.confidence, **self.samples}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all features, the classes first."""
+        return ("classes", *self.histograms)
 
     @property
     def images(self) -> int:
@@ -54,37 +69,43 @@ class Features:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of images predicted to be of each class, 0 to 1."""
+        """The share of samples predicted to be of each class, 0 to 1."""
         return {name: count / self.images for name, count in self.classes.items()}
 
 
 class Observations:
-    """What the features of any number of images are made of, 28 bytes per image."""
+    """What the features of any number of samples are made of, 28 bytes per sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: FormName) -> None:
+        self._form = form
         self._parts: list[tuple[NDArray[Any], ...]] = []
 
-    def add(self, images_nhwc: NDArray[np.uint8], probabilities_nk: NDArray[np.float32]) -> None:
-        """Some images, (n, 32, 32, 3), and a version's probabilities for them, (n, classes)."""
+    def add(self, samples: NDArray[np.uint8], probabilities_nk: NDArray[np.float32]) -> None:
+        """Some samples, (n, …), and a version's probabilities for them, (n, classes)."""
         predicted = probabilities_nk.argmax(axis=1), probabilities_nk.max(axis=1)
-        self._parts.append((*predicted, *statistics.brightness_and_contrast(images_nhwc)))
+        own = statistics.of(self._form).features(samples)
+        self._parts.append((*predicted, *own.values()))
 
     def features(self, classes: Iterable[str]) -> Features:
-        """Those of all images that were added, at least one: as if they had been added at once."""
-        predicted_n, confidence_n, brightness_n, contrast_n = (
+        """Those of all samples that were added, at least one: as if they had been added at once."""
+        predicted_n, confidence_n, *own = (
             np.concatenate(arrays) for arrays in zip(*self._parts, strict=True)
         )
+        features = statistics.of(self._form).FEATURES
         return Features(
+            self._form,
             *_predicted(predicted_n, confidence_n, classes),
-            Histogram.of(brightness_n, statistics.BRIGHTNESS),
-            Histogram.of(contrast_n, statistics.CONTRAST),
+            {
+                name: Histogram.of(numbers_n, feature.bins)
+                for (name, feature), numbers_n in zip(features.items(), own, strict=True)
+            },
         )
 
 
 def predicted_counts(
     probabilities_nk: NDArray[np.float32], classes: Iterable[str]
 ) -> tuple[dict[str, int], Histogram]:
-    """How many images were predicted to be of each class, and with which confidence."""
+    """How many samples were predicted to be of each class, and with which confidence."""
     return _predicted(probabilities_nk.argmax(axis=1), probabilities_nk.max(axis=1), classes)
 
 

@@ -1,7 +1,7 @@
-"""Detect drift of scored images from a version's reference data: registry in, report out.
+"""Detect drift of scored samples from a version's reference data: registry in, report out.
 
-The reference data are the classes and the confidence of its test predictions, and the brightness
-and the contrast of its training images.
+The reference data are the classes and the confidence of its test predictions, and what the form
+monitors of its training samples.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Which version scored which batch of images, with the features of images and predictions.
+"""Which version scored which batch of samples, with the features of samples and predictions.
 
 A batch is an MLflow run in an experiment of its own, as an event of the ledger is, so that any
 store carries it and MLflow's page shows it. Only its tags are read again. They are written by the
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from resnet.errors import PipelineError
+from resnet.forms import names, statistics
 from resnet.forms.histogram import Histogram
 from resnet.monitoring.features import Features
 from resnet.registry import store
@@ -25,19 +26,19 @@ from resnet.registry.store import Client, Run
 from resnet.registry.versions import Version
 
 SUFFIX = "-batches"
-HISTOGRAMS = ("confidence", "brightness", "contrast")
+FORM = "image"  # of batches of earlier releases, which do not say it
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """What is recorded of images that a version has scored in one call; not the images."""
+    """What is recorded of samples that a version has scored in one call; not the samples."""
 
     model: str
     version: int
-    images_hash: str  # SHA-256, hex, of the images' bytes
+    images_hash: str  # SHA-256, hex, of the samples' bytes
     features: Features
     time: str  # ISO 8601, UTC
-    source: str  # where the images came from
+    source: str  # where the samples came from
     out: str  # where the predictions were written
     who: str  # user@host
     flow_run: str | None = None  # Prefect's id
@@ -46,12 +47,19 @@ class ScoredBatch:
 
     @property
     def key(self) -> str:
-        """SHA-256, hex, of the images and the version; it identifies the batch."""
+        """SHA-256, hex, of the samples and the version; it identifies the batch."""
         return hashlib.sha256(f"{self.version} {self.images_hash}".encode()).hexdigest()
 
     def tags(self) -> dict[str, str]:
         """As tags of its MLflow run: text as it is, the rest as JSON."""
-        content = {**asdict(self), **asdict(self.features), "key": self.key}
+        features = self.features
+        content = {
+            **asdict(self),
+            "form": features.form,
+            "classes": dict(features.classes),
+            **{name: histogram.as_dict() for name, histogram in features.histograms.items()},
+            "key": self.key,
+        }
         del content["features"], content["id"]
         return {
             name: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
@@ -68,10 +76,7 @@ class ScoredBatch:
                 model=tags["model"],
                 version=int(tags["version"]),
                 images_hash=tags["images_hash"],
-                features=Features(
-                    {str(name): int(count) for name, count in json.loads(tags["classes"]).items()},
-                    *(Histogram.from_dict(json.loads(tags[name])) for name in HISTOGRAMS),
-                ),
+                features=_features(tags),
                 time=tags["time"],
                 source=tags["source"],
                 out=tags["out"],
@@ -87,21 +92,30 @@ class ScoredBatch:
             ) from error
 
 
+def _features(tags: Mapping[str, str]) -> Features:
+    """Raises KeyError, ValueError or TypeError."""
+    form = names.check(tags.get("form", FORM))
+    stored = ("confidence", *statistics.of(form).FEATURES)
+    confidence, *own = (Histogram.from_dict(json.loads(tags[name])) for name in stored)
+    classes = {str(name): int(count) for name, count in json.loads(tags["classes"]).items()}
+    return Features(form, classes, confidence, dict(zip(stored[1:], own, strict=True)))
+
+
 def record(
     client: Client, batch: ScoredBatch, training: Mapping[str, Histogram]
 ) -> tuple[ScoredBatch, bool]:
     """Record a batch. Returns it as recorded, and whether it is new.
 
     Safe to repeat, on several hosts at once: the same images scored by the same version are one
-    batch, the first one. `training` are the brightness and contrast of the version's training
-    images, if known. Raises PipelineError if other processes record for too long.
+    batch, the first one. `training` are the features of the version's training samples, if known.
+    Raises PipelineError if other processes record for too long.
     """
     name = batch.model + SUFFIX
     with holding(client, name, batch.who):
         experiment = store.experiment(
             client,
             name,
-            f"Batches of images that versions of {batch.model} have scored, one per run.",
+            f"Batches of samples that versions of {batch.model} have scored, one per run.",
         )
         known = _runs(client, experiment, f"tags.key = '{batch.key}'", batch.model_hash)
         first = next(known, None)
@@ -151,18 +165,19 @@ def _create_run(client: Client, experiment: str, batch: ScoredBatch) -> Run:
     order = ["attributes.start_time DESC"]
     newest = client.search_runs([experiment], max_results=1, order_by=order)
     start = milliseconds(datetime.fromisoformat(batch.time))
-    source = Path(batch.source).name
+    source, features = Path(batch.source).name, batch.features
+    counted = names.counted(features.form, features.images)
     return client.create_run(
         experiment,
         start_time=max([start, *(run.info.start_time + 1 for run in newest)]),
         tags={**batch.tags(), "mlflow.user": batch.who},
-        run_name=f"version {batch.version}: {source}, {batch.features.images} images",
+        run_name=f"version {batch.version}: {source}, {counted}",
     )
 
 
 def _metrics(features: Features, training: Mapping[str, Histogram]) -> dict[str, float]:
     """For MLflow's page, which compares runs by their metrics."""
-    means = {name: getattr(features, name).mean for name in HISTOGRAMS}
+    means = {name: histogram.mean for name, histogram in features.histograms.items()}
     return {
         "images": features.images,
         **means,

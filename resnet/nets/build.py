@@ -12,27 +12,28 @@ import numpy.typing as npt
 from keras.src.ops.numpy import Flip, Pad
 
 from resnet.errors import PipelineError
-from resnet.forms.image.shape import IMAGE, SIDE
+from resnet.forms.data_spec import DataSpec
+from resnet.forms.names import NOUNS
 from resnet.model import temperature as temperatures
 from resnet.nets import whitening
 from resnet.nets.blocks import group
-from resnet.nets.data_spec import DataSpec
 from resnet.nets.layers import Maps, activated, convolution, normalized
 from resnet.params import Net
 
 
 def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
-    """The network with initial weights: uint8 images (N, 32, 32, 3) → float32 logits (N, K).
+    """The network with initial weights: uint8 images (N, H, W, C) → float32 logits (N, K).
 
     Raises PipelineError where the maps would have less than one pixel.
     """
     halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
-    if 2**halvings > SIDE:
+    height, width = data.shape[:2]
+    if 2**halvings > min(height, width):
         raise PipelineError(
             f"net.widths has {len(net.widths)} groups and net.stem_stride is {net.stem_stride}: "
-            f"they halve a {SIDE} × {SIDE} image {halvings} times; take fewer groups"
+            f"they halve a {height} × {width} image {halvings} times; take fewer groups"
         )
-    images = keras.Input(IMAGE, dtype="uint8", name="images")
+    images = keras.Input(data.shape, dtype="uint8", name=NOUNS[data.form])
     variance = [value**2 for value in data.deviation]
     # Float32 with any policy: bfloat16 has no values between 121.5 and 122.
     x = keras.layers.Normalization(
@@ -50,13 +51,13 @@ def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
 
 
 def stem(x: Maps, net: Net) -> Maps:
-    """The first convolution: standardised images (N, H, W, 3) → maps (N, H', W', channels).
+    """The first convolution: standardised images (N, H, W, C) → maps (N, H', W', channels).
 
     A whitening stem is frozen: its kernel is computed from the training images (see `whiten`).
     """
     if net.stem == "whitening":
         layer = keras.layers.Conv2D(
-            whitening.WIDTH,
+            whitening.width(x.shape[-1]),
             whitening.SIDE,
             strides=net.stem_stride,
             use_bias=False,
@@ -88,7 +89,7 @@ def head(x: Maps, net: Net, classes: int) -> Maps:
 def published(net: Net, data: DataSpec, weights: Sequence[npt.NDArray[np.float32]]) -> keras.Model:
     """The published form: trained weights in Keras's own layers, probabilities out.
 
-    uint8 images (N, 32, 32, 3) → float32 probabilities (N, K). `weights` are in the order of
+    uint8 images (N, H, W, C) → float32 probabilities (N, K). `weights` are in the order of
     `get_weights` of `build`'s network, whichever layer classes trained them. The logits are the
     mean of those of `net.views` views of an image.
     """
@@ -122,7 +123,7 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
 def views(images: Maps, net: Net) -> list[Maps]:
     """An image and its mirror image; with six views both also a pixel up and left, down and right.
 
-    (N, 32, 32, 3) → `net.views` tensors of this shape. Pixels that a shift moves in are reflected
+    (N, H, W, C) → `net.views` tensors of this shape. Pixels that a shift moves in are reflected
     at the edge (Jordan 2024, section 3.5, which gives the views in the middle a greater weight).
     """
     # `keras.ops.flip` and `pad` number their operations through the process: a model that is built
@@ -139,7 +140,7 @@ def views(images: Maps, net: Net) -> list[Maps]:
 
 
 def whiten(model: keras.Model, images_nhwc: npt.NDArray[np.uint8]) -> None:
-    """Set the kernel of a whitening stem from uint8 training images (N, 32, 32, 3)."""
+    """Set the kernel of a whitening stem from uint8 training images (N, H, W, C)."""
     standardize, stem = model.get_layer("standardize"), model.get_layer("stem_whitening")
     mean, variance = (np.ravel(values) for values in (standardize.mean, standardize.variance))
     stem.set_weights([whitening.kernel(images_nhwc, mean, np.sqrt(variance))])

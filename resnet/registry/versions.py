@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from resnet.data.arrivals import DataVersion
+from resnet.data.profile import Profile
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Evaluation, Predictions
 from resnet.registry import store
@@ -237,13 +238,14 @@ def newest_profile(root: Path, name: str) -> dict[str, Any]:
         return profile(client, version, Path(folder))
 
 
-def classes(client: Client, version: Version, into: Path) -> list[str]:
-    """The names of the labels 0, 1, … that `version` was trained on. Raises PipelineError."""
+def data_profile(client: Client, version: Version, into: Path) -> Profile:
+    """What `version` was trained on. Raises PipelineError."""
     try:
-        return [str(name) for name in profile(client, version, into)["classes"]]
-    except (KeyError, TypeError) as error:
+        return Profile.of(profile(client, version, into))
+    except (KeyError, ValueError, TypeError) as error:
         raise PipelineError(
-            f"{version}: its {PROFILE_FILE} names no classes ({error!r}): publish the model again"
+            f"{version}: its {PROFILE_FILE} does not describe its data ({error!r}): publish the "
+            "model again"
         ) from None
 
 

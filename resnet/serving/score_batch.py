@@ -1,4 +1,4 @@
-"""Score images with a registered version: predictions in a file, a record of the batch in MLflow.
+"""Score samples with a registered version: predictions in a file, a record of the batch in MLflow.
 
 The version gives the model and the class names, and is named in each row; the record holds what
 `monitor` compares later.
@@ -14,6 +14,7 @@ import keras
 
 from resnet.errors import PipelineError, UnreachableError
 from resnet.forms.histogram import Histogram
+from resnet.forms.names import NOUNS, counted
 from resnet.model import backend
 from resnet.model.precision import Choice, Precision, has_bfloat16
 from resnet.monitoring import reference, scored_batches
@@ -30,40 +31,40 @@ from resnet.system.processes import Say
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """What a version predicted for some images, and what is recorded of it."""
+    """What a version predicted for some samples, and what is recorded of it."""
 
     version: Version
     features: Features
-    training: Mapping[str, Histogram]  # brightness and contrast of its training images, if known
+    training: Mapping[str, Histogram]  # features of its training samples, if known
     out: Path
     batch: ScoredBatch | None = None  # None if it was not to be recorded
     new: bool = False  # whether it was not recorded before
 
     def __str__(self) -> str:
-        images = self.features.images
+        features = self.features
         return "\n".join(
             [
-                f"{images} images scored by {self.version}: {self.out}",
-                *(f"  {label:<12}{count:>7}" for label, count in self.features.classes.items()),
-                f"  mean confidence {self.features.confidence.mean:.1%}",
-                *(self._mean(name) for name in reference.IN_PROFILE),
+                f"{counted(features.form, features.images)} scored by {self.version}: {self.out}",
+                *(f"  {label:<12}{count:>7}" for label, count in features.classes.items()),
+                f"  mean confidence {features.confidence.mean:.1%}",
+                *(self._mean(name) for name in features.samples),
                 *([self._recorded(self.batch)] if self.batch else []),
             ]
         )
 
     def _mean(self, name: str) -> str:
-        mean = getattr(self.features, name).mean
+        mean, noun = self.features.samples[name].mean, NOUNS[self.features.form]
         if name not in self.training:
             return f"  {name} {mean:.1f}"
         known = self.training[name].mean
-        return f"  {name} {mean:.1f}, {mean - known:+.1f} from the training images' {known:.1f}"
+        return f"  {name} {mean:.1f}, {mean - known:+.1f} from the training {noun}' {known:.1f}"
 
     def _recorded(self, batch: ScoredBatch) -> str:
         if self.new:
             return f"recorded in {batch.model}{scored_batches.SUFFIX}"
         return (
             f"already recorded in {batch.model}{scored_batches.SUFFIX}: this version has scored "
-            f"the same images on {second(batch.time)} UTC"
+            f"the same {NOUNS[self.features.form]} on {second(batch.time)} UTC"
         )
 
 
@@ -78,7 +79,7 @@ def score_registered(
     flow_run: str | None = None,
     say: Say = lambda line: None,
 ) -> ScoringResult:
-    """Score the images in `source` with a version of `name`; predictions go to `out` as parquet.
+    """Score the samples in `source` with a version of `name`; predictions go to `out` as parquet.
 
     `selector` is a number or an alias; `say` hears what will be scored. Then the batch is recorded,
     unless `record` is False. Raises PipelineError as `score` does, and if the registry lacks the
@@ -88,8 +89,8 @@ def score_registered(
     version = versions.resolve(client, name, selector)
     with tempfile.TemporaryDirectory() as folder:
         model = versions.download(client, version, Path(folder))
-        classes = versions.classes(client, version, Path(folder))
-        training = reference.brightness_and_contrast(client, version, Path(folder))
+        profile = versions.data_profile(client, version, Path(folder))
+        training = reference.of_training(version, profile)
         precision = _precision(client, version, Path(folder), say)
         origin: dict[str, str | int | datetime] = {
             "model": version.name,
@@ -97,7 +98,7 @@ def score_registered(
             "time": now,
             "precision": precision,
         }
-        scored = score(model, source, out, classes, origin, say, precision)
+        scored = score(model, source, out, profile, origin, say, precision)
     result = ScoringResult(version, scored.features, training, out)
     if not record:
         return result
@@ -143,9 +144,10 @@ def _record(client: Client, batch: ScoredBatch, result: ScoringResult) -> tuple[
     try:
         return scored_batches.record(client, batch, result.training)
     except (*store.UNAVAILABLE, PipelineError) as error:
+        scored = counted(result.features.form, result.features.images)
         kind = UnreachableError if isinstance(error, UnreachableError) else PipelineError
         raise kind(
-            f"{result.out} is written, {result.features.images} images scored by {result.version}; "
-            f"but the batch is not recorded, so 'resnet monitor' will not see it: {error}. Fix "
+            f"{result.out} is written, {scored} scored by {result.version}; but the batch is "
+            f"not recorded, so 'resnet monitor' will not see it: {error}. Fix "
             "this and run the command again, or run it with --no-record"
         ) from error

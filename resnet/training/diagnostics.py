@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from resnet.forms.data_spec import DataSpec
 from resnet.nets.build import build
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 from resnet.training.engines.interface import Bytes
 from resnet.training.loss import cross_entropy

@@ -4,16 +4,16 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from resnet.data import arrays
+from resnet.data.profile import Profile
 from resnet.errors import PipelineError
-from resnet.forms.image.shape import CHANNELS
-from resnet.nets.data_spec import DataSpec
+from resnet.forms.data_spec import DataSpec
+from resnet.forms.names import NOUNS
 from resnet.params import Paths
-from resnet.system import files
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrainingInputs:
     @classmethod
     def read(cls, paths: Paths) -> Self:
         """Raises PipelineError where a file is missing or damaged."""
-        images, validation = (arrays.load(paths.arrays, name) for name in ("train", "validation"))
+        images, validation = (arrays.load(paths, name) for name in ("train", "validation"))
         return cls(images, validation, _data_spec(paths.profile))
 
     def hash(self, key: str) -> str:
@@ -41,19 +41,17 @@ class TrainingInputs:
 
 
 def _data_spec(path: Path) -> DataSpec:
+    profile = Profile.read(path)
+    channels = profile.shape[-1]
     try:
-        profile: dict[str, Any] = files.read_json(path)
-        mean, deviation = profile["mean"], profile["deviation"]
-        classes = len(profile["classes"])
-    except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist: run 'resnet ingest' or 'dvc repro'") from None
+        mean, deviation = ([float(v) for v in profile.values[key]] for key in ("mean", "deviation"))
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
-            f"{path} has no mean, deviation and classes ({error!r}): run 'resnet ingest' again"
+            f"{path} has no mean and deviation ({error!r}): run 'resnet ingest' again"
         ) from error
-    if len(mean) != CHANNELS or len(deviation) != CHANNELS or min(deviation) <= 0:
+    if {len(mean), len(deviation)} != {channels} or min(deviation) <= 0:
         raise PipelineError(
-            f"{path} has mean {mean} and deviation {deviation}, want {CHANNELS} numbers each and "
-            "deviations above 0: are all images alike? Run 'resnet ingest' again"
+            f"{path} has mean {mean} and deviation {deviation}, want {channels} numbers each and "
+            f"deviations above 0: are all {NOUNS[profile.form]} alike? Run 'resnet ingest' again"
         )
-    return DataSpec(mean, deviation, classes)
+    return DataSpec(profile.form, profile.shape, mean, deviation, len(profile.classes))

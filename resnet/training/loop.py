@@ -9,7 +9,9 @@ import numpy as np
 
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError, StoppedError
-from resnet.forms.image.draws import Draws, draw
+from resnet.forms.augmentation import draw
+from resnet.forms.draws import Draws
+from resnet.forms.names import FormName
 from resnet.params import Train
 from resnet.system.progress import Progress
 from resnet.training.callback import Callback
@@ -90,6 +92,7 @@ class Trainer:
     recipe: Train
     key: str  # identifies its parameters, data and code
     rates: Floats  # the learning rate of each step
+    form: FormName  # of the samples
     validation: Split
     callback: Callback
     progress: Progress
@@ -137,8 +140,8 @@ class Trainer:
         )
 
     def _draw(self, epoch: int) -> Draws:
-        plan, batches = self.plan, self.plan.batches(epoch)
-        return draw(self.recipe.seed, epoch, batches, plan.images, plan.batch, self.recipe.augment)
+        plan, recipe, batches = self.plan, self.recipe, self.plan.batches(epoch)
+        return draw(self.form, recipe.seed, epoch, batches, plan.images, plan.batch, recipe.augment)
 
     def _make_steps(self, epoch: int, draws_of: Callable[[int], Draws]) -> None:
         """Make the next steps of the epoch, for about `CHUNK_SECONDS`."""

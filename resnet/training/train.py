@@ -153,6 +153,7 @@ def _run(
             recipe=recipe,
             key=settings.key,
             rates=learning_rates,
+            form=inputs.data.form,
             validation=inputs.validation,
             callback=callback,
             progress=progress,

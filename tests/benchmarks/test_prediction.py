@@ -7,12 +7,13 @@ import pytest
 
 from benchmarks import prediction
 from resnet.serving import sources
+from tests.support import profiles
 
 
 @pytest.mark.parametrize("write", [prediction.write_parquet, prediction.write_folder])
 def test_there_are_as_many_images_as_were_asked_for(write, tmp_path: Path) -> None:
     encoded = prediction.pictures(3)
-    source = sources.find(write(tmp_path, encoded, 8))
+    source = sources.find(write(tmp_path, encoded, 8), profiles.of_images(["cat", "dog"]))
     (chunk,) = source.chunks(8)
     assert chunk.images_nhwc.shape == (8, 32, 32, 3)
     np.testing.assert_array_equal(chunk.images_nhwc[0], chunk.images_nhwc[3])

@@ -14,10 +14,9 @@ from PIL import Image
 
 from resnet import params
 from resnet.checkout import dvc_cache
-from resnet.data import additions, datasets
+from resnet.data import added_samples, additions, datasets
 from resnet.data.datasets import Dataset, File, Published
 from resnet.data.sets import shapes
-from resnet.forms.image import added_images
 from tests.support import REPOSITORY
 
 
@@ -42,7 +41,8 @@ def archive(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(archive: Path) -> Dataset:
     """The synthetic data set as if it were published at an address where nobody answers."""
     address = Published("http://127.0.0.1:9/synthetic.tar.gz", File.of(archive))
-    return replace(datasets.load("generated"), archive=address)
+    variable = datasets.load("cifar10").variable
+    return replace(datasets.load("generated"), archive=address, variable=variable)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def add(checkout: params.Params) -> Callable[..., Path]:
         images_nhwc = np.ascontiguousarray(painted.transpose(0, 2, 3, 1))
         path = checkout.paths.extra / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == added_images.ARRAYS:
+        if path.suffix == added_samples.ARRAYS:
             np.savez(path, images=images_nhwc, labels=labels_n)
         else:
             for n, image in enumerate(images_nhwc):

@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 
 from resnet import params
-from resnet.data import additions, arrays, datasets
+from resnet.data import added_samples, additions, arrays, datasets
 from resnet.data.additions import AddedBatch
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
-from resnet.forms.image import added_images
 from resnet.system import npy
 
 Add = Callable[..., Path]
@@ -35,7 +34,7 @@ def only(checkout: params.Params) -> AddedBatch:
 
 
 def read(checkout: params.Params) -> Split:
-    return additions.read(only(checkout), datasets.load("generated").classes)
+    return additions.read(only(checkout), datasets.load("generated"))
 
 
 def test_both_forms_hold_the_same_images(checkout: params.Params, add: Add) -> None:
@@ -261,7 +260,7 @@ def test_more_images_than_memory_should_hold_are_refused_before_they_are_read(
     path = checkout.paths.extra / "day.npz"
     np.savez(path, images=IMAGES, labels=LABELS)
     add_track(path)
-    monkeypatch.setattr(added_images, "MAX_IMAGES", 2)
+    monkeypatch.setattr(added_samples, "MAX_BYTES", 2 * 3072)
     monkeypatch.setattr(npy, "read", None)
     with pytest.raises(PipelineError, match=r"holds 3 images, at most 2 .*: split it into several"):
         read(checkout)
@@ -278,7 +277,7 @@ def test_arrays_in_fortrans_order_hold_the_same_images(checkout: params.Params) 
 
 def test_what_is_no_batch_is_refused(checkout: params.Params) -> None:
     (checkout.paths.extra / "night.zip").touch()
-    with pytest.raises(PipelineError, match=r"night.zip is not a batch of images: want a folder"):
+    with pytest.raises(PipelineError, match=r"night.zip is not a batch of samples: want a folder"):
         additions.batches(checkout.paths.extra)
 
 

@@ -17,13 +17,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def read(folder: Path, split: arrays.SplitName) -> arrays.Split:
+    return arrays.read(folder, split, "image", (32, 32, 3))
+
+
 def refused(folder: Path, match: str) -> None:
     with pytest.raises(PipelineError, match=f"{match}.*run 'resnet ingest' or 'dvc repro'"):
-        arrays.load(folder, "test")
+        read(folder, "test")
 
 
 def test_what_becomes_of_the_files_later_does_not_change_a_split(folder: Path) -> None:
-    split = arrays.load(folder, "test")
+    split = read(folder, "test")
     before = split.images_nhwc.copy()
     for path in folder.iterdir():
         os.truncate(path, 0)
@@ -32,14 +36,14 @@ def test_what_becomes_of_the_files_later_does_not_change_a_split(folder: Path) -
 
 
 def test_what_is_written_in_parts_is_what_numpy_writes_whole(folder: Path) -> None:
-    np.save(folder / "whole.npy", arrays.load(folder, "test").images_nhwc)
+    np.save(folder / "whole.npy", read(folder, "test").images_nhwc)
     assert (folder / "whole.npy").read_bytes() == (folder / "test_images.npy").read_bytes()
 
 
 def test_an_empty_split_can_be_read(tmp_path: Path) -> None:
     arrays.write(tmp_path / "validation_images.npy", (0, 32, 32, 3), iter([]))
     arrays.write(tmp_path / "validation_labels.npy", (0,), iter([]))
-    split = arrays.load(tmp_path, "validation")
+    split = read(tmp_path, "validation")
     assert split.images_nhwc.shape == (0, 32, 32, 3)
     assert split.labels_n.shape == (0,)
 

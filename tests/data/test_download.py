@@ -12,9 +12,9 @@ from filelock import FileLock
 from resnet import params
 from resnet.data import download
 from resnet.data.datasets import File
-from resnet.data.fetch import DOWNLOAD_ADVICE
 from resnet.errors import PipelineError
 
+ADVICE = "run this again, or set CIFAR10_ARCHIVE"
 CONTENT = hashlib.shake_128(b"content").digest(3_000_000)
 PUBLISHED = File(
     len(CONTENT),
@@ -129,7 +129,7 @@ def target(tmp_path: Path) -> Path:
 
 def fetch(server: Server, target: Path, *answers: Answer) -> None:
     server.answers = list(answers)
-    download.download(server.url, target, PUBLISHED, RUNTIME, DOWNLOAD_ADVICE, pause=0.01)
+    download.download(server.url, target, PUBLISHED, RUNTIME, ADVICE, pause=0.01)
 
 
 def test_a_file_is_downloaded_once(server: Server, target: Path) -> None:
@@ -216,9 +216,7 @@ def test_a_part_of_other_bytes_is_deleted_and_a_second_try_works(
 
 def test_no_network_is_one_clear_error_that_names_the_way_out(target: Path) -> None:
     with pytest.raises(PipelineError, match=r"cannot be downloaded: .*refused.*CIFAR10_ARCHIVE"):
-        download.download(
-            "http://127.0.0.1:9/x", target, PUBLISHED, RUNTIME, DOWNLOAD_ADVICE, pause=0.01
-        )
+        download.download("http://127.0.0.1:9/x", target, PUBLISHED, RUNTIME, ADVICE, pause=0.01)
 
 
 def test_a_full_disk_is_not_mistaken_for_a_network_failure(server: Server, target: Path) -> None:

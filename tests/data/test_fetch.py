@@ -143,21 +143,25 @@ def test_a_damaged_file_in_place_is_replaced(
 
 
 def test_the_environment_takes_precedence_over_the_parameters(
-    archive: Path, checkout: params.Params, name: Callable[[Path], None]
+    archive: Path, checkout: params.Params, published: Dataset, name: Callable[[Path], None]
 ) -> None:
     paths = checkout.paths.model_copy(update={"archive": archive})
-    assert sources.user_source(paths) == sources.UserSource(archive, "paths.archive in params.yaml")
+    assert sources.user_source(published, paths) == sources.UserSource(
+        archive, "paths.archive in params.yaml"
+    )
     name(archive.parent)
-    assert sources.user_source(paths) == sources.UserSource(archive.parent, "CIFAR10_ARCHIVE")
+    assert sources.user_source(published, paths) == sources.UserSource(
+        archive.parent, "CIFAR10_ARCHIVE"
+    )
     name(Path())
-    assert sources.user_source(checkout.paths) is not None
+    assert sources.user_source(published, checkout.paths) is not None
 
 
 def test_an_empty_variable_names_nothing(
-    checkout: params.Params, monkeypatch: pytest.MonkeyPatch
+    checkout: params.Params, published: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR10_ARCHIVE", "")
-    assert sources.user_source(checkout.paths) is None
+    assert sources.user_source(published, checkout.paths) is None
 
 
 def test_a_data_set_is_unavailable_only_if_the_user_has_named_no_source(

@@ -75,7 +75,7 @@ def test_every_image_reaches_its_split_with_its_label(
     parts = ingest.split(labels, checkout.data.validation, checkout.data.seed, 10)
     names: tuple[arrays.SplitName, ...] = ("train", "validation")
     for name, indices in zip(names, parts, strict=True):
-        split = arrays.load(checkout.paths.arrays, name)
+        split = arrays.load(checkout.paths, name)
         assert (split.labels_n == labels[indices]).all()
         planes = split.images_nhwc.transpose(0, 3, 1, 2).reshape(len(indices), -1)
         assert (planes == rows[indices]).all()
@@ -85,7 +85,7 @@ def test_the_test_split_keeps_its_order(
     profile: dict[str, Any], raw: Path, checkout: params.Params
 ) -> None:
     split, stored = (
-        arrays.load(checkout.paths.arrays, "test"),
+        arrays.load(checkout.paths, "test"),
         cifar_pickle_reader.load(raw / "test_batch"),
     )
     assert split.labels_n.tolist() == stored[b"labels"]
@@ -95,7 +95,7 @@ def test_the_test_split_keeps_its_order(
 def test_the_profile_describes_what_enters_training(
     profile: dict[str, Any], checkout: params.Params
 ) -> None:
-    images = arrays.load(checkout.paths.arrays, "train").images_nhwc
+    images = arrays.load(checkout.paths, "train").images_nhwc
     assert profile["dataset"] == "generated"
     assert profile["mean"] == pytest.approx(images.mean((0, 1, 2)), rel=1e-12)
     assert profile["deviation"] == pytest.approx(images.std((0, 1, 2)), rel=1e-9)
@@ -125,10 +125,10 @@ def test_copies_across_splits_are_counted() -> None:
 def test_added_images_come_after_the_others_of_training_and_into_no_other_split(
     profile: dict[str, Any], checkout: params.Params, add: Callable[..., Path]
 ) -> None:
-    before = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
+    before = {name: arrays.load(checkout.paths, name) for name in arrays.SPLITS}
     images, labels = add("day.npz", images=30), add("night", images=20)
     ingest.ingest(GENERATED, checkout.data, checkout.paths)
-    after = {name: arrays.load(checkout.paths.arrays, name) for name in arrays.SPLITS}
+    after = {name: arrays.load(checkout.paths, name) for name in arrays.SPLITS}
     for name in ("validation", "test"):
         assert (after[name].images_nhwc == before[name].images_nhwc).all()
     train, there = after["train"], len(before["train"].labels_n)
@@ -151,7 +151,7 @@ def test_an_added_image_that_is_held_out_is_refused(
     add: Callable[..., Path], checkout: params.Params, fails: Callable[..., None]
 ) -> None:
     for split in ("test", "validation"):
-        held_out = arrays.load(checkout.paths.arrays, split)
+        held_out = arrays.load(checkout.paths, split)
         path = add("leak", copies=held_out.images_nhwc[[5]])
         fails(f"leak: 1 of its images are images of the {split} split, the first is disc/copy-0")
         shutil.rmtree(path)
@@ -174,8 +174,8 @@ def test_ingesting_twice_gives_the_same_bytes(
 def test_no_validation_images_leave_empty_arrays(raw: Path, checkout: params.Params) -> None:
     data = checkout.data.model_copy(update={"validation": 0})
     ingest.ingest(GENERATED, data, checkout.paths)
-    assert arrays.load(checkout.paths.arrays, "validation").images_nhwc.shape == (0, 32, 32, 3)
-    assert len(arrays.load(checkout.paths.arrays, "train").labels_n) == 10_000
+    assert arrays.load(checkout.paths, "validation").images_nhwc.shape == (0, 32, 32, 3)
+    assert len(arrays.load(checkout.paths, "train").labels_n) == 10_000
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 from resnet.evaluation import pictures
 from resnet.evaluation.records import Predictions
+from tests.support import profiles
 
-CLASSES = ("cat", "dog")
+PROFILE = profiles.of_images(["cat", "dog"])
 IMAGES = np.zeros((4, 32, 32, 3), np.uint8)
 
 
@@ -18,13 +19,13 @@ def titles(figure: Figure) -> list[str]:
 def test_mistakes_are_shown_from_the_most_confident_to_the_least() -> None:
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.02, 0.98], [0.2, 0.8]], np.float32)
     predictions = Predictions(np.zeros(4, np.uint8), probabilities)  # the first is correct
-    shown = pictures.mistakes(IMAGES, predictions, CLASSES, count=2)
+    shown = pictures.mistakes(IMAGES, predictions, PROFILE, count=2)
     assert titles(shown) == ["predicted dog 98.0 %", "predicted dog 80.0 %"]
 
 
 def test_without_a_mistake_the_picture_says_so() -> None:
     predictions = Predictions(np.zeros(4, np.uint8), np.tile(np.array([1, 0], np.float32), (4, 1)))
-    shown = pictures.mistakes(IMAGES, predictions, CLASSES, count=25)
+    shown = pictures.mistakes(IMAGES, predictions, PROFILE, count=25)
     assert shown.get_suptitle() == "No mistakes"
     assert titles(shown) == []
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from resnet import params
+from resnet.forms.data_spec import DataSpec
 from resnet.model.backend import cpu_flags, cpu_name
 from resnet.nets.build import build
-from resnet.nets.data_spec import DataSpec
 from tests.support import REPOSITORY
 
 SELECT = """
@@ -31,9 +31,10 @@ for device in sys.argv[2:]:
 if "keras" in sys.modules:
     import keras, tempfile
     from resnet.nets.build import build
-    from resnet.nets.data_spec import DataSpec
+    from resnet.forms.data_spec import DataSpec
     print("Keras runs on", keras.config.backend())
-    model = build(params.load(Path()).net, DataSpec([125.0] * 3, [63.0] * 3, classes=10))
+    data = DataSpec("image", (32, 32, 3), [125.0] * 3, [63.0] * 3, classes=10)
+    model = build(params.load(Path()).net, data)
     print("built:", {one.dtype for one in model.weights}, model.count_params())
     print("epsilon:", keras.config.epsilon())
     x = keras.Input((3,))
@@ -151,7 +152,10 @@ def test_unused_imports_of_keras_are_skipped_and_can_be_imported_later(
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_a_users_keras_json_does_not_change_our_networks(backend: str, selected: Selected) -> None:
     lines = selected(backend, "gpu", "cpu").stdout.splitlines()
-    ours = build(params.load(REPOSITORY).net, DataSpec([125.0] * 3, [63.0] * 3, classes=10))
+    ours = build(
+        params.load(REPOSITORY).net,
+        DataSpec("image", (32, 32, 3), [125.0] * 3, [63.0] * 3, classes=10),
+    )
     assert f"built: {{'float32'}} {ours.count_params()}" in lines
     assert "epsilon: 1e-07" in lines
 

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from resnet.forms.data_spec import DataSpec
 from resnet.model.batchnorm_folding import folded
 from resnet.nets.build import build, published
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 
-DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
+DATA = DataSpec("image", (32, 32, 3), [125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def trained(block: Any, shortcut: Any, views: Any = 1) -> Any:

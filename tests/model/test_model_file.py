@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from resnet.errors import PipelineError
+from resnet.forms.data_spec import DataSpec
 from resnet.model import model_file
 from resnet.nets.build import build, calibrated, published
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 
 NET = Net(
@@ -27,7 +27,7 @@ NET = Net(
 POOLED = NET.model_copy(
     update={"block": "pooled", "stem": "whitening", "activation": "silu", "views": 6}
 )
-DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
+DATA = DataSpec("image", (32, 32, 3), [125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def model(net: Net = NET) -> Any:

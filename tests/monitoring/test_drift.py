@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Histogram
-from resnet.forms.image.statistics import BRIGHTNESS, CONTRAST
+from resnet.forms.image.statistics import FEATURES
 from resnet.monitoring import drift, drift_page
 from resnet.monitoring.features import CONFIDENCE, Features
 from resnet.monitoring.scored_batches import ScoredBatch
@@ -25,11 +25,20 @@ def features(images: int, seed: int, brightness: float = 120, of_first: float = 
     shares = [of_first, *[(1 - of_first) / 9] * 9]
     light_n = rng.normal(brightness, 30, images).clip(0, 255)
     return Features(
+        "image",
         dict(zip(CLASSES, rng.multinomial(images, shares).tolist(), strict=True)),
         Histogram.of(rng.beta(8, 2, images), CONFIDENCE),
-        Histogram.of(light_n, BRIGHTNESS),
-        Histogram.of(rng.normal(50, 12, images).clip(0, 127), CONTRAST),
+        {
+            "brightness": Histogram.of(light_n, FEATURES["brightness"].bins),
+            "contrast": Histogram.of(
+                rng.normal(50, 12, images).clip(0, 127), FEATURES["contrast"].bins
+            ),
+        },
     )
+
+
+def with_brightness(usual: Features, brightness: Histogram) -> Features:
+    return replace(usual, samples={**usual.samples, "brightness": brightness})
 
 
 REFERENCE = features(20_000, seed=0)
@@ -55,10 +64,11 @@ def detect(*scored: Features, rules: params.Monitor = RULES) -> drift.Drift:
 
 
 def test_distance_and_p_of_histograms_are_scipys_of_the_numbers_in_their_bins() -> None:
-    scored = features(300, seed=1, brightness=125).brightness
-    numbers = [np.repeat(np.arange(32), one.counts) for one in (REFERENCE.brightness, scored)]
+    scored = features(300, seed=1, brightness=125).samples["brightness"]
+    reference = REFERENCE.samples["brightness"]
+    numbers = [np.repeat(np.arange(32), one.counts) for one in (reference, scored)]
     expected = ks_2samp(*numbers, method="asymp")
-    distance, p = drift.kolmogorov_smirnov("brightness", REFERENCE.brightness, scored)
+    distance, p = drift.kolmogorov_smirnov("brightness", reference, scored)
     assert distance == pytest.approx(expected.statistic, rel=1e-12)
     assert p == pytest.approx(expected.pvalue, rel=1e-9)
 
@@ -95,8 +105,8 @@ def test_what_is_significant_and_too_small_to_matter_is_no_drift() -> None:
 
 def test_few_images_neither_alarm_nor_clear() -> None:
     detected = detect(features(99, seed=1, brightness=20))
-    assert (detected.state, detected.drifted) == ("Not enough images", {})
-    assert detect().state == "Not enough images"
+    assert (detected.state, detected.drifted) == ("Not enough samples", {})
+    assert detect().state == "Not enough samples"
 
 
 def test_one_drifted_batch_is_not_lost_among_nine_others() -> None:
@@ -135,7 +145,7 @@ def test_chance_alone_seldom_alarms() -> None:
 
 def test_other_bins_are_refused() -> None:
     usual = features(200, seed=1)
-    coarse = replace(usual, brightness=Histogram(120, 16, usual.brightness.counts[:16]))
+    coarse = with_brightness(usual, Histogram(120, 16, usual.samples["brightness"].counts[:16]))
     with pytest.raises(PipelineError, match="brightness was counted in 32 bins of 8 .* 16 of 16"):
         detect(coarse)
 
@@ -143,7 +153,7 @@ def test_other_bins_are_refused() -> None:
 @pytest.mark.parametrize(("width", "bins"), [(16, 16), (4, 32)])
 def test_other_bins_of_one_batch_among_others_are_refused(width: float, bins: int) -> None:
     usual = features(200, seed=1)
-    other = replace(usual, brightness=Histogram(120, width, usual.brightness.counts[:bins]))
+    other = with_brightness(usual, Histogram(120, width, usual.samples["brightness"].counts[:bins]))
     with pytest.raises(PipelineError, match=f"brightness was counted .* in {bins} of {width} for"):
         detect(usual, other)
 
@@ -158,7 +168,7 @@ def test_the_text_says_what_has_changed_and_by_how_much() -> None:
     assert text.count("  together and in 1 of 2 batches, up to 0.") == 2
     assert text.count("  no\n") + text.endswith("  no") == 2
     nothing = drift_page.text(version, detect())
-    assert nothing == "Not enough images: net version 3 has scored no batch"
+    assert nothing == "Not enough samples: net version 3 has scored no batch"
 
 
 def test_the_page_has_its_pictures_in_it_and_loads_nothing() -> None:

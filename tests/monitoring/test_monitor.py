@@ -28,7 +28,7 @@ def score(registry: Path, model: Path) -> Score:
     client, scorer = store.client(registry), Scorer(model_file.load(model))
 
     def one(images: np.ndarray, minute: int) -> ScoredBatch:
-        features = Features.of(images, scorer(images), CLASSES)
+        features = Features.of("image", images, scorer(images), CLASSES)
         time = f"2031-01-02T03:{minute:02}:00.000+00:00"
         batch = ScoredBatch("colours", 1, f"{minute}", features, time, "/in", "/out", "ann@host")
         return scored_batches.record(client, batch, {})[0]
@@ -44,7 +44,7 @@ def monitored(
 
 def test_a_version_that_has_scored_nothing_has_not_enough_images(registry: Path) -> None:
     report = monitored(registry)
-    assert report.drift.state == "Not enough images"
+    assert report.drift.state == "Not enough samples"
     assert "colours version 1 has scored no batch" in str(report)
 
 

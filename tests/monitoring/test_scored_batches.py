@@ -25,6 +25,7 @@ from resnet.registry.versions import Version
 START = datetime(2031, 1, 2, tzinfo=UTC)
 RNG = np.random.default_rng(0)
 FEATURES = Features.of(
+    "image",
     RNG.integers(0, 256, (5, 32, 32, 3), np.uint8),
     RNG.dirichlet(np.ones(3), 5).astype(np.float32),
     ["cat", "dog", "emu"],
@@ -52,8 +53,8 @@ def test_a_batch_is_read_as_it_was_recorded(any_store: Path) -> None:
     run = client.get_run(recorded.id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["images"] == 5
-    assert run.data.metrics["brightness"] == FEATURES.brightness.mean
-    assert run.data.metrics["brightness_difference"] == FEATURES.brightness.mean - 100
+    assert run.data.metrics["brightness"] == FEATURES.samples["brightness"].mean
+    assert run.data.metrics["brightness_difference"] == FEATURES.samples["brightness"].mean - 100
     assert sum(run.data.metrics[f"share/{one}"] for one in ("cat", "dog", "emu")) == 1
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from resnet import params
 from resnet.errors import PipelineError
+from resnet.forms.data_spec import DataSpec
 from resnet.model import model_file
 from resnet.nets import whitening
 from resnet.nets.build import build, calibrated, logits_of, published, whiten
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 from tests.support import REPOSITORY
 
-DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
+DATA = DataSpec("image", (32, 32, 3), [125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def he(depth: int, shortcut: str = "A", block: str = "basic") -> Net:

@@ -15,9 +15,11 @@ from resnet.errors import PipelineError
 from resnet.model import model_file
 from resnet.monitoring.features import Features
 from resnet.serving.predict import Scorer, rows, score
-from resnet.serving.sources import Images
+from resnet.serving.sources import Samples
+from tests.support import profiles
 
 CLASSES = ("dark", "red", "green", "blue")
+PROFILE, THREE = profiles.of_images(CLASSES), profiles.of_images(CLASSES[:3])
 COLOURS = {"dark": (0, 0, 0), "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
@@ -45,7 +47,7 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
     out, lines = tmp_path / "out.parquet", list[str]()
     origin: dict[str, str | int | datetime] = {"model": "colours", "version": 7}
 
-    scored = score(model, tmp_path / "in", out, CLASSES, origin, lines.append)
+    scored = score(model, tmp_path / "in", out, PROFILE, origin, lines.append)
 
     assert lines == [f"3 images in {tmp_path}/in; not read: 1 other file, the first is notes.txt"]
     table = parquet.read_table(out).to_pydict()
@@ -64,7 +66,7 @@ def test_a_folder_of_images_is_scored_in_the_order_of_their_paths(
 
 def test_a_single_image_file_is_scored(model: Path, tmp_path: Path) -> None:
     image("green").save(tmp_path / "one.png")
-    scored = score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES, {})
+    scored = score(model, tmp_path / "one.png", tmp_path / "out.parquet", PROFILE, {})
     assert scored.features.classes["green"] == 1
 
 
@@ -72,7 +74,7 @@ def test_encoded_images_in_parquet_keep_their_path_and_label(model: Path, tmp_pa
     source = tmp_path / "in.parquet"
     columns = {"image": [png("red"), png("blue")], "path": ["x", "y"], "label": [1, 2]}
     parquet.write_table(pa.table(columns), source)
-    score(model, source, tmp_path / "out.parquet", CLASSES, {})
+    score(model, source, tmp_path / "out.parquet", PROFILE, {})
     table = parquet.read_table(tmp_path / "out.parquet").to_pydict()
     assert (table["path"], table["actual"]) == (["x", "y"], [1, 2])
     assert table["label"] == ["red", "blue"]
@@ -96,7 +98,7 @@ def test_a_scorer_gives_the_same_bits_at_each_call(model: Path) -> None:
 
 
 def test_rows_are_made_of_images_and_probabilities_alone() -> None:
-    images = Images(pa.array(["a", "b"]), np.zeros((2, 32, 32, 3), np.uint8), pa.array([3, 1]))
+    images = Samples(pa.array(["a", "b"]), np.zeros((2, 32, 32, 3), np.uint8), pa.array([3, 1]))
     probabilities = np.array([[0.25, 0.75], [1, 0]], np.float32)
     assert rows(images, probabilities, ["dark", "red"], {"version": 7}).to_pylist() == [
         {
@@ -198,14 +200,14 @@ def test_bad_input_is_named_and_nothing_is_written(
     out = tmp_path / "out" / "predictions.parquet"
     out.parent.mkdir()
     with pytest.raises(PipelineError, match=message):
-        score(model, make(folder), out, CLASSES, {})
+        score(model, make(folder), out, PROFILE, {})
     assert list(out.parent.iterdir()) == []
 
 
 def test_names_for_another_number_of_classes_are_refused(model: Path, tmp_path: Path) -> None:
     image("red").save(tmp_path / "one.png")
     with pytest.raises(PipelineError, match="has 4 classes, but there are 3 class names"):
-        score(model, tmp_path / "one.png", tmp_path / "out.parquet", CLASSES[:3], {})
+        score(model, tmp_path / "one.png", tmp_path / "out.parquet", THREE, {})
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -213,14 +215,14 @@ def test_a_folder_is_never_overwritten_by_predictions(model: Path, tmp_path: Pat
     image("red").save(tmp_path / "one.png")
     (tmp_path / "out").mkdir()
     with pytest.raises(PipelineError, match="out is a folder"):
-        score(model, tmp_path / "one.png", tmp_path / "out", CLASSES, {})
+        score(model, tmp_path / "one.png", tmp_path / "out", PROFILE, {})
     assert (tmp_path / "out").is_dir()
 
 
 def test_parquet_is_not_written_under_another_ending(model: Path, tmp_path: Path) -> None:
     image("red").save(tmp_path / "one.png")
     with pytest.raises(PipelineError, match=r"out.csv is not a .parquet file: name one"):
-        score(model, tmp_path / "one.png", tmp_path / "out.csv", CLASSES, {})
+        score(model, tmp_path / "one.png", tmp_path / "out.csv", PROFILE, {})
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -235,14 +237,14 @@ def test_what_is_scored_is_never_overwritten_by_predictions(
     out = Path("../in.parquet" if source == "in.parquet" else "a.png")  # by another name
     before = out.read_bytes()
     with pytest.raises(PipelineError, match=r"among the files to score, .*\(--out\)"):
-        score(tmp_path / "no model", tmp_path / source, out, CLASSES, {})
+        score(tmp_path / "no model", tmp_path / source, out, PROFILE, {})
     assert out.read_bytes() == before
 
 
 def test_predictions_may_lie_beside_the_images(model: Path, tmp_path: Path) -> None:
     image("red").save(tmp_path / "a.png")
     for _ in range(2):
-        score(model, tmp_path, tmp_path / "out.parquet", CLASSES, {})
+        score(model, tmp_path, tmp_path / "out.parquet", PROFILE, {})
     assert parquet.read_table(tmp_path / "out.parquet")["path"].to_pylist() == ["a.png"]
 
 
@@ -254,7 +256,7 @@ def test_a_folder_that_is_not_there_is_named_and_not_made(
     (tmp_path / "file").write_text("no folder")
     out = tmp_path / name / "out.parquet"
     with pytest.raises(PipelineError, match=rf"{name} is not a folder: make it, or name another"):
-        score(model, tmp_path / "one.png", out, CLASSES, {})
+        score(model, tmp_path / "one.png", out, PROFILE, {})
     assert not (tmp_path / "missing").exists()
 
 
@@ -271,13 +273,13 @@ def test_images_that_are_scored_part_by_part_give_the_same_bits_as_all_at_once(
 ) -> None:
     images, out = _many(tmp_path / "in.parquet", 700), tmp_path / "out.parquet"
     monkeypatch.setattr("resnet.serving.predict.GROUP", 2)  # parts per row group that is written
-    scored = score(model, tmp_path / "in.parquet", out, CLASSES, {})
+    scored = score(model, tmp_path / "in.parquet", out, PROFILE, {})
     expected = Scorer(model_file.load(model))(images)
     table = parquet.read_table(out)
     assert np.array_equal(np.stack([table[f"p_{name}"] for name in CLASSES], axis=1), expected)
     assert table["path"].to_pylist() == [f"row {row}" for row in range(700)]
     assert parquet.read_metadata(out).num_row_groups == 2
-    assert scored.features == Features.of(images, expected, CLASSES)
+    assert scored.features == Features.of("image", images, expected, CLASSES)
     assert scored.images_hash == hashlib.sha256(images.tobytes()).hexdigest()
 
 
@@ -291,5 +293,5 @@ def test_a_bad_image_after_good_ones_leaves_the_former_predictions(
     out.parent.mkdir()
     out.write_text("former")
     with pytest.raises(PipelineError, match=r"299.bmp is not an image"):
-        score(model, tmp_path, out, CLASSES, {})
+        score(model, tmp_path, out, PROFILE, {})
     assert [path.read_text() for path in out.parent.iterdir()] == ["former"]

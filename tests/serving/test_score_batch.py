@@ -140,7 +140,7 @@ def test_an_older_versions_batch_is_recorded_without_a_comparison(
     (batch,) = recorded(registry, 2)
     assert "training" not in str(scored)
     metrics = store.client(registry).get_run(batch.id).data.metrics
-    assert metrics["brightness"] == batch.features.brightness.mean
+    assert metrics["brightness"] == batch.features.samples["brightness"].mean
     assert "brightness_difference" not in metrics
 
 

@@ -12,13 +12,16 @@ from PIL import Image
 
 from resnet.errors import PipelineError
 from resnet.serving import sources
-from resnet.serving.sources import Images
+from resnet.serving.sources import Samples
+from tests.support import profiles
+
+PROFILE = profiles.of_images(["cat", "dog"])
 
 RNG = np.random.default_rng(0)
 
 
-def only(path: Path, size: int = 256) -> Images:
-    (chunk,) = sources.find(path).chunks(size)
+def only(path: Path, size: int = 256) -> Samples:
+    (chunk,) = sources.find(path, PROFILE).chunks(size)
     return chunk
 
 
@@ -51,7 +54,7 @@ def test_each_chunk_but_the_last_has_the_wanted_size(tmp_path: Path, group: int)
     images, source = RNG.integers(0, 256, (150, 32, 32, 3), np.uint8), tmp_path / "in.parquet"
     columns = {"image": [png(one) for one in images], "label": range(150)}
     parquet.write_table(pa.table(columns), source, row_group_size=group)
-    chunks = list(sources.find(source).chunks(64))
+    chunks = list(sources.find(source, PROFILE).chunks(64))
     assert [len(chunk.names) for chunk in chunks] == [64, 64, 22]
     assert np.array_equal(np.concatenate([chunk.images_nhwc for chunk in chunks]), images)
     assert pa.chunked_array([chunk.actual for chunk in chunks]).to_pylist() == list(range(150))
@@ -66,12 +69,12 @@ def test_a_folder_is_read_with_the_folders_that_it_links_to_and_says_what_it_lea
     (tmp_path / "in" / "cat").symlink_to("../elsewhere")
     for name in ("IMG_1.HEIC", "IMG_2.HEIC"):
         (tmp_path / "in" / name).touch()
-    source = sources.find(tmp_path / "in")
+    source = sources.find(tmp_path / "in", PROFILE)
     assert source.summary.endswith("cat/1.jfif; not read: 2 other files, the first is IMG_1.HEIC")
     assert only(tmp_path / "in").names.to_pylist() == ["cat/1.jfif"]
     (tmp_path / "in" / "cat").unlink()
     with pytest.raises(PipelineError, match=r"holds no images; not read: 2 other files.*want"):
-        sources.find(tmp_path / "in")
+        sources.find(tmp_path / "in", PROFILE)
 
 
 def test_a_name_that_is_no_text_can_be_written_to_parquet(tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ def test_of_a_parquet_file_only_a_part_is_in_memory(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"image": column}), tmp_path / "in.parquet")
     del column
     before = pa.total_allocated_bytes()
-    for _ in sources.find(tmp_path / "in.parquet").chunks(64):
+    for _ in sources.find(tmp_path / "in.parquet", PROFILE).chunks(64):
         assert pa.total_allocated_bytes() - before < 6_000_000  # of 12 MB
 
 
@@ -97,7 +100,7 @@ def test_a_parquet_file_that_declares_too_many_integers_is_refused_before_they_a
     parquet.write_table(pa.table({"image": column}), tmp_path / "in.parquet", compression="zstd")
     assert (tmp_path / "in.parquet").stat().st_size < 1000
     with pytest.raises(PipelineError, match=r"6,144,000 integers in 1 rows, want 3072 in each"):
-        sources.find(tmp_path / "in.parquet")
+        sources.find(tmp_path / "in.parquet", PROFILE)
 
 
 def test_images_of_more_bytes_than_an_image_can_have_are_refused_before_they_are_read(
@@ -106,7 +109,7 @@ def test_images_of_more_bytes_than_an_image_can_have_are_refused_before_they_are
     parquet.write_table(pa.table({"image": [bytes(2000)]}), tmp_path / "in.parquet")
     monkeypatch.setattr(sources, "LARGEST", 1000)
     with pytest.raises(PipelineError, match=r"has \d,\d+ bytes per row, at most 1,000 are read"):
-        sources.find(tmp_path / "in.parquet")
+        sources.find(tmp_path / "in.parquet", PROFILE)
 
 
 def test_an_image_that_is_stored_once_for_many_rows_is_not_copied_for_all_of_them(
@@ -117,7 +120,7 @@ def test_an_image_that_is_stored_once_for_many_rows_is_not_copied_for_all_of_the
     path = tmp_path / "in.parquet"
     parquet.write_table(pa.table({"image": rows}), path, store_schema=False)
     before, peak = pa.total_allocated_bytes(), 0
-    batches = sources._table(path)._batches(16)
+    batches = sources._table(path, PROFILE)._batches(16)
     for _ in batches:
         peak = max(peak, pa.total_allocated_bytes() - before)
     assert peak < 10_000_000  # of 51 MB

@@ -11,13 +11,15 @@ import pytest
 from resnet.evaluation.metrics import Metrics
 from resnet.evaluation.records import Evaluation, Predictions
 from resnet.evaluation.scoring_precision import ScoringPrecision
-from resnet.forms.image import statistics
+from resnet.forms import statistics
 from resnet.model import backend, model_file
 from resnet.registry import store, versions
 from resnet.serving.predict import Scorer
 from resnet.system import files
+from tests.support import profiles
 
 CLASSES = ("dark", "red", "green", "blue")
+PROFILE = profiles.of_images(CLASSES)
 Colours = Callable[..., np.ndarray]
 
 
@@ -67,10 +69,10 @@ def registry(model: Path, colours: Colours, tmp_path_factory: pytest.TempPathFac
     client = store.client(root)
     client.create_registered_model("colours")
     images = colours(2000, seed=0)
-    light = {name: one.as_dict() for name, one in statistics.describe(images).items()}
+    light = {name: one.as_dict() for name, one in statistics.histograms("image", images).items()}
     compared = ScoringPrecision("bfloat16", "they agree", "tensorflow", backend.cpu_model())
     for told, scoring in ((light, compared), ({}, None)):
-        _register(client, root, model, {"classes": CLASSES, **told}, images, scoring)
+        _register(client, root, model, {**PROFILE.values, **told}, images, scoring)
     client.set_registered_model_alias("colours", "production", "1")
     return root
 

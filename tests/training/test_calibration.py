@@ -11,14 +11,16 @@ import pytest
 from resnet.data import arrays
 from resnet.evaluation.records import Predictions
 from resnet.evaluation.score import calibration, calibration_error
+from resnet.forms.data_spec import DataSpec
 from resnet.model import model_file, temperature
 from resnet.nets.build import published
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Params
 from tests.training.conftest import coloured
 from tests.training.test_train import run, without_validation
 
-DATA = DataSpec([128.0] * 3, [60.0] * 3, classes=10)  # of the fixture's profile
+DATA = DataSpec(
+    "image", (32, 32, 3), [128.0] * 3, [60.0] * 3, classes=10
+)  # of the fixture's profile
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_the_record_names_the_temperature_of_the_model_and_it_fits_the_validatio
     recorded = json.loads(trained.paths.training.read_text())["temperature"]
     assert recorded == temperature.of(model)
     assert temperature.of(before) is None
-    split = arrays.load(trained.paths.arrays, "validation")
+    split = arrays.load(trained.paths, "validation")
     logits_nk = np.log(np.asarray(before(split.images_nhwc)))  # but for a constant per image
     assert temperature.fit(logits_nk, split.labels_n) == pytest.approx(recorded, abs=2e-3)
 

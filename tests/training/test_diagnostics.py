@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import pytest
 
+from resnet.forms.data_spec import DataSpec
 from resnet.nets.build import build
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Params
 from resnet.training.diagnostics import Diagnostics, block
 
-DATA = DataSpec([128.0] * 3, [60.0] * 3, classes=10)
+DATA = DataSpec("image", (32, 32, 3), [128.0] * 3, [60.0] * 3, classes=10)
 HE = ["net.block=basic", "net.stem=convolution", "net.depth=6", "net.widths=[4, 8]"]
 
 

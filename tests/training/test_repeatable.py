@@ -17,8 +17,8 @@ def overridden(*overrides):
     return params.check(params.merge(params.read(Path()), Path(), None, overrides))
 
 backend.select("tensorflow", "cpu", deterministic=True)
-from resnet.forms.image.draws import draw
-from resnet.nets.data_spec import DataSpec
+from resnet.forms.augmentation import draw
+from resnet.forms.data_spec import DataSpec
 from resnet.training.engines.create import create
 from resnet.training.engines.interface import TrainingJob
 
@@ -27,13 +27,13 @@ count = 45_000  # with only a few images, differences may not show
 images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
 labels = random.integers(0, 10, count, np.uint8)
 rates = np.linspace(0.18, 0, 630, dtype=np.float32)
-data = DataSpec([125.0] * 3, [62.0] * 3, classes=10)
+data = DataSpec("image", (32, 32, 3), [125.0] * 3, [62.0] * 3, classes=10)
 
 def repeat(parameters):
     engine = create(TrainingJob(parameters.net, data, parameters.train, rates, images, labels))
 
     def steps(first, last):
-        engine.train(draw(0, 1, range(first, last), count, 250, parameters.train.augment))
+        engine.train(draw("image", 0, 1, range(first, last), count, 250, parameters.train.augment))
 
     steps(0, 2)
     begin = engine.state()

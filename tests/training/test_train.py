@@ -77,7 +77,7 @@ def test_training_learns_and_what_it_writes_agrees(settings: Settings) -> None:
 
     model = model_file.load(p.paths.model)
     assert record["model_hash"] == model_file.model_hash(model)
-    split = arrays.load(p.paths.arrays, "validation")
+    split = arrays.load(p.paths, "validation")
     accuracy = (np.asarray(model(split.images_nhwc)).argmax(axis=1) == split.labels_n).mean()
     best = max(float(row["validation_accuracy"]) for row in rows)
     assert accuracy == pytest.approx(best, abs=1e-6)

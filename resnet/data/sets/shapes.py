@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from resnet.data.datasets import Dataset
 from resnet.data.sets import cifar_pickle_writer
-from resnet.forms.image.shape import CHANNELS, IMAGE, SIDE
 
 Ints: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
 Images: TypeAlias = NDArray[np.uint8]
 
+SIDE, CHANNELS = 32, 3  # of an image, as CIFAR-10's
 SEED = 2015
 RADIUS = (8, 13)  # pixels; from, to (not included)
 CONTRAST = (40, 91)  # of 255, between shape and background, in each channel
@@ -66,14 +66,16 @@ SHAPES: dict[str, Callable[[Ints, Ints, Ints], Mask]] = {
 
 def generate(folder: Path, dataset: Dataset) -> None:
     """Write the seven files into the folder `folder`, which exists."""
-    assert dataset.classes == tuple(SHAPES)  # noqa: S101  (the manifest belongs to this module)
+    # The manifest belongs to this module.
+    assert dataset.classes == tuple(SHAPES)  # noqa: S101
+    assert dataset.shape == (SIDE, SIDE, CHANNELS)  # noqa: S101
     for number, name in enumerate([*dataset.training_batches, "test_batch"]):
         (folder / name).write_bytes(_batch(name, number, dataset.images_per_batch))
     meta = cifar_pickle_writer.dumps(
         {
             b"num_cases_per_batch": dataset.images_per_batch,
             b"label_names": [name.encode() for name in dataset.classes],
-            b"num_vis": math.prod(IMAGE),
+            b"num_vis": math.prod(dataset.shape),
         }
     )
     (folder / "batches.meta").write_bytes(meta)

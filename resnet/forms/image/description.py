@@ -1,15 +1,20 @@
 """What a model of images takes and is for, in words: the texts of cards and descriptions."""
 
-from resnet.forms.image.shape import CHANNELS, SIDE
+from collections.abc import Mapping, Sequence
 
-NOUN = "images"
-ARRAY = f"uint8 (N, {SIDE}, {SIDE}, {CHANNELS})"
-INPUT = f"raw images, {ARRAY}, red, green, blue, 0 to 255"
-VIEWS = {  # by `net.views`: what the published model averages
+from resnet.forms.names import array
+
+CHANNELS = {1: "grey", 3: "red, green, blue"}
+VIEWS: Mapping[int, str] = {  # by `net.views`: what the published model averages
     1: "",
     2: ", from the mean logits of two views, an image and its mirror image",
     6: ", from the mean logits of six views, an image mirrored or not, shifted by a pixel or not",
 }
+
+
+def model_input(shape: Sequence[int]) -> str:
+    """The images that a model takes, of `shape` (H, W, C)."""
+    return f"raw images, {array(shape)}, {CHANNELS[shape[-1]]}, 0 to 255"
 
 
 def purpose(classes: int) -> str:

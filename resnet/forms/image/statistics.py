@@ -4,26 +4,27 @@ All sums are exact, so that every machine writes the same bits into the profile.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet.forms.histogram import Bins, Histogram
+from resnet.forms.histogram import Bins, Feature
 
 LUMA = (299, 587, 114)  # thousandths of red, green and blue (ITU-R BT.601)
 PART = 1000  # images at a time: about 25 MB
 
-BRIGHTNESS = Bins(8, 32)  # 0 to 256
-CONTRAST = Bins(4, 32)  # 0 to 128: an image half black and half white has 127.5
+FEATURES: Mapping[str, Feature] = {
+    "brightness": Feature("mean luma, 0 to 255", Bins(8, 32)),
+    # An image half black and half white has 127.5.
+    "contrast": Feature("standard deviation of luma", Bins(4, 32)),
+}
 
 
-def describe(images_nhwc: NDArray[np.uint8]) -> dict[str, Histogram]:
-    """Histograms of brightness and contrast of at least one image."""
+def features(images_nhwc: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """The brightness and the contrast of images (N, H, W, C), each (N,)."""
     brightness_n, contrast_n = brightness_and_contrast(images_nhwc)
-    return {
-        "brightness": Histogram.of(brightness_n, BRIGHTNESS),
-        "contrast": Histogram.of(contrast_n, CONTRAST),
-    }
+    return {"brightness": brightness_n, "contrast": contrast_n}
 
 
 def brightness_and_contrast(
@@ -31,7 +32,7 @@ def brightness_and_contrast(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean of each image's luma, 0 to 255, and its standard deviation (RMS contrast).
 
-    images_nhwc: (N, H, W, 3), red, green, blue. Both results are (N,).
+    images_nhwc: (N, H, W, 3), red, green, blue, or (N, H, W, 1), grey. Both results are (N,).
     """
     starts = range(0, len(images_nhwc), PART)
     parts = [_luma_sums(images_nhwc[start : start + PART]) for start in starts]
@@ -60,6 +61,6 @@ def channel_moments(images_nhwc: NDArray[np.uint8]) -> tuple[list[float], list[f
 
 def _luma_sums(images_nhwc: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The sum of each image's luma, in thousandths, and the sum of its squares."""
-    red, green, blue = (images_nhwc[..., k].astype(np.int64) * LUMA[k] for k in range(3))
-    luma = red + green + blue
+    weights = np.array(LUMA if images_nhwc.shape[-1] == len(LUMA) else [sum(LUMA)])
+    luma = (images_nhwc * weights).sum(axis=-1)
     return luma.sum(axis=(1, 2)), (luma * luma).sum(axis=(1, 2))

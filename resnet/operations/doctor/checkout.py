@@ -24,21 +24,22 @@ def data(root: Path) -> list[Finding]:
     from resnet.data import datasets, sources
 
     parameters = params.load(root)
-    sources.user_source(parameters.paths)  # raises if what the user has named does not exist
-    why = sources.why_unavailable(datasets.load(parameters.data.dataset), parameters.paths)
-    if why:
-        return [Finding("warn", "data", f"{why}: set CIFAR10_ARCHIVE to an archive of CIFAR-10")]
+    dataset = datasets.load(parameters.data.dataset)
+    sources.user_source(dataset, parameters.paths)  # raises if what the user named does not exist
+    if why := sources.why_unavailable(dataset, parameters.paths):
+        advice = f"set {dataset.variable} to an archive of {dataset.title}"
+        return [Finding("warn", "data", f"{why}: {advice}")]
     return [Finding("ok", "data", f"{parameters.data.dataset} is here or can be downloaded")]
 
 
 def added(root: Path) -> list[Finding]:
-    """Added images whose present state DVC does not track."""
+    """Added samples whose present state DVC does not track."""
     from resnet.data import additions
 
     batches = additions.batches(root / params.load(root).paths.extra)
     problems = [problem for batch in batches if (problem := batch.problem())]
     return [Finding("warn", "added", problem) for problem in problems] or [
-        Finding("ok", "added", f"DVC tracks every batch of added images ({len(batches)})")
+        Finding("ok", "added", f"DVC tracks every batch of added samples ({len(batches)})")
     ]
 
 

@@ -12,12 +12,15 @@ from pydantic import BaseModel, Field
 from resnet.evaluation.metrics import MetricValues
 from resnet.evaluation.scoring_precision import ScoringPrecision
 from resnet.export.report import PortableReport
+from resnet.forms import description
+from resnet.forms.description import Description
+from resnet.forms.names import NOUNS, FormName
 from resnet.registry.ledger.event import Event
 from resnet.registry.versions import Version
 
 
 class AddedImages(BaseModel, frozen=True):
-    """A batch of images that was added to the training images."""
+    """A batch of samples that was added to the training samples."""
 
     md5: str
     images: int
@@ -27,8 +30,10 @@ class Profile(BaseModel, frozen=True):
     """The profile of the data, as far as the card shows it."""
 
     dataset: str = "a data set that is not recorded"
+    form: FormName = "image"  # as in earlier releases, whose profiles do not say it
+    shape: tuple[int, ...] = (32, 32, 3)
     classes: list[str] = []
-    counts: dict[str, dict[str, int]] = {}  # images by split and class
+    counts: dict[str, dict[str, int]] = {}  # samples by split and class
     duplicates: dict[str, int] | None = None  # by pair of splits
     extra: dict[str, AddedImages] = {}
 
@@ -73,6 +78,16 @@ class CardContent:
     portable: PortableReport | None
     decision: Event | None  # the last for which the gate was asked
     outcome: Event | None  # the last that concerns the version, with the gate or without
+
+    @property
+    def noun(self) -> str:
+        """What the samples are called, in the plural."""
+        return NOUNS[self.profile.form]
+
+    @property
+    def form(self) -> Description:
+        """The form of the samples in words."""
+        return description.of(self.profile.form)
 
     @property
     def title(self) -> str:

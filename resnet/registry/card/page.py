@@ -7,7 +7,7 @@ from typing import Any
 from resnet import params
 from resnet.errors import PipelineError
 from resnet.evaluation.metrics import METRICS, MetricValues
-from resnet.forms.image import description
+from resnet.forms.names import array
 from resnet.pages import markdown
 from resnet.registry.card import blocks, results
 from resnet.registry.card.content import CardContent
@@ -48,7 +48,7 @@ def _head(content: CardContent) -> Iterator[str]:
     yield from _outcome(content)
     yield content.description.partition("\n\n")[0] or "It was registered without a description."
     rows = [
-        ("input", description.INPUT),
+        ("input", content.form.model_input(content.profile.shape)),
         ("output", f"probabilities, {_output(content)}, each row sums to 1"),
     ]
     if names := content.profile.classes:
@@ -107,7 +107,7 @@ def _output(content: CardContent) -> str:
 
 
 def _data(content: CardContent) -> Iterator[str]:
-    profile = content.profile
+    profile, noun = content.profile, content.noun
     yield "## Data"
     md5 = content.tags.get("data_hash", "not recorded")
     yield f"{profile.dataset}; DVC's md5 of the arrays is `{md5}`."
@@ -116,16 +116,16 @@ def _data(content: CardContent) -> Iterator[str]:
     if profile.counts:
         names = profile.classes
         yield markdown.table(
-            [description.NOUN, "all", *names],
+            [noun, "all", *names],
             [
                 [split, f"{sum(of.values()):,}", *(f"{of.get(name, 0):,}" for name in names)]
                 for split, of in profile.counts.items()
             ],
         )
     if profile.extra:
-        yield f"Added to the training {description.NOUN}:"
+        yield f"Added to the training {noun}:"
         yield markdown.table(
-            ["batch", description.NOUN, "md5"],
+            ["batch", noun, "md5"],
             [
                 [markdown.text(name), f"{batch.images:,}", f"`{batch.md5}`"]
                 for name, batch in profile.extra.items()
@@ -134,7 +134,7 @@ def _data(content: CardContent) -> Iterator[str]:
     if profile.duplicates is not None:
         pairs = [f"{count:,} ({pair})" for pair, count in profile.duplicates.items() if count]
         yield (
-            f"{description.NOUN.capitalize()} that are, bit for bit, in two of the splits: "
+            f"{noun.capitalize()} that are, bit for bit, in two of the splits: "
             f"{', '.join(pairs) or 'none'}."
         )
 
@@ -202,13 +202,13 @@ def _gate(content: CardContent) -> Iterator[str]:
 
 def _load(content: CardContent) -> Iterator[str]:
     version = content.version
-    shapes = f"{description.ARRAY} → {_output(content)}"
+    shapes = f"{array(content.profile.shape)} → {_output(content)}"
     yield "## Load it"
     yield (
         "```python\n"
         "import mlflow\n"
         f'model = mlflow.pyfunc.load_model("models:/{version.name}/{version.number}")\n'
-        f"probabilities = model.predict({description.NOUN})  # {shapes}\n"
+        f"probabilities = model.predict({content.noun})  # {shapes}\n"
         "```"
     )
     yield (
@@ -244,8 +244,8 @@ def _rebuild(content: CardContent) -> Iterator[str]:
 
 def _limits(content: CardContent) -> Iterator[str]:
     yield "## What it is for"
-    yield description.purpose(len(content.profile.classes))
+    yield content.form.purpose(len(content.profile.classes))
     yield (
-        f"Its test {description.NOUN} have also decided which versions went into production, which "
+        f"Its test {content.noun} have also decided which versions went into production, which "
         "biases the accuracy of the selected versions upwards."
     )

@@ -203,7 +203,8 @@ class _TestSet:
             return error  # scoring takes seconds, and two rules need it: it is tried once
 
     def _classes(self) -> list[str]:
-        return versions.classes(self.client, self.challenger, self._folder(self.challenger))
+        profile = versions.data_profile(self.client, self.challenger, self._folder(self.challenger))
+        return list(profile.classes)
 
     def _folder(self, version: Version) -> Path:
         return self.folder / str(version.number)

@@ -9,9 +9,9 @@ from pathlib import Path
 from resnet import params
 from resnet.checkout import command
 from resnet.data import arrays
+from resnet.data.profile import Profile
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Predictions
-from resnet.system import files
 
 
 def score_again(root: Path, model: Path, test_hash: str) -> Predictions:
@@ -38,7 +38,7 @@ def rescore(
     from resnet.model import model_file
     from resnet.model.forward import compiled
 
-    test = arrays.load(paths.arrays, "test")
+    test = arrays.load(paths, "test")
     own_hash = hash_of(test)
     if own_hash != test_hash:
         raise PipelineError(
@@ -46,5 +46,5 @@ def rescore(
             "which the challenger was evaluated: ask in a checkout that has these, or get them "
             "with 'dvc checkout' or 'dvc pull'"
         )
-    classes = files.read_json(paths.profile)["classes"]
+    classes = Profile.read(paths.profile).classes
     predict(compiled(model_file.load(model)), test, settings.batch, classes).write(out)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from resnet import params
 from resnet.checkout import provenance
 from resnet.checkout.dvc_lock import DvcLock
+from resnet.data.profile import Profile
 from resnet.errors import PipelineError
 from resnet.evaluation.records import Evaluation
 from resnet.export.report import PortableReport
@@ -121,16 +122,21 @@ class Outputs:
         return model
 
     @cached_property
-    def profile(self) -> dict[str, Any]:
+    def profile(self) -> Profile:
         """The profile of the data, as `ingest` wrote it."""
-        return dict(files.read_json(self.reports.paths.profile))
+        return Profile.read(self.reports.paths.profile)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The samples in each split by class."""
+        return dict(self.profile.values.get("counts", {}))
 
     @cached_property
     def images_nhwc(self) -> Any:
-        """The first few test images, uint8."""
+        """The first few test samples, uint8."""
         from resnet.data import arrays
 
-        return arrays.load(self.reports.paths.arrays, "test").images_nhwc[:IMAGES]
+        return arrays.load(self.reports.paths, "test").images_nhwc[:IMAGES]
 
 
 def _require_compared(reports: StageReports) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from resnet import params
 from resnet.checkout import provenance
 from resnet.errors import PipelineError, UnreachableError
-from resnet.forms.image import description
+from resnet.forms import description
+from resnet.forms.names import NOUNS
 from resnet.registry import store, unreferenced, versions
 from resnet.registry.card import blocks, card
 from resnet.registry.ledger import ledger
@@ -123,7 +124,7 @@ def _create_version(
     client: Client, run_id: str, model_id: str, outputs: Outputs, cause: str | None
 ) -> Version:
     name, reports = outputs.parameters.model_name, outputs.reports
-    about = f"Residual networks: {description.INPUT} → class probabilities"
+    about = f"Residual networks: {_input(outputs)} → class probabilities"
     try:
         client.create_registered_model(name, description=about)
     except MlflowException as error:
@@ -180,17 +181,23 @@ def _describe(outputs: Outputs) -> str:
     parameters, metrics = outputs.parameters, outputs.reports.evaluation.metrics
     net, train = parameters.net, parameters.train
     length = f"{train.epochs:g} epochs" if train.epochs else f"{train.steps} steps"
-    validation = sum(outputs.profile.get("counts", {}).get("validation", {}).values())
+    validation, profile = sum(outputs.counts.get("validation", {}).values()), outputs.profile
+    views = description.of(profile.form).VIEWS[net.views]
     return (
         f"ResNet-{net.depth} ({net.block} blocks, shortcut {net.shortcut}, widths "
         f"{', '.join(map(str, net.widths))}), {metrics.parameters:,} parameters. "
-        f"Input: {description.INPUT}. Output: class probabilities, float32 "
-        f"(N, {len(outputs.profile['classes'])}){description.VIEWS[net.views]}.\n\n"
+        f"Input: {_input(outputs)}. Output: class probabilities, float32 "
+        f"(N, {len(profile.classes)}){views}.\n\n"
         f"Test accuracy {metrics.accuracy:.2%} (95 % interval {metrics.accuracy_low:.2%} to "
-        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} {description.NOUN}. "
+        f"{metrics.accuracy_high:.2%}) on {metrics.images:,} {NOUNS[profile.form]}. "
         f"{blocks.calibration(metrics.by_name(), validation)}\n\n"
         f"Data: {parameters.data.dataset}, {outputs.data_hash}. Recipe: {train.optimizer.name}, "
         f"{train.schedule.name} schedule with peak {train.schedule.peak:g}, {length} of batch "
         f"{train.batch}, seed {train.seed}; {outputs.code}.\n\n"
         f"The rest is on its model card, `{card.CARD_FILE}` in the artifacts of its run."
     )
+
+
+def _input(outputs: Outputs) -> str:
+    """What the model takes, in words."""
+    return description.of(outputs.profile.form).model_input(outputs.profile.shape)

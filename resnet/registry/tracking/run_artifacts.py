@@ -97,7 +97,7 @@ def _data(client: Client, run_id: str, outputs: Outputs) -> None:
         source_type="local",
         source=json.dumps({"uri": arrays}),
         schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features)}}),
-        profile=json.dumps(outputs.profile.get("counts", {})),
+        profile=json.dumps(outputs.counts),
     )
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])

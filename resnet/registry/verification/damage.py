@@ -17,7 +17,7 @@ READERS: Sequence[Callable[[Client, Version, Path], Any]] = (
     versions.download,
     versions.evaluation,
     versions.predictions,
-    versions.classes,
+    versions.data_profile,
     lambda client, version, into: versions.fetch(client, version, versions.PROBE_FILE, into),
     portable_forms.download,
 )

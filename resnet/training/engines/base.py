@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from resnet.forms import augmentation
+from resnet.forms.draws import Draws
 from resnet.nets.build import build, whiten
 from resnet.training import optimizer
 from resnet.training.engines.interface import Bytes, Floats, TrainingJob, padded
@@ -24,7 +26,9 @@ class BaseEngine(ABC):
 
     def __init__(self, job: TrainingJob) -> None:
         """The engine of `job`, before its first step."""
-        self._recipe, self._mean = job.recipe, job.data.mean
+        self._recipe, self._spec = job.recipe, job.data
+        self._form = augmentation.of(job.data.form)
+        self._draws_like = Draws.empty(self._form.DTYPES)
         with precision(job.recipe.precision):
             model = build(job.net, job.data, seed=job.recipe.seed)
         if job.net.stem == "whitening":
@@ -46,6 +50,10 @@ class BaseEngine(ABC):
     @abstractmethod
     def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
         """The sums of cross-entropy and of correct predictions, each image weighed by 1 or 0."""
+
+    def _augmented(self, images: Any, drawn: Any) -> Any:
+        """A batch varied by its draws; both are tensors of the backend."""
+        return self._form.augment(images, drawn, self._recipe.augment, self._spec)
 
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
         """See `resnet.training.engines.interface.Engine`."""

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from resnet.forms.image.draws import Draws
-from resnet.nets.data_spec import DataSpec
+from resnet.forms.data_spec import DataSpec
+from resnet.forms.draws import Draws
 from resnet.params import Net, Train
 
 Arrays = list[npt.NDArray[Any]]

@@ -15,8 +15,7 @@ import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from resnet.errors import PipelineError
-from resnet.forms.image.augment import augment
-from resnet.forms.image.draws import Draws
+from resnet.forms.draws import Draws
 from resnet.params import Train
 from resnet.training import optimizer
 from resnet.training.engines.base import SCORE_BATCH, BaseEngine
@@ -31,7 +30,6 @@ from resnet.training.loss import correct, cross_entropy
 REPLICATED = PartitionSpec()
 BY_IMAGE = PartitionSpec("images")  # the axis of a batch's images is divided among the devices
 DRAWS_BY_IMAGE = PartitionSpec(None, "images")
-DRAW_DTYPES = np.int32, np.int32, np.int32, np.bool_  # of the arrays in Draws
 # On a GPU all steps of a call are one CUDA graph, whose kernels run concurrently where none needs
 # another's results: small maps do not fill the GPU, and launching takes as long as computing.
 COMMANDS = "FUSION", "CUBLAS", "CUBLASLT", "CUDNN", "CUSTOM_CALL", "CONVOLUTION"
@@ -69,7 +67,7 @@ class JaxEngine(BaseEngine):
         self._state = self._put(values, REPLICATED)
         self._data = self._put((images_nhwc, labels_n), REPLICATED)
         self._batch = jax.shard_map(
-            self._augmented, mesh=self._mesh, in_specs=(REPLICATED, BY_IMAGE), out_specs=BY_IMAGE
+            self._drawn, mesh=self._mesh, in_specs=(REPLICATED, BY_IMAGE), out_specs=BY_IMAGE
         )
         replicated = NamedSharding(self._mesh, REPLICATED)
         steps = jax.jit(self._steps, donate_argnums=0, out_shardings=replicated)
@@ -80,7 +78,7 @@ class JaxEngine(BaseEngine):
 
     def train(self, draws: Draws) -> Floats:
         count = len(draws.index_kb)
-        filled = Draws(*(padded(rows_kb, self.chunk) for rows_kb in draws))
+        filled = draws.map(lambda rows_kb: padded(rows_kb, self.chunk))
         self._state, results = self._train(
             self._state, self._data, self._put(filled, DRAWS_BY_IMAGE), np.int32(count)
         )
@@ -118,8 +116,8 @@ class JaxEngine(BaseEngine):
         """Shapes and dtypes of the draws for `chunk` batches."""
         shape = self.chunk, self._recipe.batch
         sharding = NamedSharding(self._mesh, DRAWS_BY_IMAGE)
-        return Draws(
-            *(jax.ShapeDtypeStruct(shape, dtype, sharding=sharding) for dtype in DRAW_DTYPES)
+        return self._draws_like.map(
+            lambda like: jax.ShapeDtypeStruct(shape, like.dtype, sharding=sharding)
         )
 
     def _steps(self, state: Any, data: Any, draws: Draws, count: Any) -> Any:
@@ -131,7 +129,7 @@ class JaxEngine(BaseEngine):
 
         def step(k: Any, carry: Any) -> Any:
             state, results = carry
-            state, result = self._step(state, data, Draws(*(rows_kb[k] for rows_kb in draws)))
+            state, result = self._step(state, data, draws.map(lambda rows_kb: rows_kb[k]))
             return state, results.at[k].set(result)
 
         return jax.lax.fori_loop(0, count, step, (state, jnp.zeros((self.chunk, 2))))
@@ -151,12 +149,10 @@ class JaxEngine(BaseEngine):
         trained, optimizing = self._optimizer.stateless_apply(optimizing, gradients, trained)
         return (trained, moving, optimizing), jnp.stack([value, correct(logits, truth).mean()])
 
-    def _augmented(self, data: Any, draws: Draws) -> Any:
+    def _drawn(self, data: Any, draws: Draws) -> Any:
         """One device's part of a batch, computed alone: devices exchange nothing here."""
-        (images, labels), (index, top, left, flip) = data, draws
-        return augment(images[index], top, left, flip, self._recipe.augment, self._mean), labels[
-            index
-        ]
+        (images, labels), index = data, draws.index_kb
+        return self._augmented(images[index], draws.augmentation), labels[index]
 
     def _totals(self, images_nhwc: Bytes, labels_n: Bytes, counted_n: Floats) -> Floats:
         batch = self._put((images_nhwc, labels_n, counted_n), BY_IMAGE)

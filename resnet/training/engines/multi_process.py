@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resnet.errors import PipelineError
-from resnet.forms.image.draws import Draws
+from resnet.forms.draws import Draws
 from resnet.training.engines.interface import Arrays, Bytes, Engine, Floats, padded
 
 UNIT = 1 << 16  # bytes; messages are sent in whole units, for every length is compiled once
@@ -30,7 +30,7 @@ class Coordinator:
 
     def train(self, draws: Draws) -> Floats:
         with self._explain_lost_process():
-            _broadcast("train", draws)
+            _broadcast("train", [draws.index_kb, *draws.augmentation])
             return self._engine.train(draws)
 
     def score(self, images_nhwc: Bytes, labels_n: Bytes) -> Floats:
@@ -82,7 +82,8 @@ def run_follower(engine: Engine) -> None:
         call, arrays = _receive()
         match call:
             case "train":
-                engine.train(Draws(*arrays))
+                index_kb, *augmentation = arrays
+                engine.train(Draws(index_kb, tuple(augmentation)))
             case "score":
                 engine.score(*arrays)
             case "restore":

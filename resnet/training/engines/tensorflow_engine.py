@@ -6,16 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from resnet.forms.image.augment import augment
-from resnet.forms.image.draws import Draws
+from resnet.forms.draws import Draws
 from resnet.training import optimizer
 from resnet.training.engines.base import BaseEngine
 from resnet.training.engines.interface import Arrays, Bytes, Floats
 from resnet.training.layers.tensorflow_batchnorm import FusedBatchNormalization
 from resnet.training.layers.winograd import WinogradConv2D
 from resnet.training.loss import correct, cross_entropy
-
-DRAW_DTYPES = (tf.int32, tf.int32, tf.int32, tf.bool)  # of the arrays in Draws
 
 
 class TensorFlowEngine(BaseEngine):
@@ -38,12 +35,12 @@ class TensorFlowEngine(BaseEngine):
         self._labels = tf.constant(labels_n)
         # Without XLA: on CPUs it is slower than the graph with oneDNN's kernels. One graph for any
         # number of steps: it is traced once, and a step's bits do not depend on the number.
-        signature = Draws(*[tf.TensorSpec((None, None), dtype) for dtype in DRAW_DTYPES])
+        signature = self._draws_like.map(lambda like: tf.TensorSpec((None, None), like.dtype))
         self._train = tf.function(self._steps, autograph=False, input_signature=[signature])
         self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
 
     def train(self, draws: Draws) -> Floats:
-        results: Floats = self._train(Draws(*map(tf.constant, draws))).numpy()
+        results: Floats = self._train(draws.map(tf.constant)).numpy()
         return results
 
     def weights(self) -> Arrays:
@@ -64,21 +61,17 @@ class TensorFlowEngine(BaseEngine):
         results = tf.TensorArray(tf.float32, size=count, element_shape=(2,))
 
         def body(k: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            return k + 1, results.write(k, self._step(*(rows_kb[k] for rows_kb in draws)))
+            return k + 1, results.write(k, self._step(draws.map(lambda rows_kb: rows_kb[k])))
 
         _, results = tf.while_loop(
             lambda k, results: k < count, body, (0, results), parallel_iterations=1
         )
         return results.stack()
 
-    def _step(
-        self, index: tf.Tensor, top: tf.Tensor, left: tf.Tensor, flip: tf.Tensor
-    ) -> tf.Tensor:
+    def _step(self, draws: Draws) -> tf.Tensor:
         recipe, variables = self._recipe, self._model.trainable_variables
-        images = augment(
-            tf.gather(self._images, index), top, left, flip, recipe.augment, self._mean
-        )
-        labels = tf.gather(self._labels, index)
+        images = self._augmented(tf.gather(self._images, draws.index_kb), draws.augmentation)
+        labels = tf.gather(self._labels, draws.index_kb)
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)
             loss = tf.reduce_mean(cross_entropy(logits, labels, recipe.label_smoothing))

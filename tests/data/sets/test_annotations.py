@@ -192,5 +192,5 @@ def test_most_people_choose_the_label_of_nearly_every_test_image(tmp_path: Path)
     annotate(("human-labels",), CIFAR10, paths.annotations, RUNTIME, tmp_path / "downloads")
     people_nk = annotations.load(paths.annotations, ("human-labels",), 10_000, 10).people_nk
     assert people_nk is not None
-    labels_n = arrays.load(paths.arrays, "test").labels_n
+    labels_n = arrays.load(paths, "test").labels_n
     assert (people_nk.argmax(axis=1) == labels_n).mean() > 0.99

@@ -180,7 +180,7 @@ def test_a_drifted_batch_leads_to_an_event_and_a_report(
         return prefect.post("events/filter", filter=named)["events"]
 
     few = call("monitor", batches=1)
-    assert few["state"]["name"] == "Not enough images"
+    assert few["state"]["name"] == "Not enough samples"
     assert prefect.get(f"flow_runs/{few['id']}")["name"] == f"monitor {version.number}"
     assert events() == []
 

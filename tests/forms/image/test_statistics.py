@@ -6,6 +6,7 @@ import pytest
 from resnet.errors import PipelineError
 from resnet.forms.histogram import Bins, Histogram
 from resnet.forms.image import statistics
+from resnet.forms.statistics import histograms
 
 NOISE = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
 
@@ -46,12 +47,18 @@ def test_the_moments_are_those_of_the_luma_in_floating_point() -> None:
     assert contrast_n == pytest.approx(luma.std((1, 2)), rel=1e-9)
 
 
+def test_a_grey_image_is_as_bright_as_its_values() -> None:
+    brightness_n, contrast_n = statistics.brightness_and_contrast(NOISE[..., :1])
+    assert brightness_n == pytest.approx(NOISE[..., 0].mean((1, 2)), rel=1e-12)
+    assert contrast_n == pytest.approx(NOISE[..., 0].std((1, 2)), rel=1e-9)
+
+
 def test_the_statistics_do_not_depend_on_the_size_of_the_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = statistics.describe(NOISE)
+    whole = histograms("image", NOISE)
     monkeypatch.setattr(statistics, "PART", 2)
-    assert statistics.describe(NOISE) == whole
+    assert histograms("image", NOISE) == whole
 
 
 def test_every_number_has_a_bin_even_at_both_ends() -> None:
@@ -78,5 +85,5 @@ def test_histograms_with_different_bins_are_not_pooled(bins: Bins, kinds: str) -
 
 
 def test_a_histogram_is_read_as_it_was_written() -> None:
-    histogram = statistics.describe(NOISE)["contrast"]
+    histogram = histograms("image", NOISE)["contrast"]
     assert Histogram.from_dict(histogram.as_dict()) == histogram

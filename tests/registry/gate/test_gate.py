@@ -573,7 +573,7 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
     files.write_json(root / parameters.paths.profile, {"classes": CLASSES})
     (root / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     (root / "dvc.yaml").touch()
-    here = test_hash(load(arrays, "test"))
+    here = test_hash(load(parameters.paths.under(root), "test"))
 
     old = register(name, 8000, "u" * 64, model=tmp_path / "real" / versions.MODEL_FILE)
     promoted(root, name, old)

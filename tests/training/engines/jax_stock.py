@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from resnet.forms.data_spec import DataSpec
 from resnet.nets.build import build
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 from resnet.training.engines import jax_engine
 from resnet.training.layers import jax_layers
@@ -112,7 +112,9 @@ def layer_classes(net: Net) -> dict[str, int]:
     """How many layers of `net` are trained as each class on a GPU."""
     before, jax_engine.on_gpu = jax_engine.on_gpu, lambda: True
     try:
-        layers = build(net, DataSpec([128.0] * 3, [60.0] * 3, classes=10)).layers
+        layers = build(
+            net, DataSpec("image", (32, 32, 3), [128.0] * 3, [60.0] * 3, classes=10)
+        ).layers
         return dict(Counter(jax_engine.JaxEngine.layer_class(layer).__name__ for layer in layers))
     finally:
         jax_engine.on_gpu = before

@@ -12,10 +12,10 @@ import pytest
 
 from resnet.data import arrays
 from resnet.errors import PipelineError
-from resnet.forms.image import draws
+from resnet.forms import augmentation, draws
+from resnet.forms.data_spec import DataSpec
 from resnet.model import precision
 from resnet.nets.build import build, whiten
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Params
 from resnet.training import schedule
 from resnet.training.diagnostics import Diagnostics
@@ -37,24 +37,24 @@ from tests.training.engines.test_engines import measured_on_jax
 print(json.dumps(measured_on_jax(params.check(json.loads(sys.argv[2])))))
 """
 RESNET_14 = {"block": "basic", "stem": "convolution", "depth": 14, "widths": (16, 32, 64)}
-DATA = DataSpec([128.0] * 3, [60.0] * 3, classes=10)
+DATA = DataSpec("image", (32, 32, 3), [128.0] * 3, [60.0] * 3, classes=10)
 # Two devices, and little time for the compiler, as the network is tiny.
 FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 
 
 def created(p: Params) -> Engine:
-    images = arrays.load(p.paths.arrays, "train")
+    images = arrays.load(p.paths, "train")
     table = schedule.rates(p.train.schedule, STEPS)
     return create(TrainingJob(p.net, DATA, p.train, table, images.images_nhwc, images.labels_n))
 
 
 def drawn(p: Params, chunk: range) -> draws.Draws:
-    return draws.draw(0, 1, chunk, 320, p.train.batch, p.train.augment)
+    return augmentation.draw("image", 0, 1, chunk, 320, p.train.batch, p.train.augment)
 
 
 def measured(p: Params, engine: Engine) -> dict[str, Any]:
     """The loss of each step, and the validation scores before and after them."""
-    split = arrays.load(p.paths.arrays, "validation")
+    split = arrays.load(p.paths, "validation")
     before, start = engine.score(split.images_nhwc, split.labels_n).tolist(), engine.state()
     losses = engine.train(drawn(p, range(STEPS)))[:, 0].tolist()
     after = engine.score(split.images_nhwc, split.labels_n).tolist()
@@ -73,7 +73,7 @@ def measured(p: Params, engine: Engine) -> dict[str, Any]:
 
 def diagnosed(p: Params) -> dict[str, float]:
     """The diagnostics of the network's initial weights."""
-    split = arrays.load(p.paths.arrays, "validation")
+    split = arrays.load(p.paths, "validation")
     diagnose = Diagnostics(p.net, DATA, split.images_nhwc, split.labels_n)
     network = build(p.net, DATA)
     whiten(network, split.images_nhwc)

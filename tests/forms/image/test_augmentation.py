@@ -3,10 +3,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet.forms.image.augment import augment
+from resnet.forms.data_spec import DataSpec
+from resnet.forms.image.augmentation import augment
 from resnet.params import Augment
 
 MEAN = [125.3, 122.9, 113.8]
+DATA = DataSpec("image", (32, 32, 3), MEAN, [62.0] * 3, classes=10)
 REFLECT = Augment(flip="random", pad=4, fill="reflect")
 FILL = Augment(flip="random", pad=4, fill="mean")
 
@@ -17,7 +19,7 @@ def images(count: int = 3) -> Any:
 
 def augmented(config: Augment, top: list[int], left: list[int], flip: list[bool]) -> Any:
     draws = np.array(top, np.int32), np.array(left, np.int32), np.array(flip)
-    return np.asarray(augment(images(), *draws, config, MEAN))
+    return np.asarray(augment(images(), draws, config, DATA))
 
 
 @pytest.mark.parametrize("config", [REFLECT, FILL])
@@ -54,3 +56,11 @@ def test_augmented_images_are_still_uint8() -> None:
 def test_without_augmentation_the_images_pass_through() -> None:
     still = Augment(flip="none", pad=0, fill="mean")
     np.testing.assert_array_equal(augmented(still, [0] * 3, [0] * 3, [False] * 3), images())
+
+
+def test_an_image_that_is_no_square_is_cropped_and_mirrored_too() -> None:
+    wide = np.random.default_rng(1).integers(0, 256, (1, 8, 20, 1), np.uint8)
+    draws = np.array([2], np.int32), np.array([0], np.int32), np.array([True])
+    cropped = np.asarray(augment(wide, draws, REFLECT, DATA))
+    padded = np.pad(wide, [(0, 0), (4, 4), (4, 4), (0, 0)], "reflect")
+    np.testing.assert_array_equal(cropped[0], padded[0, 2:10, 0:20][:, ::-1])
