@@ -12,6 +12,7 @@ import numpy.typing as npt
 from keras.src.ops.numpy import Flip, Pad
 
 from resnet.errors import PipelineError
+from resnet.forms import front
 from resnet.forms.data_spec import DataSpec
 from resnet.forms.names import NOUNS
 from resnet.model import temperature as temperatures
@@ -22,32 +23,33 @@ from resnet.params import Net
 
 
 def build(net: Net, data: DataSpec, *, seed: int = 0) -> keras.Model:
-    """The network with initial weights: uint8 images (N, H, W, C) → float32 logits (N, K).
+    """The network with initial weights: uint8 samples (N, …) → float32 logits (N, K).
 
     Raises PipelineError where the maps would have less than one pixel.
     """
-    halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
-    height, width = data.shape[:2]
-    if 2**halvings > min(height, width):
-        raise PipelineError(
-            f"net.widths has {len(net.widths)} groups and net.stem_stride is {net.stem_stride}: "
-            f"they halve a {height} × {width} image {halvings} times; take fewer groups"
-        )
-    images = keras.Input(data.shape, dtype="uint8", name=NOUNS[data.form])
-    variance = [value**2 for value in data.deviation]
-    # Float32 with any policy: bfloat16 has no values between 121.5 and 122.
-    x = keras.layers.Normalization(
-        mean=list(data.mean), variance=variance, dtype="float32", name="standardize"
-    )(images)
+    samples = keras.Input(data.shape, dtype="uint8", name=NOUNS[data.form])
+    x = front.of(data.form).maps(samples, data)
+    _require_room(x, net)
 
     x = stem(x, net)
     for number in range(1, len(net.widths) + 1):
         x = group(x, net, number)
     logits = head(x, net, data.classes)
 
-    model = keras.Model(images, logits, name="resnet")
+    model = keras.Model(samples, logits, name="resnet")
     initialize(model, net, seed)
     return model
+
+
+def _require_room(x: Maps, net: Net) -> None:
+    """Raise PipelineError where the maps would have less than one pixel."""
+    halvings = len(net.widths) - (net.block != "pooled") + (net.stem_stride == 2)
+    height, width = x.shape[1:3]
+    if 2**halvings > min(height, width):
+        raise PipelineError(
+            f"net.widths has {len(net.widths)} groups and net.stem_stride is {net.stem_stride}: "
+            f"they halve maps of {height} × {width} {halvings} times; take fewer groups"
+        )
 
 
 def stem(x: Maps, net: Net) -> Maps:
