@@ -1,4 +1,4 @@
-"""Raw images → maps, whose channels have a mean of 0 and a deviation of 1 in the training images."""
+"""Raw images → maps, whose channels have mean 0 and deviation 1 over the training images."""
 
 from typing import Any
 

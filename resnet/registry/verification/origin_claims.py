@@ -151,15 +151,11 @@ def _raw(subject: VersionUnderTest) -> str:
     They are many times as large as all else, and no stage that runs here needs them, so they are
     not pulled. A file of the checkout that has another md5 may belong to another data set.
     """
-    home, raw, missing, count = (
-        dvc_settings.cache_folder(subject.root),
-        subject.paths.raw.as_posix(),
-        [],
-        0,
-    )
-    for path, md5 in subject.lock.outputs.items():
-        if not _is_in(raw, path):
-            continue
+    home = dvc_settings.cache_folder(subject.root)
+    raw, missing, count = _raw_files(subject, home), [], 0
+    if not raw:
+        return "raw files: not available here"
+    for path, md5 in raw.items():
         cached, here = dvc_cache.place(home, md5), subject.root / path
         if cached.is_file():
             checks.same(f"{path} in DVC's cache", dvc_cache.digest(cached), md5)
@@ -169,6 +165,16 @@ def _raw(subject: VersionUnderTest) -> str:
         count += 1
     unavailable = f"; not available here: {', '.join(missing)}" if missing else ""
     return f"raw files: {count} of {count + len(missing)} verified{unavailable}"
+
+
+def _raw_files(subject: VersionUnderTest, home: Path) -> dict[str, str]:
+    """The md5 of each raw file by its path; none where the listing of their folder is not here."""
+    raw, outputs = subject.paths.raw.as_posix(), subject.lock.outputs
+    listing = dvc_cache.place(home, outputs[raw]) if raw in outputs else None
+    if listing is not None and listing.is_file():
+        return {f"{raw}/{name}": md5 for name, md5 in dvc_cache.listing(listing).items()}
+    # Earlier releases listed them one by one.
+    return {path: md5 for path, md5 in outputs.items() if _is_in(raw, path)}
 
 
 def _is_in(folder: str, path: str) -> bool:

@@ -157,13 +157,12 @@ def _lock(root: Path, parameters: params.Params) -> None:
     (root / at.raw).mkdir(parents=True)
     for name in RAW:
         (root / at.raw / name).write_text(f"the {name}")
-    raw = entries(*(at.raw / name for name in RAW))
     inputs, code = (
         entries(at.arrays, at.profile),
         entries("resnet/model/model_file.py", "resnet/nets"),
     )
     stages = {
-        "fetch": {"outs": raw},
+        "fetch": {"outs": entries(at.raw)},
         "ingest": {"deps": entries(at.raw), "outs": inputs, "params": values("data")},
         "train": {
             "cmd": "exec python -m resnet train",
@@ -185,17 +184,19 @@ def _lock(root: Path, parameters: params.Params) -> None:
         },
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    home, listing = root / ".dvc" / "cache", []
-    for name in RAW:
-        place = dvc_cache.place(home, dvc_cache.digest(root / at.raw / name))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / at.raw / name, place)
-    for path in sorted((root / at.arrays).iterdir()):
+    for folder in (root / at.raw, root / at.arrays):
+        _cache(root / ".dvc" / "cache", folder)
+
+
+def _cache(home: Path, folder: Path) -> None:
+    """Put a folder and its files into the cache, as DVC does."""
+    listing = []
+    for path in sorted(folder.iterdir()):
         place = dvc_cache.place(home, dvc_cache.digest(path))
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
         listing.append({"md5": dvc_cache.digest(path), "relpath": path.name})
-    place = dvc_cache.place(home, dvc_cache.digest(root / at.arrays))
+    place = dvc_cache.place(home, dvc_cache.digest(folder))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(listing))
 
@@ -307,13 +308,6 @@ ARTIFACTS = {
         "path: resnet/nots",
         "code",
         "resnet/nots, which stage train ran with, is neither in the commit nor an output of",
-    ),
-    "another raw file": (
-        "recipe/dvc.lock",
-        "path: data/raw/cifar-10-batches-py/test_batch",
-        "path: data/raw/cifar-10-batches-py/tests",
-        "code",
-        "cifar-10-batches-py, which stage ingest ran with, is not an output of an earlier stage",
     ),
     "another profile": ("data/profile.json", "cat", "dog", "data", "profile.json is"),
     "edited metrics": (
@@ -427,7 +421,7 @@ def test_data_of_wrong_bytes_fail_and_data_that_are_not_available_are_unknown(
 def test_raw_files_are_verified_where_they_are_available_and_named_where_they_are_not(
     published: Published,
 ) -> None:
-    raw = "data/raw/cifar-10-batches-py"
+    raw = "data/raw"
     cached, here = published.cached("test_batch", raw), published.root / raw / "test_batch"
     assert published.verify()["data"].text.endswith("…; raw files: 2 of 2 verified")
     with published.written(cached, b"damaged"):
@@ -440,6 +434,37 @@ def test_raw_files_are_verified_where_they_are_available_and_named_where_they_ar
                 result = published.verify()["data"]
             assert result.state == "PASS"
             assert result.text.endswith("1 of 2 verified; not available here: test_batch")
+    listing = published.cached("", raw)
+    with published.written(listing, None):
+        assert published.verify()["data"].text.endswith("raw files: not available here")
+
+
+def with_raw_outputs(published: Published, outputs: list[dict[str, str]]) -> str:
+    """The recorded dvc.lock with other outputs of fetch."""
+    lock = yaml.safe_load(published.artifact("recipe/dvc.lock").read_text())
+    lock["stages"]["fetch"]["outs"] = outputs
+    return yaml.safe_dump(lock)
+
+
+def test_raw_files_that_an_earlier_release_listed_one_by_one_are_verified(
+    published: Published,
+) -> None:
+    paths = [published.root / "data" / "raw" / name for name in RAW]
+    outputs = [{"path": f"data/raw/{p.name}", "md5": dvc_cache.digest(p)} for p in paths]
+    lock = published.artifact("recipe/dvc.lock")
+    with published.written(lock, with_raw_outputs(published, outputs)):
+        found = published.verify()
+    assert found["code"].state == "PASS"
+    assert found["data"].text.endswith("raw files: 2 of 2 verified")
+
+
+def test_raw_files_other_than_those_that_were_read_fail(published: Published) -> None:
+    lock = published.artifact("recipe/dvc.lock")
+    others = [{"path": "data/raw", "md5": "0" * 32 + ".dir"}]
+    with published.written(lock, with_raw_outputs(published, others)):
+        result = published.verify()["code"]
+    assert result.state == "FAIL"
+    assert "data/raw, which stage ingest ran with, is not an output of an earlier" in result.text
 
 
 def test_data_of_its_own_is_no_code(published: Published) -> None:
