@@ -19,7 +19,7 @@ from resnet.export.report import PortableForm, PortableReport
 from resnet.model import model_file
 from resnet.model.forward import compiled
 from resnet.system import files
-from tests.support import loaded
+from tests.support import loaded, profiles
 
 SETTINGS = params.Export(forms=("onnx", "int8"), agreement=0.995, accuracy=0.002)
 IMAGES = 60  # of each split, an even number: half of them dark, half bright
@@ -72,6 +72,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images_nhwc, labels_n = images_of(seed)
         np.save(paths.arrays / f"{split}_images.npy", images_nhwc)
         np.save(paths.arrays / f"{split}_labels.npy", labels_n)
+    shape, classes = images_nhwc.shape[1:], ["dark", "light"]
+    files.write_json(paths.profile, dict(profiles.of_images(classes, shape).values))
     model_file.save(trained(0), paths.model)
     predict(paths)
     return root
