@@ -1,7 +1,7 @@
 """Score the published model on the test split: model.keras and arrays in, reports out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,9 @@ def evaluate(settings: params.Evaluate, paths: params.Paths, device: backend.Dev
         metrics=metrics,
         model_hash=model_file.model_hash(model),
         test_hash=test_hash(test),
-        scoring=scoring(device, model, forward, settings.batch, paths.arrays),
+        scoring=scoring(
+            device, model, forward, settings.batch, lambda: arrays.load(paths, "validation")
+        ),
     )
     # A flow reads it: what takes a core's time may begin beside the rest.
     print(f"evaluate: 100 % measured, accuracy {metrics.accuracy:.2%}", flush=True)
@@ -93,16 +95,20 @@ def predict(
 
 
 def scoring(
-    device: backend.Device, model: Any, float32: Forward, batch: int, folder: Path
+    device: backend.Device,
+    model: Any,
+    float32: Forward,
+    batch: int,
+    load: Callable[[], arrays.Split],
 ) -> ScoringPrecision:
     """The precision in which `predict` may score; `float32` is the model's forward pass in it.
 
-    The validation images, from `folder`, are scored in both where bfloat16 is faster on `device`.
+    The validation split, which `load` reads, is scored in both where bfloat16 is faster here.
     """
     choice = precision.choose(device)
     if choice.precision == "float32":
         return scoring_precision.uncompared(device, choice.reason)
-    validation = arrays.load(folder, "validation")
+    validation = load()
     if not len(validation.labels_n):
         return scoring_precision.uncompared(device, "there are no validation images to compare on")
     forwards = float32, compiled(model, "bfloat16")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from resnet import params
 from resnet.checkout import dvc_yaml
+from resnet.data import arrays
 from resnet.data.arrays import Split
 from resnet.errors import PipelineError
 from resnet.evaluation import cost
@@ -206,7 +207,11 @@ def test_where_bfloat16_cannot_be_faster_or_compared_nothing_is_scored_in_it(
     flags = {"avx2"} if measure is not_asked else {"avx2", "amx_bf16"}
     monkeypatch.setattr(backend, "cpu_flags", lambda: flags)
     monkeypatch.setattr(precision, "measure", measure)
-    found = scoring(CPU, network(), not_asked, 500, validation(images))
+    folder = validation(images)
+    found = scoring(
+        *(CPU, network(), not_asked, 500),
+        lambda: arrays.read(folder, "validation", "image", (32, 32, 3)),
+    )
     assert (found.precision, found.images, found.agreement) == ("float32", 0, None)
     assert found.reason.startswith(reason)
 

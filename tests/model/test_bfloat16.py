@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from resnet.forms.data_spec import DataSpec
 from resnet.model.bfloat16 import in_bfloat16
 from resnet.model.forward import compiled
 from resnet.nets.build import build, calibrated, published
-from resnet.nets.data_spec import DataSpec
 from resnet.params import Net
 from resnet.training.engines.base import precision
 
-DATA = DataSpec([125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
+DATA = DataSpec("image", (32, 32, 3), [125.0, 123.0, 114.0], [63.0, 62.0, 67.0], classes=10)
 
 
 def net(block: str, shortcut: str, stem: str = "convolution", views: int = 1) -> Net:
