@@ -229,7 +229,9 @@ def test_a_version_says_the_same_of_a_batch_and_knows_it_again(
     new = pd.read_parquet(checkout / "new.parquet")
     old = pd.read_parquet(checkout / "told" / f"{batch}.parquet")
     was = {f"p{k}": f"p_{label}" for k, label in enumerate(counts(said))}
-    assert list(new.columns) == [was.get(column, column) for column in old.columns]
+    renamed = [was.get(column, column) for column in old.columns]
+    assert list(new.columns) == [*renamed, "precision"]
+    assert set(new["precision"]) == {"float32"}  # it was compared with no other
     for column in ("path", "label", "predicted", "model", "version"):
         assert list(new[column]) == list(old[column])
     np.testing.assert_allclose(new[list(was.values())], old[list(was)], atol=1e-4)
