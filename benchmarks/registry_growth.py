@@ -91,6 +91,7 @@ def _works() -> "Mapping[str, Callable[[GrownStore], None]]":
     from benchmarks import registry_store
     from benchmarks.registry_store import NAME
     from resnet import params
+    from resnet.cli.command import LAST
     from resnet.export.report import PortableReport
     from resnet.registry import store, unreferenced
     from resnet.registry.gate import gate
@@ -113,7 +114,7 @@ def _works() -> "Mapping[str, Callable[[GrownStore], None]]":
     def show_history(grown: "GrownStore") -> None:
         events, problems = history.read(grown.root, NAME)
         assert (len(events), problems) == (grown.count, [])
-        history.as_table(events, datetime.now(UTC))
+        history.as_table(events, datetime.now(UTC), LAST)
 
     def look_up(grown: "GrownStore") -> None:
         model_hash = registry_store.model_hash(grown.count - 1)

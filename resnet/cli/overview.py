@@ -3,15 +3,23 @@
 import argparse
 from pathlib import Path
 
-from resnet.cli.command import A_VERSION, Commands, command, model_name, model_option, positive
+from resnet.cli.command import (
+    A_VERSION,
+    Commands,
+    command,
+    last,
+    model_name,
+    model_option,
+    positive,
+    records_options,
+)
 
 
 def add(commands: Commands) -> None:
     """Add them to the parser."""
     model = [model_option()]
     text = "list the versions: aliases, accuracy, and what differs from production"
-    versions = command(commands, "versions", _versions, text, model)
-    versions.add_argument("--json", action="store_true", help="as JSON lines, with everything")
+    command(commands, "versions", _versions, text, [*model, records_options("versions")])
 
     text = "compare two versions: parameters, code, data, metrics, the gate's verdicts"
     diff = command(commands, "diff", _diff, text, model)
@@ -34,7 +42,7 @@ def _versions(root: Path, arguments: argparse.Namespace) -> None:
     from resnet.registry.overview import listing
 
     render = listing.as_json_lines if arguments.json else listing.as_table
-    print(render(root, model_name(root, arguments)))
+    print(render(root, model_name(root, arguments), last(arguments)))
 
 
 def _diff(root: Path, arguments: argparse.Namespace) -> None:

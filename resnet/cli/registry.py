@@ -5,7 +5,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from resnet.cli.command import A_VERSION, Commands, command, model_name, model_option
+from resnet.cli.command import (
+    A_VERSION,
+    Commands,
+    command,
+    last,
+    model_name,
+    model_option,
+    records_options,
+)
 
 
 class _Options(NamedTuple):
@@ -53,8 +61,8 @@ def _add_moves(commands: Commands, options: _Options) -> None:
 def _add_records(commands: Commands, options: _Options) -> None:
     """Commands about what the registry holds: its ledger, its claims, its files."""
     text = "who moved what into production, when and why"
-    history = command(commands, "history", _history, text, [options.model])
-    history.add_argument("--json", action="store_true", help="as JSON lines")
+    parents = [options.model, records_options("events")]
+    history = command(commands, "history", _history, text, parents)
     history.add_argument(
         "--verify",
         action="store_true",
@@ -183,7 +191,7 @@ def _history(root: Path, arguments: argparse.Namespace) -> None:
     if arguments.model and not events and not problems:  # an emptied store is a problem
         versions.registered_model(store.client(root), name)
     render = history.as_json_lines if arguments.json else history.as_table
-    text = render(events, datetime.now(UTC))
+    text = render(events, datetime.now(UTC), last(arguments))
     if text:  # as JSON lines, no event is no line
         print(text)
     for problem in problems:

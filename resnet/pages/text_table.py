@@ -10,3 +10,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def with_omission(lines: Sequence[str], omitted: str) -> list[str]:
+    """The lines of a table of the last records; below its heading stands what is left out."""
+    return [lines[0], f"… {omitted}: --all", *lines[1:]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from resnet import cli
+from resnet.cli.command import LAST, last
 from tests.support import REPOSITORY, loaded
 
 HEAVY = {"prefect", "mlflow", "dvc", "pandas", "keras", "shtab", "difflib", "dotenv"}
@@ -74,6 +75,19 @@ def completed(script: Path, *words: str) -> set[str]:
         ["bash", "-c", shell], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["history", "versions"])
+def test_a_table_has_the_last_rows_and_json_all_unless_others_are_asked_for(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def number(*words: str) -> int | None:
+        return last(cli._parser().parse_args([name, *words]))
+
+    assert (number(), number("--last", "3"), number("--all")) == (LAST, 3, None)
+    assert (number("--json"), number("--json", "--last", "3")) == (None, 3)
+    assert "not allowed with argument" in usage_error(capsys, name, "--all", "--last", "3")
+    assert "0 is not above zero" in usage_error(capsys, name, "--last", "0")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, Self
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
+from resnet.errors import PipelineError
+from resnet.registry.ledger.judgement import Judgement
 from resnet.registry.versions import PRODUCTION, VersionId
 
 from mlflow.entities import Run
@@ -80,6 +83,23 @@ class Event:
     def version_to(self) -> int | None:
         """The version in production after, if this moved production."""
         return self.moves.get(PRODUCTION, (None, None))[1]
+
+    @cached_property
+    def judgement(self) -> Judgement | None:
+        """What the ledger is asked about the verdict in `evidence`; None if there is none.
+
+        Raises PipelineError if it cannot be read.
+        """
+        try:
+            if isinstance(self.evidence, LazyJson):
+                return Judgement.model_validate_json(self.evidence.text)
+            return Judgement.model_validate(dict(self.evidence))
+        except ValidationError as error:
+            if "test_hash" not in self.evidence:
+                return None
+            raise PipelineError(
+                f"the gate's verdict in event {self.index} ({self}) cannot be read: {error}"
+            ) from error
 
     @property
     def versions(self) -> frozenset[int]:
@@ -200,11 +220,16 @@ class LazyJson(Mapping[str, Any]):
     """The object of a JSON text, which is parsed when it is first asked for something."""
 
     def __init__(self, text: bytes) -> None:
-        self._text = text
+        self.text = text
 
     @cached_property
     def _values(self) -> dict[str, Any]:
-        return dict(json.loads(self._text))
+        return dict(json.loads(self.text))
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether it was asked for anything yet."""
+        return "_values" in self.__dict__
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]

@@ -1,7 +1,6 @@
 """What a ledger's events say about versions, some of which may be deleted by now."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from resnet.registry.ledger.event import Event
 from resnet.registry.versions import PRODUCTION, VersionId
@@ -65,8 +64,7 @@ def concerned(event: Event) -> set[int]:
 
     Not the former candidate: the event says nothing about it.
     """
-    numbers = {event.version, event.version_from, event.version_to}
-    return {number for number in numbers if number is not None}
+    return {number for number in _numbers(event) if number is not None}
 
 
 def succession(history: Sequence[Event]) -> list[VersionId]:
@@ -105,38 +103,29 @@ def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
     """
     known: dict[VersionId, dict[str, float]] = {}
     for index, event in enumerate(history):
-        verdict = event.evidence
-        if "test_hash" not in verdict:
-            continue
-        judged = {verdict["version"]: verdict["metrics"]["accuracy"]}
-        if verdict["comparison"]:
-            judged[verdict["against"]] = verdict["comparison"]["production"]
-        for number, accuracy in judged.items():
-            if accuracy is not None:
-                known.setdefault(identity(history, index, number), {})[verdict["test_hash"]] = (
-                    accuracy
-                )
+        if judgement := event.judgement:
+            for number, accuracy in judgement.accuracies():
+                of_version = known.setdefault(identity(history, index, number), {})
+                of_version[judgement.test_hash] = accuracy
     return known
 
 
 def uses(history: Sequence[Event], test_hash: str) -> int:
     """How many decisions in the ledger were made with these test images."""
-    counts = (
-        verdict["uses"] for verdict in _verdicts(history) if verdict["test_hash"] == test_hash
-    )
-    return max(counts, default=0)
+    judgements = filter(None, (event.judgement for event in history))
+    return max((one.uses for one in judgements if one.test_hash == test_hash), default=0)
 
 
 def _concerning(history: Sequence[Event], version: VersionId) -> list[Event]:
     """The events that concern the version: this number, and not another model of that number."""
+    number = version.number
     return [
         event
         for index, event in enumerate(history)
-        if version.number in concerned(event)
-        and identity(history, index, version.number).is_same(version)
+        if number in _numbers(event) and identity(history, index, number).is_same(version)
     ]
 
 
-def _verdicts(history: Sequence[Event]) -> list[Mapping[str, Any]]:
-    """The gate's verdicts, as `Verdict.as_dict` returned them."""
-    return [event.evidence for event in history if "test_hash" in event.evidence]
+def _numbers(event: Event) -> tuple[int | None, ...]:
+    """See `concerned`; None where there is none."""
+    return event.version, *event.moves.get(PRODUCTION, ())

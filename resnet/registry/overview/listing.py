@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from itertools import starmap
 from pathlib import Path
 
 from resnet.evaluation.metrics import METRICS
-from resnet.pages.text_table import aligned
+from resnet.pages.text_table import aligned, with_omission
 from resnet.registry import store
 from resnet.registry.ledger.event import second
 from resnet.registry.overview import records
@@ -14,33 +15,50 @@ from resnet.registry.overview.records import VersionRecord
 SHOWN = 3  # differences in a row of the table; `resnet diff` shows all
 
 
-def as_table(root: Path, name: str) -> str:
+def as_table(root: Path, name: str, last: int | None = None) -> str:
     """One row per version: aliases, accuracy, when, and what differs from production.
 
-    Without a version in production each is compared with the one before it. Raises PipelineError if
-    there is no such model.
+    With `last` only so many of the last versions, and the one in production. Without a version in
+    production each is compared with the one before it. Raises PipelineError if there is no such
+    model.
     """
-    versions = records.read(store.client(root), name)
+    versions, are_all = _compared(root, name, last)
     if not versions:
         return f"{name} has no versions"
-    production = records.in_production(versions)
+    production = records.in_production([version for version, _ in versions])
     base = f"VERSION {production.version.number}" if production else "THE ONE BEFORE"
     heading = ("VERSION", "ALIASES", "ACCURACY", "REGISTERED (UTC)", f"DIFFERS FROM {base} IN")
-    return "\n".join(aligned([heading, *map(_row, versions, _bases(versions))]))
+    lines = aligned([heading, *starmap(_row, versions)])
+    return "\n".join(lines if are_all else with_omission(lines, "earlier versions"))
 
 
-def as_json_lines(root: Path, name: str) -> str:
-    """One line per version. Raises as `as_table` does."""
-    versions = records.read(store.client(root), name)
-    return "\n".join(map(_json, versions, _bases(versions)))
+def as_json_lines(root: Path, name: str, last: int | None = None) -> str:
+    """One line per version, with `last` of as many as `as_table` has. Raises as that does."""
+    versions, _ = _compared(root, name, last)
+    return "\n".join(starmap(_json, versions))
 
 
-def _bases(versions: Sequence[VersionRecord]) -> list[VersionRecord | None]:
-    """What each is compared with."""
+def _compared(
+    root: Path, name: str, last: int | None
+) -> tuple[list[tuple[VersionRecord, VersionRecord | None]], bool]:
+    """The versions to show, each with what it is compared with, and whether these are all.
+
+    Two more are read: the first may be compared with the one before it, and of the two at most one
+    is production, so that one tells that there are more.
+    """
+    versions = records.read(store.client(root), name, last and last + 2)
     production = records.in_production(versions)
     if production:
-        return [None if one is production else production for one in versions]
-    return [None, *versions[:-1]]
+        bases = [None if one is production else production for one in versions]
+    else:
+        bases = [None, *versions[:-1]]
+    first = len(versions) - (last or len(versions))
+    shown = [
+        (version, base)
+        for index, (version, base) in enumerate(zip(versions, bases, strict=True))
+        if index >= first or version is production
+    ]
+    return shown, len(shown) == len(versions)
 
 
 def _row(record: VersionRecord, base: VersionRecord | None) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""Every version of a registered model with what it was made from: two searches, no artifact."""
+"""The versions of a registered model with what they were made from, by searches: no artifact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Self
 
 from resnet.registry import store, versions
@@ -14,6 +15,7 @@ from resnet.system import mappings
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
+PER_SEARCH = 100  # versions, and runs by their ids
 ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test images"}
 """Tags of a version, and what another value of each means."""
 
@@ -52,8 +54,8 @@ def with_precision(parameters: Mapping[str, str], tags: Mapping[str, str]) -> di
     return {**parameters, **precision}
 
 
-def read(client: Client, name: str) -> list[VersionRecord]:
-    """All versions of the registered model `name`, in order.
+def read(client: Client, name: str, last: int | None = None) -> list[VersionRecord]:
+    """The versions of the registered model `name`, in order; of many, the `last` and production.
 
     Raises PipelineError if there is no such model; it names those that there are.
     """
@@ -61,10 +63,12 @@ def read(client: Client, name: str) -> list[VersionRecord]:
     aliases: dict[int, list[str]] = {}
     for alias, number in model.aliases.items():
         aliases.setdefault(int(number), []).append(alias)
-    runs = _runs(client, name)
-    found = store.pages(
-        lambda page: client.search_model_versions(f"name = '{name}'", page_token=page)
-    )
+    found = _last_versions(client, name, last)
+    production = str(model.aliases.get(PRODUCTION, ""))
+    if production and production not in {str(one.version) for one in found}:
+        version = store.existing(lambda: client.get_model_version(name, production))
+        found += [version] if version else []
+    runs = _runs(client, name, [one.run_id for one in found if one.run_id])
     return [
         VersionRecord.of(one, aliases.get(int(one.version), ()), _run(client, runs, one))
         for one in sorted(found, key=lambda one: int(one.version))
@@ -76,14 +80,25 @@ def in_production(records: Sequence[VersionRecord]) -> VersionRecord | None:
     return next((one for one in records if PRODUCTION in one.version.aliases), None)
 
 
-def _runs(client: Client, name: str) -> dict[str, Run]:
-    """The runs of the model's experiment, by their ids."""
+def _last_versions(client: Client, name: str, last: int | None) -> list[ModelVersion]:
+    """The `last` versions, newest first; all without a number."""
+    query, order, most = f"name = '{name}'", ["version_number DESC"], last or PER_SEARCH
+    found = store.pages(lambda page: client.search_model_versions(query, most, order, page))
+    return list(islice(found, last))
+
+
+def _runs(client: Client, name: str, ids: Sequence[str]) -> dict[str, Run]:
+    """Those of the runs that are in the model's experiment, by their ids."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return {}
-    ids = [experiment.experiment_id]
-    runs = store.pages(lambda page: client.search_runs(ids, page_token=page))
-    return {run.info.run_id: run for run in runs}
+    runs: dict[str, Run] = {}
+    for start in range(0, len(ids), PER_SEARCH):
+        some = ", ".join(f"'{id}'" for id in ids[start : start + PER_SEARCH])
+        query = f"attributes.run_id IN ({some})"
+        found = client.search_runs([experiment.experiment_id], query, max_results=PER_SEARCH)
+        runs |= {run.info.run_id: run for run in found}
+    return runs
 
 
 def _run(client: Client, runs: Mapping[str, Run], version: ModelVersion) -> Run | None:

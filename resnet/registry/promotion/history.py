@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from resnet.checkout import project
-from resnet.pages.text_table import aligned
+from resnet.pages.text_table import aligned, with_omission
 from resnet.registry import store
 from resnet.registry.ledger import audit, known_head, ledger
 from resnet.registry.ledger.event import Event, second
@@ -51,18 +51,26 @@ def problems(root: Path, name: str) -> list[str]:
     ]
 
 
-def as_json_lines(history: Sequence[Event], now: datetime) -> str:
-    """One line per event; that of a request has its `state` at the time `now`."""
+def as_json_lines(history: Sequence[Event], now: datetime, last: int | None = None) -> str:
+    """One line per event, or per one of the `last`; a request's has its `state` at `now`."""
     derived = {request.event.id: {"state": request.state} for request in requests(history, now)}
-    return "\n".join(event.as_json(**derived.get(event.id, {})) for event in history)
+    return "\n".join(
+        event.as_json(**derived.get(event.id, {})) for event in history[-(last or 0) :]
+    )
 
 
-def as_table(history: Sequence[Event], now: datetime) -> str:
-    """One row per event, then the requests that are open at `now`, with the commands to answer."""
+def as_table(history: Sequence[Event], now: datetime, last: int | None = None) -> str:
+    """One row per event, or per one of the `last`, and how many are before these.
+
+    Then the requests that are open at `now`, whenever they were made, with the commands to answer.
+    """
     if not history:
         return "no promotions yet"
     by_event = {request.event.id: request for request in requests(history, now)}
-    lines = aligned([HEADING, *(_row(event, by_event) for event in history)])
+    shown = history[-(last or 0) :]  # [-0:] is all
+    lines = aligned([HEADING, *(_row(event, by_event) for event in shown)])
+    if earlier := len(history) - len(shown):
+        lines = with_omission(lines, f"{earlier:,} earlier event{'s' if earlier > 1 else ''}")
     for request in by_event.values():
         if request.is_open:
             lines += ["", str(request), *(f"  {command}" for command in request.commands())]

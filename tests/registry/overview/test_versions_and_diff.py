@@ -4,17 +4,21 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resnet import cli
+from resnet import cli, params
 from resnet.errors import PipelineError
 from resnet.registry import store
+from resnet.registry.gate import gate
 from resnet.registry.ledger import ledger
 from resnet.registry.overview import difference, listing
-from tests.support import loaded
+from resnet.registry.promotion import promotion
+from tests.support import REPOSITORY, loaded
 
 Record = Callable[..., int]
+Check = Callable[..., None]
 Enter = Callable[[Path], None]
 
 
@@ -88,6 +92,48 @@ def test_versions_are_compared_by_the_precision_that_their_training_took(
     table = rows(difference.as_table(made_store, "taken", "2", "3"))
     assert table["train.precision"] == ["float32", "bfloat16"]
     assert "train.precision" not in rows(difference.as_table(made_store, "taken", "1", "2"))
+
+
+def test_of_many_versions_the_last_and_production_are_read_and_no_others(
+    made_store: Path, record: Record, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, count = "long", 7
+    for seed in range(count):
+        record(name, {"train.seed": f"{seed}"}, correct=8000)
+    read: list[int] = []
+
+    class CountingClient(store.Client):
+        def search_runs(self, *args: Any, **kwargs: Any) -> Any:
+            page = super().search_runs(*args, **kwargs)
+            read.append(len(page))
+            return page
+
+        def search_model_versions(self, *args: Any, **kwargs: Any) -> Any:
+            page = super().search_model_versions(*args, **kwargs)
+            read.append(len(page))
+            return page
+
+    monkeypatch.setattr(store, "Client", CountingClient)
+
+    def shown(last: int | None) -> list[list[str]]:
+        lines = listing.as_table(made_store, name, last).splitlines()[1:]
+        return [[cells(line)[0], cells(line)[-1]] for line in lines]
+
+    omission = ["… earlier versions: --all"] * 2
+    assert shown(2) == [omission, ["6", "train.seed 4 → 5"], ["7", "train.seed 5 → 6"]]
+    assert read == [4, 4]
+    assert shown(count) == shown(None) == shown(count + 1)
+    assert len(shown(None)) == count
+    verdict = gate.judge(made_store, name, 2, params.load(REPOSITORY).gate)
+    promotion.promote(made_store, verdict, reason="why", check=check)
+    read.clear()
+    assert shown(2)[:3] == [omission, ["2", "–"], ["6", "train.seed 1 → 5"]]
+    assert read == [4, 5]  # production is not among the last
+    assert shown(5)[:3] == [omission, ["2", "–"], ["3", "train.seed 1 → 2"]]
+    assert shown(6)[0] == omission
+    assert [row[0] for row in shown(6)[1:]] == ["2", "3", "4", "5", "6", "7"]
+    lines = listing.as_json_lines(made_store, name, 1).splitlines()
+    assert [json.loads(line)["version"] for line in lines] == [2, 7]
 
 
 def test_a_version_without_a_run_or_with_another_evaluation_has_no_accuracy(

@@ -1,5 +1,6 @@
 """The state of a request for approval follows from the events and the clock alone."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -128,6 +129,21 @@ def test_the_history_shows_how_each_request_stands_and_how_to_answer_it() -> Non
     lines = history.as_json_lines(ledger, EXPIRES).splitlines()
     assert ['"state": "expired"' in line for line in lines] == [False, False, True, False, False]
     assert '"state"' not in lines[1]
+
+
+def test_the_last_events_of_a_long_history_come_with_the_number_of_earlier_ones() -> None:
+    ledger = [asking("a"), *(event("refuse", 9) for _ in range(1100)), event("reject", 8)]
+    ledger = [replace(event, index=index) for index, event in enumerate(ledger)]
+    lines = history.as_table(ledger, ASKED + HOUR, last=2).splitlines()
+    assert lines[1] == "… 1,100 earlier events: --all"
+    assert [line.partition(" ")[0] for line in lines[2:5]] == ["1100", "1101", ""]
+    assert lines[5].startswith("m version 2 is awaiting approval")  # however old the request is
+    assert history.as_table(ledger, ASKED, last=1101).splitlines()[1] == "… 1 earlier event: --all"
+    for last in (None, 1102, 2000):
+        assert len(history.as_table(ledger, ASKED, last).splitlines()) == 1 + 1102 + 4
+    (line,) = history.as_json_lines(ledger, ASKED, last=1).splitlines()
+    assert json.loads(line)["index"] == 1101
+    assert len(history.as_json_lines(ledger, ASKED).splitlines()) == 1102
 
 
 def test_a_clock_that_steps_back_reopens_no_request() -> None:
