@@ -10,6 +10,7 @@ from resnet.forms.draws import Draws
 from resnet.training import optimizer
 from resnet.training.engines.base import BaseEngine
 from resnet.training.engines.interface import Arrays, Bytes, Floats
+from resnet.training.layers.tensorflow_activation import OnePassActivation
 from resnet.training.layers.tensorflow_batchnorm import FusedBatchNormalization
 from resnet.training.layers.winograd import WinogradConv2D
 from resnet.training.loss import correct, cross_entropy
@@ -22,10 +23,12 @@ class TensorFlowEngine(BaseEngine):
 
     @staticmethod
     def layer_class(layer: keras.layers.Layer) -> type[Any]:
-        """See `tensorflow_batchnorm` and `winograd` for what each class gains; on GPUs cuDNN
-        computes the convolutions."""
+        """See the modules of `layers` for what each class gains; on GPUs cuDNN computes the
+        convolutions."""
         if type(layer) is keras.layers.BatchNormalization:
             return FusedBatchNormalization
+        if OnePassActivation.is_faster_for(layer):
+            return OnePassActivation
         if WinogradConv2D.is_faster_for(layer) and not tf.config.get_visible_devices("GPU"):
             return WinogradConv2D
         return type(layer)
