@@ -189,7 +189,7 @@ def _decide(
 
 
 def pull(tree: Path, parameters: params.Params, absent: list[Path]) -> None:
-    """Pull the added images that .dvc files name and that are not here."""
+    """Pull the added samples that .dvc files name and that are not here."""
     arrivals.pull(tree, parameters, absent, progress_logger("pull"))
 
 

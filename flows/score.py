@@ -1,4 +1,4 @@
-"""Score images with the model in production."""
+"""Score samples with the model in production."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def run_name() -> str:
 def score(
     source: Path, out: Path, version: int | str = "production", model: str | None = None
 ) -> State[None]:
-    """Classify the images in a folder or a parquet file; predictions go to a parquet file.
+    """Classify the samples in a folder or a parquet file; predictions go to a parquet file.
 
     The batch is recorded in the registry, where `monitor` finds it.
 
     Args:
-        source: a folder of images, or a parquet file with a column `image`.
+        source: a folder of samples, or a parquet file with a column of them, say `image`.
         out: the parquet file to write; relative paths are relative to the checkout.
         version: a number or an alias.
         model: the registered model; by default the one of params.yaml's data set.

@@ -21,9 +21,9 @@ EVENT = "resnet.data.changed"
 
 @flow(name="watch-data", flow_run_name="watch-data")
 def watch_data() -> State[None]:
-    """Put new batches of images under DVC, and emit an event if the data are new.
+    """Put new batches of samples under DVC, and emit an event if the data are new.
 
-    They are new if no version was trained on them and no event has reported them: images in
+    They are new if no version was trained on them and no event has reported them: samples in
     paths.extra that were added, changed or removed, here or by git, and a data set that is
     published with other files. While a batch is still being written nothing is reported, for no
     training takes half of one. A failed training is not started again; the next one by schedule or

@@ -55,10 +55,10 @@ def _add_stages(commands: Commands) -> None:
     """The stages, each as DVC calls it, and what registers their outputs."""
     for name, function, text in (
         ("fetch", _fetch, "stage: get and verify the data set's files"),
-        ("ingest", _ingest, "stage: check, split and profile the images"),
-        ("annotate", _annotate, "stage: get the annotations of the test images"),
+        ("ingest", _ingest, "stage: check, split and profile the samples"),
+        ("annotate", _annotate, "stage: get the annotations of the test samples"),
         ("train", _train, "stage: train the network"),
-        ("evaluate", _evaluate, "stage: score the model on the test images"),
+        ("evaluate", _evaluate, "stage: score the model on the test samples"),
         ("export", _export, "stage: write the portable forms that agree with the model"),
     ):
         command(commands, name, function, text).set_defaults(resumes=name == "train")

@@ -108,11 +108,11 @@ def _add_records(commands: Commands, options: _Options) -> None:
 
 
 def _add_scoring(commands: Commands, options: _Options) -> None:
-    """Commands that score images with a version, and watch what it has scored."""
+    """Commands that score samples with a version, and watch what it has scored."""
     served = [options.served, options.model]
-    text = "classify images with a registered version"
+    text = "classify samples, say images, with a registered version"
     predict = command(commands, "predict", _predict, text, served)
-    predict.add_argument("source", type=Path, help="an image, a folder of them, or a parquet file")
+    predict.add_argument("source", type=Path, help="a file, a folder of them, or a parquet file")
     predict.add_argument(
         "--out",
         type=Path,

@@ -64,7 +64,7 @@ class Dataset:
     classes: tuple[str, ...]
     images_per_batch: int
     files: Mapping[str, File]
-    annotations: Mapping[str, Published]  # what publications say about its test images
+    annotations: Mapping[str, Published]  # what publications say about its test samples
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Compare two models on the same test images: their predictions in, statistics out.
+"""Compare two models on the same test samples: their predictions in, statistics out.
 
 No stage of DVC depends on this file, so that a change of it does not evaluate any model again.
 """
@@ -54,7 +54,7 @@ def compare(
     """
     if not np.array_equal(challenger.labels_n, production.labels_n):
         raise PipelineError(
-            "the labels of the two predictions differ, so they are not for the same test images: "
+            "the labels of the two predictions differ, so they are not for the same test samples: "
             "run 'resnet evaluate' and 'resnet publish' again"
         )
     images = len(challenger.labels_n)
@@ -97,7 +97,7 @@ def check(predictions: Predictions) -> None:
     if not finite_n.all():
         broken = int((~finite_n).sum())
         raise PipelineError(
-            f"the probabilities for {broken:,} of {finite_n.size:,} test images are not finite "
+            f"the probabilities for {broken:,} of {finite_n.size:,} test samples are not finite "
             "(NaN): the model is broken; train another"
         )
 

@@ -28,7 +28,7 @@ def evaluate(settings: params.Evaluate, paths: params.Paths, device: backend.Dev
     """Score `paths.model` on the test split, and write all reports that `paths` names.
 
     The scores are float32's; whether `predict` may score in bfloat16 is found out beside them, on
-    the validation images. `device` must be selected.
+    the validation samples. `device` must be selected.
 
     Raises PipelineError where the model, the arrays, the profile or the history are missing or do
     not fit together, and where the reports cannot be written. The metrics are written last: where
@@ -110,7 +110,7 @@ def scoring(
         return scoring_precision.uncompared(device, choice.reason)
     validation = load()
     if not len(validation.labels_n):
-        return scoring_precision.uncompared(device, "there are no validation images to compare on")
+        return scoring_precision.uncompared(device, "there are no validation samples to compare on")
     forwards = float32, compiled(model, "bfloat16")
     probabilities = (in_batches(forward, validation.images_nhwc, batch) for forward in forwards)
     found = scoring_precision.compared(device, np.asarray(validation.labels_n), *probabilities)
@@ -119,7 +119,7 @@ def scoring(
 
 
 def test_hash(test: arrays.Split) -> str:
-    """SHA-256, hex, of the bytes of the test images and then of the labels."""
+    """SHA-256, hex, of the bytes of the test samples and then of the labels."""
     sha = hashlib.sha256(np.ascontiguousarray(test.images_nhwc).data)
     sha.update(np.ascontiguousarray(test.labels_n).data)
     return sha.hexdigest()

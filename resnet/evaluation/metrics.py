@@ -53,24 +53,24 @@ class Metrics:
     top2: Annotated[float, _data("top-2 accuracy", "{:.2%}", "higher")]
     calibration_error: Annotated[float, _data("calibration error", "{:.1%}", "lower")]
     parameters: Annotated[int, _model("trainable parameters", "{:,}", "lower")]
-    flops: Annotated[int, _model("FLOPs per image", "{:,}", "lower")]
+    flops: Annotated[int, _model("FLOPs per sample", "{:,}", "lower")]
     size_bytes: Annotated[int, _model("size of the model's file, bytes", "{:,}", "lower")]
-    latency_ms: Annotated[float, _model("latency of one image, ms", "{:.2f}", "lower")]
+    latency_ms: Annotated[float, _model("latency of one sample, ms", "{:.2f}", "lower")]
     throughput: Annotated[
-        float, _model(f"images per second, batch of {THROUGHPUT_BATCH}", "{:,.0f}", "higher")
+        float, _model(f"samples per second, batch of {THROUGHPUT_BATCH}", "{:,.0f}", "higher")
     ]
-    correct: Annotated[int, _data("test images classified correctly", "{:,}", "higher")]
-    images: Annotated[int, _data("test images", "{:,}", None)]
-    # By which the published model divides its logits; None where there were no validation images.
+    correct: Annotated[int, _data("test samples classified correctly", "{:,}", "higher")]
+    images: Annotated[int, _data("test samples", "{:,}", None)]
+    # By which the published model divides its logits; None where there were no validation samples.
     temperature: Annotated[
-        float | None, _model("temperature (fitted to validation images)", "{:.2f}", None)
+        float | None, _model("temperature (fitted to validation samples)", "{:.2f}", None)
     ] = None
     # Of earlier releases alone, whose models were published without the temperature: the error that
     # it would have given them.
     calibration_error_scaled: Annotated[
         float | None, _data("calibration error at that temperature", "{:.1%}", "lower")
     ] = None
-    # From annotations of the test images; None where `evaluate.annotations` does not list them.
+    # From annotations of the test samples; None where `evaluate.annotations` does not list them.
     accuracy_near_duplicates: Annotated[
         float | None, _data("accuracy on near-duplicates of training images", "{:.2%}", "higher")
     ] = None

@@ -61,7 +61,7 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
             color="white" if dark else INK if count else FAINT,
             weight="bold" if row == column else "normal",
         )
-    plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test images are correct")
+    plain(ax, f"{_percent(scores.accuracy)} of {scores.images:,} test samples are correct")
     ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(classes)), classes)
     ax.set_xlabel("predicted", color=INK)

@@ -22,7 +22,7 @@ from resnet.system import files
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics, with the hashes of the model and of the test images that they belong to."""
+    """The metrics, with the hashes of the model and of the test samples that they belong to."""
 
     metrics: Metrics
     model_hash: str

@@ -1,6 +1,6 @@
 """What an accuracy hides: near-duplicates, label errors, human disagreement.
 
-Predictions and annotations of the test images in, numbers out.
+Predictions and annotations of the test samples in, numbers out.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ SMALLEST = 1e-7  # a probability, as in `score.cross_entropy`
 
 
 def subsets(predictions: Predictions, annotations: Annotations) -> pd.DataFrame:
-    """The accuracy on subsets of the test images, the first of which is all of them.
+    """The accuracy on subsets of the test samples, the first of which is all of them.
 
     One row per subset: subset, images, correct, accuracy, low and high (its 95 % interval).
     """

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from resnet.model import backend
 from resnet.model.precision import Choice, Precision, has_bfloat16
 
-AGREEMENT = 0.99  # at least: the share of validation images with the same prediction
+AGREEMENT = 0.99  # at least: the share of validation samples with the same prediction
 LOSS = 0.0005  # of the accuracy on them, at most
 
 
 @dataclass(frozen=True)
 class ScoringPrecision:
-    """The precision in which many images are scored, why, and on which CPU that was found."""
+    """The precision in which many samples are scored, why, and on which CPU that was found."""
 
     precision: Precision
     reason: str
     backend: str
     cpu: str  # as `backend.cpu_model` gives it
-    images: int = 0  # validation images that were compared; without a comparison the rest is None
+    images: int = 0  # validation samples that were compared; without a comparison the rest is None
     agreement: float | None = None
     float32_accuracy: float | None = None
     bfloat16_accuracy: float | None = None
@@ -65,7 +65,7 @@ def compared(
     admitted = finite and same >= AGREEMENT * images and float32 - bfloat16 <= LOSS * images
     return ScoringPrecision(
         "bfloat16" if admitted else "float32",
-        f"in bfloat16 {same / images:.2%} of {images:,} validation images are predicted as in "
+        f"in bfloat16 {same / images:.2%} of {images:,} validation samples are predicted as in "
         f"float32, with accuracy {bfloat16 / images:.2%} instead of {float32 / images:.2%}"
         + ("" if finite else ", and some outputs are no numbers"),
         device.backend,

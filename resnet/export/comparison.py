@@ -12,7 +12,7 @@ from resnet.evaluation.records import Predictions
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outputs of a form beside those of the Keras model, for the same test images."""
+    """The outputs of a form beside those of the Keras model, for the same test samples."""
 
     images: int
     equal: int  # predictions that are the Keras model's
@@ -30,7 +30,7 @@ class Comparison:
 
     @property
     def accuracy_difference(self) -> float:
-        """The form's minus the Keras model's; of whole images, so that a limit holds exactly."""
+        """The form's minus the Keras model's; of whole samples, so that a limit holds exactly."""
         return (self.correct - self.correct_keras) / self.images
 
 
@@ -61,7 +61,7 @@ def objection(comparison: Comparison, settings: params.Export) -> str | None:
     if comparison.agreement < settings.agreement:
         return (
             f"its predictions agree with the Keras model's on {comparison.agreement:.2%} of "
-            f"{comparison.images:,} test images, wanted {settings.agreement:.2%}"
+            f"{comparison.images:,} test samples, wanted {settings.agreement:.2%}"
         )
     if abs(comparison.accuracy_difference) > settings.accuracy:
         return (

@@ -24,7 +24,7 @@ PACKAGES = ("keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
 def export(settings: params.Export, paths: params.Paths) -> None:
     """Write `paths.portable`, a folder with the admitted forms, and `paths.portable_report`.
 
-    A form that cannot be made, or whose outputs for the test images are not the Keras model's, is
+    A form that cannot be made, or whose outputs for the test samples are not the Keras model's, is
     left out, and the report says why. Needs TensorFlow's backend unless `settings.forms` is empty.
     Raises PipelineError where the model, the arrays or the predictions are missing or do not fit
     together, and where the files cannot be written.
@@ -51,7 +51,7 @@ class _Subject:
     model: Any  # keras.Model
     validation_nhwc: NDArray[np.uint8]
     test_nhwc: NDArray[np.uint8]
-    predictions: Predictions  # the Keras model's, for the test images
+    predictions: Predictions  # the Keras model's, for the test samples
 
     @classmethod
     def load(cls, paths: params.Paths) -> Self:
@@ -60,7 +60,7 @@ class _Subject:
         test, predictions = arrays.load(paths, "test"), Predictions.read(paths.predictions)
         if not np.array_equal(predictions.labels_n, test.labels_n):
             raise PipelineError(
-                f"{paths.predictions} is not about the test images in {paths.arrays}: run "
+                f"{paths.predictions} is not about the test samples in {paths.arrays}: run "
                 "'resnet evaluate' again"
             )
         validation = arrays.load(paths, "validation")

@@ -1,4 +1,4 @@
-"""An ONNX model → its int8 form, by static quantisation on validation images."""
+"""An ONNX model → its int8 form, by static quantisation on validation samples."""
 
 import tempfile
 from collections.abc import Iterator
@@ -56,8 +56,8 @@ def write(source: Path, images_nhwc: NDArray[np.uint8], agreement: float, path: 
     """
     if len(images_nhwc) < 2:
         raise PipelineError(
-            f"{len(images_nhwc)} validation images: want some to calibrate it and others to check "
-            "it (data.validation); test images are never used for that"
+            f"{len(images_nhwc)} validation samples: want some to calibrate it and others to check "
+            "it (data.validation); test samples are never used for that"
         )
     calibration_nhwc = spread(images_nhwc[::2], CALIBRATION_IMAGES)
     checked_nhwc = spread(images_nhwc[1::2], CHECKED_IMAGES)
@@ -79,7 +79,7 @@ def write(source: Path, images_nhwc: NDArray[np.uint8], agreement: float, path: 
                 return len(floats)
     raise PipelineError(
         f"its predictions agree with the float form's on less than {wanted:.2%} of "
-        f"{len(checked_nhwc):,} validation images, however many of the first convolutions are float"
+        f"{len(checked_nhwc):,} validation samples, however many of the first convolutions are float"
     )
 
 

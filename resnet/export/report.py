@@ -22,12 +22,12 @@ class PortableForm(BaseModel, frozen=True):
     name: FormName
     admitted: bool
     reason: str | None  # why it was left out
-    agreement: float | None = None  # share of the test images with the same prediction
+    agreement: float | None = None  # share of the test samples with the same prediction
     accuracy: float | None = None
     accuracy_points: float | None = None  # accuracy minus the Keras model's, in percentage points
     probability_difference: float | None = None  # the greatest
     size_bytes: int | None = None
-    latency_ms: float | None = None  # of one image
+    latency_ms: float | None = None  # of one sample
     float_convolutions: int | None = None  # of int8: how many it leaves in float
     sha256: str | None = None  # of the file
 
@@ -41,7 +41,7 @@ class PortableForm(BaseModel, frozen=True):
     def _compared(self) -> str:
         return (
             f"admitted: {self.agreement:.2%} of the predictions are the Keras model's, accuracy "
-            f"{self.accuracy:.2%}, one image {self.latency_ms:.2f} ms, {self.size_bytes:,} bytes"
+            f"{self.accuracy:.2%}, one sample {self.latency_ms:.2f} ms, {self.size_bytes:,} bytes"
         )
 
 

@@ -64,7 +64,7 @@ class Version:
     model_hash: str
     file_hash: str  # SHA-256 of the attached model.keras
     evaluation_hash: str
-    test_hash: str  # of the test images that it was evaluated on
+    test_hash: str  # of the test samples that it was evaluated on
     aliases: tuple[str, ...]
     portable_hash: str = ""  # SHA-256 of the report on its portable forms; "" if it has none
 

@@ -87,7 +87,7 @@ def test_predictions_of_other_images_are_not_compared(predictions: Make) -> None
     other = predictions(8000)
     moved = Predictions(np.roll(other.labels_n, 1), other.probabilities_nk)
     for wrong in (moved, predictions(80, images=100)):
-        with pytest.raises(PipelineError, match="not for the same test images"):
+        with pytest.raises(PipelineError, match="not for the same test samples"):
             compare(predictions(8000), wrong, CLASSES, 0.95)
 
 
@@ -97,7 +97,7 @@ def test_predictions_for_no_image_or_that_are_not_finite_are_refused(predictions
         check(predictions(0, images=0))
     broken = predictions(80, images=100)
     broken.probabilities_nk[[3, 4], 0] = np.nan
-    with pytest.raises(PipelineError, match="for 2 of 100 test images are not finite"):
+    with pytest.raises(PipelineError, match="for 2 of 100 test samples are not finite"):
         check(broken)
 
 

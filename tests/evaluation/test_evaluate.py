@@ -59,7 +59,7 @@ def no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> params.Paths:
-    """A checkout after training: 20 test images, a model, a profile, a history."""
+    """A checkout after training: 20 test samples, a model, a profile, a history."""
     names = (name for name in params.Paths.model_fields if name != "archive")
     paths = params.Paths(archive=None, **{name: tmp_path / name for name in names})
     paths = paths.model_copy(update={"model": tmp_path / "model.keras"})
@@ -175,7 +175,7 @@ def not_asked(*arguments: Any) -> Any:
 
 @pytest.fixture
 def validation(tmp_path: Path) -> Callable[[int], Path]:
-    """Writes so many validation images, which `network` classifies correctly; their folder."""
+    """Writes so many validation samples, which `network` classifies correctly; their folder."""
 
     def write(images: int) -> Path:
         random = np.random.default_rng(1)
@@ -194,7 +194,7 @@ def validation(tmp_path: Path) -> Callable[[int], Path]:
     [
         (not_asked, 30, "this CPU has no instructions for bfloat16"),
         (lambda backend: (1.0, 0.9), 30, "convolutions in bfloat16 take 0.90 of the time"),
-        (lambda backend: (1.0, 0.4), 0, "there are no validation images"),
+        (lambda backend: (1.0, 0.4), 0, "there are no validation samples"),
     ],
 )
 def test_where_bfloat16_cannot_be_faster_or_compared_nothing_is_scored_in_it(

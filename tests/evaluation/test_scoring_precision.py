@@ -53,7 +53,7 @@ def test_what_was_compared_is_recorded_whatever_comes_of_it() -> None:
     scoring = comparison(lost=20)
     assert asdict(scoring) == {
         "precision": "float32",
-        "reason": "in bfloat16 99.50% of 4,000 validation images are predicted as in float32, "
+        "reason": "in bfloat16 99.50% of 4,000 validation samples are predicted as in float32, "
         "with accuracy 49.50% instead of 50.00%",
         "backend": "tensorflow",
         "cpu": backend.cpu_model(),

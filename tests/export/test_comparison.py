@@ -23,7 +23,7 @@ def predictions(wrong: int, images: int = 10_000) -> Predictions:
     [
         (20, None),  # 0.2 points, exactly what is allowed
         (21, "its accuracy differs from the Keras model's by -0.21 points, at most 0.20"),
-        (101, "agree with the Keras model's on 98.99% of 10,000 test images, wanted 99.00%"),
+        (101, "agree with the Keras model's on 98.99% of 10,000 test samples, wanted 99.00%"),
     ],
 )
 def test_a_form_is_left_out_beyond_the_limits_and_not_at_them(wrong: int, reason: str | None):

@@ -86,7 +86,7 @@ def paths_in(root: Path) -> params.Paths:
 
 
 def predict(paths: params.Paths) -> None:
-    """The Keras model's predictions for the test images, as `evaluate` writes them."""
+    """The Keras model's predictions for the test samples, as `evaluate` writes them."""
     images_nhwc, labels_n = (np.load(paths.arrays / f"test_{n}.npy") for n in ("images", "labels"))
     forward = compiled(model_file.load(paths.model))
     Predictions(labels_n, forward(images_nhwc)).write(paths.predictions)
@@ -152,7 +152,7 @@ def test_without_validation_images_there_is_no_int8(paths, export) -> None:
     forms = export()
     assert forms["onnx"].admitted
     assert not forms["int8"].admitted
-    assert "0 validation images: want some to calibrate it" in (forms["int8"].reason or "")
+    assert "0 validation samples: want some to calibrate it" in (forms["int8"].reason or "")
     assert written(paths) == {"model.onnx"}
 
 
@@ -167,7 +167,7 @@ def test_forms_of_another_model_than_the_evaluated_one_are_left_out(paths, expor
     forms = export()
     assert [(form.admitted, form.agreement) for form in forms.values()] == [(False, 0.0)] * 2
     assert written(paths) == set()
-    reason = "its predictions agree with the Keras model's on 0.00% of 60 test images"
+    reason = "its predictions agree with the Keras model's on 0.00% of 60 test samples"
     said = capsys.readouterr().out
     for name in forms:
         assert f"export: {name}: left out: {reason}, wanted 99.50%\n" in said

@@ -127,7 +127,7 @@ def _predictions(correct: int, images: int = 10_000, first: int = 0) -> Predicti
 def register(made_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
     """Register a version in `made_store` the way publish does, with any file as its model.
 
-    It predicts `correct` of its test images correctly, from the image `first` on.
+    It predicts `correct` of its test samples correctly, from the image `first` on.
     """
     client, room = store.client(made_store), tmp_path_factory.mktemp("registered")
 
@@ -340,7 +340,7 @@ def _export(paths: params.Paths) -> None:
         size_bytes=form.stat().st_size,
         sha256=files.digest(form),
     )
-    left_out = PortableForm(name="int8", admitted=False, reason="0 validation images")
+    left_out = PortableForm(name="int8", admitted=False, reason="0 validation samples")
     PortableReport(
         model_sha256=files.digest(paths.model),
         cpu="a processor",

@@ -8,9 +8,9 @@ from resnet.registry.card.content import CardContent
 
 CAPTIONS = {  # by the names of the pictures' files
     "curves": "Loss, accuracy and learning rate by epoch",
-    "confusion": "Test images by actual and predicted class",
+    "confusion": "Test samples by actual and predicted class",
     "reliability": "Accuracy by confidence, compared with perfect calibration",
-    "mistakes": "The misclassified test images with the highest confidence",
+    "mistakes": "The misclassified test samples with the highest confidence",
 }
 
 
@@ -43,17 +43,17 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
 def calibration(metrics: MetricValues, validation: int | None) -> str:
     """Whether the probabilities are calibrated, and why not.
 
-    `validation` images were held out; None where that is not recorded.
+    `validation` samples were held out; None where that is not recorded.
     """
     if is_calibrated(metrics):
         number = "" if validation is None else f"{validation:,} "
         return (
             "Its probabilities are calibrated: the logits are divided by a temperature of "
             f"{METRICS['temperature'].text(metrics['temperature'])}, fitted to {number}"
-            "validation images."
+            "validation samples."
         )
     why = (
-        "there were no validation images"
+        "there were no validation samples"
         if validation == 0
         else "it was published without a temperature"
     )

@@ -51,7 +51,7 @@ class ClassScore(BaseModel, frozen=True):
 
 
 class Subset(BaseModel, frozen=True):
-    """The accuracy on a subset of the test images, a row of subsets.csv."""
+    """The accuracy on a subset of the test samples, a row of subsets.csv."""
 
     name: str = Field(alias="subset")
     images: int
@@ -73,7 +73,7 @@ class CardContent:
     scoring: ScoringPrecision | None  # of the same; None where it does not say
     profile: Profile
     classes: Sequence[ClassScore]
-    subsets: Sequence[Subset]  # the first is all test images
+    subsets: Sequence[Subset]  # the first is all test samples
     pictures: Mapping[str, bytes]  # PNG, by the names of their files
     portable: PortableReport | None
     decision: Event | None  # the last for which the gate was asked

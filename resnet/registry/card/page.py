@@ -20,7 +20,7 @@ TRAINING = {  # metrics of the run: how they are called, and their formats
     "best_epoch": ("best epoch", "{:g}"),
     "steps": ("steps", "{:,.0f}"),
     "seconds": ("seconds", "{:,.0f}"),
-    "images_per_second": ("images per second", "{:,.0f}"),
+    "images_per_second": ("samples per second", "{:,.0f}"),
 }
 VERSION = "version."  # prefix of the tags that name the versions of packages
 

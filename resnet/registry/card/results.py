@@ -18,13 +18,13 @@ def sections(content: CardContent) -> Iterator[str]:
 
 
 def portable(content: CardContent) -> Iterator[str]:
-    """The portable forms, and how each compares with the Keras model on the test images."""
+    """The portable forms, and how each compares with the Keras model on the test samples."""
     report = content.portable
     if report is None or not report.forms:
         return
     yield "## Portable forms"
     yield markdown.table(
-        ["form", "admitted", "accuracy", "same predictions", "one image", "bytes"],
+        ["form", "admitted", "accuracy", "same predictions", "one sample", "bytes"],
         [
             [
                 f"`{portable_forms.FOLDER}/{form.file}`",
@@ -40,7 +40,7 @@ def portable(content: CardContent) -> Iterator[str]:
     yield (
         "Those that were admitted are artifacts of the run: the same arrays in, nearly the same "
         "probabilities out, by ONNX Runtime alone. Each was compared with `model.keras` on all "
-        f"test images ({markdown.text(report.cpu)})."
+        f"test samples ({markdown.text(report.cpu)})."
     )
 
 
@@ -58,7 +58,7 @@ def _results(content: CardContent) -> Iterator[str]:
     )
     if len(content.subsets) > 1:
         yield markdown.table(
-            ["test images", "number", "accuracy", "95 % interval"],
+            ["test samples", "number", "accuracy", "95 % interval"],
             [
                 [
                     subset.name,
@@ -70,7 +70,7 @@ def _results(content: CardContent) -> Iterator[str]:
             ],
         )
     yield (
-        "The intervals (Wilson 1927) are over the test images alone: they do not say how much the "
+        "The intervals (Wilson 1927) are over the test samples alone: they do not say how much the "
         "accuracy would differ after a training with another seed."
     )
 
@@ -80,7 +80,7 @@ def _per_class(content: CardContent) -> Iterator[str]:
         return
     yield "## Per class"
     yield markdown.table(
-        ["class", "images", "recall", "95 % interval", "precision", "F1"],
+        ["class", content.noun, "recall", "95 % interval", "precision", "F1"],
         [
             [
                 score.name,
@@ -111,7 +111,7 @@ def _calibration(content: CardContent) -> Iterator[str]:
     text += f"The calibration error is {shown('calibration_error')}."
     if metrics["calibration_error_scaled"] is not None:  # of an earlier release
         text += (
-            f" With the logits divided by {shown('temperature')}, which fits the validation images "
+            f" With the logits divided by {shown('temperature')}, which fits the validation samples "
             f"best, it would be {shown('calibration_error_scaled')}."
         )
     yield text
@@ -123,7 +123,7 @@ def _scoring(content: CardContent) -> Iterator[str]:
     scoring = content.scoring
     if scoring is None or scoring.agreement is None:
         return
-    yield "## Scoring many images"
+    yield f"## Scoring many {content.noun}"
     yield (
         f"`resnet predict` scores in {scoring.precision} on {markdown.text(scoring.cpu)}, and in "
         f"float32 elsewhere: {markdown.text(scoring.reason)}. The results above are float32's."

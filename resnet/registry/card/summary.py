@@ -18,7 +18,7 @@ class VersionSummary:
     version: Version
     metrics: MetricValues
     other: Version | None
-    other_metrics: MetricValues  # empty without another; on other test images those of the model
+    other_metrics: MetricValues  # empty without another; on other test samples those of the model
     run_path: str  # of its page in MLflow, for a link
 
     def table(self) -> str:

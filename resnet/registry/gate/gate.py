@@ -1,6 +1,6 @@
 """Ask whether a version is good enough for production: the registry in, a verdict out.
 
-The challenger and the version in production are compared on the challenger's test images. Stored
+The challenger and the version in production are compared on the challenger's test samples. Stored
 predictions are used where they are for these; a model that was evaluated on others is scored again.
 """
 
@@ -28,7 +28,7 @@ from resnet.registry.versions import PRODUCTION, Version, VersionId
 
 T = TypeVar("T")
 Score = Callable[[Path, Path, str], Predictions]
-"""(a checkout, a model.keras, the hash of test images) → the model's predictions for these."""
+"""(a checkout, a model.keras, the hash of test samples) → the model's predictions for these."""
 
 
 def judge(
@@ -84,7 +84,7 @@ def judge(
 
 
 def decision_key(gate: params.Gate, test_hash: str) -> str:
-    """SHA-256, hex, of what a decision about a version depends on: the rules and the test images.
+    """SHA-256, hex, of what a decision about a version depends on: the rules and the test samples.
 
     The evaluation is left out: it holds timings, and new ones must not undo a rollback.
     """
@@ -94,7 +94,7 @@ def decision_key(gate: params.Gate, test_hash: str) -> str:
 
 @dataclass(frozen=True)
 class _TestSet:
-    """The challenger's test images, and the results of versions on them.
+    """The challenger's test samples, and the results of versions on them.
 
     Every method raises PipelineError where the registry lacks what it needs.
     """
@@ -107,16 +107,16 @@ class _TestSet:
     scored: dict[int, Predictions | PipelineError] = field(default_factory=dict)  # by version
 
     def evaluation(self, version: Version) -> Evaluation:
-        """The recorded evaluation, on whichever images."""
+        """The recorded evaluation, on whichever samples."""
         return versions.evaluation(self.client, version, self._folder(version))
 
     def metrics(self, version: Version) -> MetricValues:
-        """A version's metrics; only those of the model where it was evaluated on other images."""
+        """A version's metrics; only those of the model where it was evaluated on other samples."""
         values = self.evaluation(version).metrics.by_name()
         return values if version.test_hash == self.challenger.test_hash else of_the_model(values)
 
     def predictions(self, version: Version) -> Predictions:
-        """Of the version for the challenger's test images; scored again, once, if needed."""
+        """Of the version for the challenger's test samples; scored again, once, if needed."""
         if version.test_hash == self.challenger.test_hash:
             return self._stored(version)
         if version.number not in self.scored:
@@ -133,7 +133,7 @@ class _TestSet:
         without = [name for name in classes if name not in recalls]
         if without:
             raise PipelineError(
-                f"no test image is of class {', '.join(without)}: test on images of every class"
+                f"no test image is of class {', '.join(without)}: test on samples of every class"
             )
         return recalls
 
@@ -151,31 +151,31 @@ class _TestSet:
     ) -> Best | None:
         """The best of the versions `former`.
 
-        accuracies: the ledger's, by version and by the hash of the test images; such a version may
-        be deleted. On each set of test images the most accurate version is a candidate; only
-        candidates without an accuracy on the challenger's images are scored again.
+        accuracies: the ledger's, by version and by the hash of the test samples; such a version may
+        be deleted. On each set of test samples the most accurate version is a candidate; only
+        candidates without an accuracy on the challenger's samples are scored again.
         """
         most_accurate: dict[str, tuple[float, VersionId]] = {}
         for version in sorted(former):
-            by_images = accuracies.get(version) or self._recorded(version)
-            for images, accuracy in by_images.items():
-                if images not in most_accurate or accuracy > most_accurate[images][0]:
-                    most_accurate[images] = accuracy, version
+            by_samples = accuracies.get(version) or self._recorded(version)
+            for samples, accuracy in by_samples.items():
+                if samples not in most_accurate or accuracy > most_accurate[samples][0]:
+                    most_accurate[samples] = accuracy, version
         here = self.challenger.test_hash
         candidates = []
         for version in {version for _, version in most_accurate.values()}:
-            by_images = accuracies.get(version, {})
-            accuracy = by_images[here] if here in by_images else self._accuracy(version)
+            by_samples = accuracies.get(version, {})
+            accuracy = by_samples[here] if here in by_samples else self._accuracy(version)
             serves = serving is not None and version.is_same(serving)
             candidates.append(Best(version.number, accuracy, serves))
         return max(candidates, key=lambda best: best.accuracy, default=None)
 
     def _accuracy(self, id: VersionId) -> float:
-        """A version's accuracy on the challenger's test images."""
+        """A version's accuracy on the challenger's test samples."""
         return float(self.predictions(self._existing(id)).correct_n.mean())
 
     def _recorded(self, id: VersionId) -> dict[str, float]:
-        """A version's accuracy on the test images that it was evaluated on, by their hash."""
+        """A version's accuracy on the test samples that it was evaluated on, by their hash."""
         version = self._existing(id)
         return {version.test_hash: float(self._stored(version).correct_n.mean())}
 
@@ -184,7 +184,7 @@ class _TestSet:
         if version is None or not version.id.is_same(id):
             raise PipelineError(
                 f"version {id.number}, once in production, is deleted, and the ledger does not "
-                "hold its accuracy on these test images; '--force' overrides this rule"
+                "hold its accuracy on these test samples; '--force' overrides this rule"
             )
         return version
 

@@ -1,4 +1,4 @@
-"""Score a version again, on this checkout's test images: its model file in, predictions out.
+"""Score a version again, on this checkout's test samples: its model file in, predictions out.
 
 Scoring loads TensorFlow, so it runs in a child process, which sees no GPU.
 """
@@ -15,7 +15,7 @@ from resnet.evaluation.records import Predictions
 
 
 def score_again(root: Path, model: Path, test_hash: str) -> Predictions:
-    """The predictions of `model`, a .keras file, for the test images of the checkout at `root`.
+    """The predictions of `model`, a .keras file, for the test samples of the checkout at `root`.
 
     Raises PipelineError where these are missing, or are not those that `test_hash` names.
     """
@@ -29,7 +29,7 @@ def score_again(root: Path, model: Path, test_hash: str) -> Predictions:
 def rescore(
     model: Path, out: Path, test_hash: str, settings: params.Evaluate, paths: params.Paths
 ) -> None:
-    """In the child: write `model`'s predictions for the test images in `paths` to `out`, parquet.
+    """In the child: write `model`'s predictions for the test samples in `paths` to `out`, parquet.
 
     Needs TensorFlow. Raises PipelineError as `score_again` does.
     """
@@ -42,7 +42,7 @@ def rescore(
     own_hash = hash_of(test)
     if own_hash != test_hash:
         raise PipelineError(
-            f"{paths.arrays} holds the test images {own_hash[:12]}…, wanted {test_hash[:12]}…, on "
+            f"{paths.arrays} holds the test samples {own_hash[:12]}…, wanted {test_hash[:12]}…, on "
             "which the challenger was evaluated: ask in a checkout that has these, or get them "
             "with 'dvc checkout' or 'dvc pull'"
         )

@@ -35,7 +35,7 @@ class Best:
     """The most accurate version that was ever in production, rolled back or not."""
 
     version: int
-    accuracy: float  # on the challenger's test images
+    accuracy: float  # on the challenger's test samples
     serves: bool  # it is still in production
 
 
@@ -152,11 +152,11 @@ def _calibration(facts: tuple[float, bool], gate: params.Gate) -> tuple[bool, st
     text = f"error {error:.1%}, wanted at most {limit:.1%} without calibrated probabilities"
     if error <= limit:
         return True, text
-    return False, f"{text}: train it again with validation images (data.validation)"
+    return False, f"{text}: train it again with validation samples (data.validation)"
 
 
 def _latency(ms: float, gate: params.Gate) -> tuple[bool, str]:
-    text = f"{ms:.2f} ms for one image, wanted at most {gate.latency_ms:g} ms"
+    text = f"{ms:.2f} ms for one sample, wanted at most {gate.latency_ms:g} ms"
     return ms <= gate.latency_ms, text
 
 

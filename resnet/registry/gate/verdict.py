@@ -25,14 +25,14 @@ class Verdict:
     name: str
     version: int
     against: int | None  # the version in production that it was compared with
-    key: str  # of the rules and the test images: see `gate.decision_key`
+    key: str  # of the rules and the test samples: see `gate.decision_key`
     rules: tuple[Rule, ...]
     model_hash: str  # of the version, when it was judged
     evaluation_hash: str
-    test_hash: str  # of the test images
-    uses: int  # decisions made with these test images, including this one
+    test_hash: str  # of the test samples
+    uses: int  # decisions made with these test samples, including this one
     metrics: MetricValues
-    production: MetricValues | None  # as recorded; those of other test images are None
+    production: MetricValues | None  # as recorded; those of other test samples are None
     comparison: Comparison | None  # None where there is nothing to compare with, or it failed
 
     @property
@@ -40,7 +40,7 @@ class Verdict:
         return all(rule.passed for rule in self.rules)
 
     def __str__(self) -> str:
-        uses = f"{_ordinal(self.uses)} decision on these test images"
+        uses = f"{_ordinal(self.uses)} decision on these test samples"
         return "\n".join([*map(str, self.rules), uses])
 
     def is_about(self, version: Version) -> bool:
@@ -88,7 +88,7 @@ class Verdict:
             _rules(self.rules),
             *(_comparison(self.comparison) if self.comparison else ()),
             _limited(self.metrics, self.production),
-            f"The test images (`{self.test_hash[:12]}`) were used for this decision, and for "
+            f"The test samples (`{self.test_hash[:12]}`) were used for this decision, and for "
             f"{self.uses - 1 or 'none'} before it. Selecting on a test set biases its accuracy "
             "upwards; the more decisions, the more.",
         ]
@@ -121,10 +121,10 @@ def _comparison(comparison: Comparison) -> tuple[str, str]:
     shares = comparison.difference, comparison.low, comparison.high
     difference, low, high = (f"{100 * share:+.2f}" for share in shares)
     text = (
-        f"On the same {comparison.images:,} test images the challenger has an accuracy of "
+        f"On the same {comparison.images:,} test samples the challenger has an accuracy of "
         f"{comparison.challenger:.2%} and production of {comparison.production:.2%}: {difference} "
         f"points, paired bootstrap {INTERVAL:.0%} interval {low} to {high}. The challenger alone "
-        f"classifies {comparison.gained:,} images correctly, production alone "
+        f"classifies {comparison.gained:,} samples correctly, production alone "
         f"{comparison.lost:,}; two equally good models would differ this much or more with "
         f"probability {comparison.p:.2g} (exact McNemar test)."
     )
@@ -138,7 +138,7 @@ def _comparison(comparison: Comparison) -> tuple[str, str]:
         )
         for recall in comparison.recalls
     ]
-    heading = ["class", "images", "recall, production", "challenger", "change, points"]
+    heading = ["class", "samples", "recall, production", "challenger", "change, points"]
     return text, markdown.table(heading, rows)
 
 

@@ -22,8 +22,8 @@ class Judgement(BaseModel, frozen=True):
 
     version: int
     against: int | None = None  # the version in production at that time
-    test_hash: str  # of the test images
-    uses: int  # decisions made with these test images until then, with this one
+    test_hash: str  # of the test samples
+    uses: int  # decisions made with these test samples until then, with this one
     metrics: _Metrics
     comparison: _Comparison | None
 

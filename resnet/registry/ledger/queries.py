@@ -99,7 +99,7 @@ def ever_in_production(history: Sequence[Event], now: VersionId | None = None) -
 def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
     """The accuracy of each version that the gate judged or compared with.
 
-    By version, then by the hash of the test images. An accuracy that was NaN is left out.
+    By version, then by the hash of the test samples. An accuracy that was NaN is left out.
     """
     known: dict[VersionId, dict[str, float]] = {}
     for index, event in enumerate(history):
@@ -111,7 +111,7 @@ def accuracies(history: Sequence[Event]) -> dict[VersionId, dict[str, float]]:
 
 
 def uses(history: Sequence[Event], test_hash: str) -> int:
-    """How many decisions in the ledger were made with these test images."""
+    """How many decisions in the ledger were made with these test samples."""
     judgements = filter(None, (event.judgement for event in history))
     return max((one.uses for one in judgements if one.test_hash == test_hash), default=0)
 

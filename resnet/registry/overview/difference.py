@@ -122,7 +122,7 @@ def _gate(content: CardContent) -> str:
 def _remarks(pair: Pair) -> Iterator[str]:
     one, other = pair
     if one.version.test_hash != other.version.test_hash:
-        yield "They were evaluated on different test images: their accuracies do not compare."
+        yield "They were evaluated on different test samples: their accuracies do not compare."
     commits = [content.tags.get("git_commit", "none")[:12] for content in pair]
     if "none" not in commits and commits[0] != commits[1]:
         yield f"What changed in the code: git diff {' '.join(commits)}"

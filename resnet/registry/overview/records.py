@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 PER_SEARCH = 100  # versions, and runs by their ids
-ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test images"}
+ORIGINS = {"data_hash": "data", "git_commit": "code", "test_hash": "test samples"}
 """Tags of a version, and what another value of each means."""
 
 
@@ -26,7 +26,7 @@ class VersionRecord:
 
     version: Version
     registered: str  # ISO 8601, UTC
-    accuracy: float | None  # on its test images; None if its run does not have that evaluation's
+    accuracy: float | None  # on its test samples; None if its run does not have that evaluation's
     parameters: Mapping[str, str]  # see `with_precision`; empty if its run has none
     tags: Mapping[str, str]  # of the version
 
@@ -42,7 +42,7 @@ class VersionRecord:
         return cls(version, utc_iso(time), accuracy, parameters, registered.tags)
 
     def differences(self, base: "VersionRecord") -> list[str]:
-        """In what it differs from `base`, in words: parameters first, then data, code, images."""
+        """In what it differs from `base`, in words: parameters first, then data, code, samples."""
         words = mappings.changes(base.parameters, self.parameters, "–")
         changed = mappings.different(base.tags, self.tags)
         return words + [f"other {what}" for tag, what in ORIGINS.items() if tag in changed]

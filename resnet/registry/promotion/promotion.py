@@ -75,7 +75,7 @@ def decide(root: Path, verdict: Verdict, proposal: Event, check: alias_move.Chec
     """Do what is proposed (promote, approve or request) if the verdict allows it, else refuse.
 
     The proposal lacks its moves and its evidence. If it names a request, that must be open. The
-    uses of the test images are counted again, for there may be other decisions since the gate
+    uses of the test samples are counted again, for there may be other decisions since the gate
     judged; an approval by the request's own verdict is no further use. Raises as `promote` does.
     """
     name = verdict.name

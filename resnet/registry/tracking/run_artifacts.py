@@ -122,7 +122,7 @@ def _model(client: Client, run_id: str, outputs: Outputs) -> None:
 
 
 def _probe(client: Client, run_id: str, outputs: Outputs) -> None:
-    """A few test images and the model's probabilities, checked again before an alias moves."""
+    """A few test samples and the model's probabilities, checked again before an alias moves."""
     artifact_folder, _, name = versions.PROBE_FILE.rpartition("/")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

@@ -82,7 +82,7 @@ def score(subject: VersionUnderTest) -> str:
     differences = [*subject.other_cpu, *environment]
     _run("evaluate", subject, differences)
     metrics = files.read_json(subject.tree / paths.metrics)
-    checks.same("the test images' hash", metrics["test_hash"], subject.version.test_hash)
+    checks.same("the test samples' hash", metrics["test_hash"], subject.version.test_hash)
     text = f"{metrics['correct']:,} of {metrics['images']:,} correct"
     if metrics["correct"] == recorded.correct:
         return f"{text}, as recorded"

@@ -86,7 +86,7 @@ def test_a_browser_shows_all_of_a_published_versions_card_without_an_error(
         "The gate has not been asked about this version.",
         'mlflow.pyfunc.load_model("models:/cifar10-resnet/1")',
         "portable/model.onnx\tyes\t80.00%\t100.00%\t0.60 ms\t7",
-        "portable/model.int8.onnx\t0 validation images\t–",
+        "portable/model.int8.onnx\t0 validation samples\t–",
         "It cannot be rebuilt: no git commit of its code is recorded.",
         "small images of 10 kinds of things",
         "It assigns one of these kinds to any image whatever",
@@ -275,7 +275,7 @@ def test_the_card_of_a_version_of_which_little_is_recorded_says_so(
 def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) -> None:
     text = page(replace(content, metrics=dict.fromkeys(content.metrics)))
     assert "Test accuracy **–**, 95 % interval –." in text
-    assert "| FLOPs per image | – |" in text
+    assert "| FLOPs per sample | – |" in text
 
 
 @pytest.mark.parametrize(
@@ -285,12 +285,12 @@ def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) 
             {"temperature": 0.4774},
             5000,
             "Its probabilities are calibrated: the logits are divided by a temperature of 0.48, "
-            "fitted to 5,000 validation images. The calibration error is 2.0%.",
+            "fitted to 5,000 validation samples. The calibration error is 2.0%.",
         ),
         (
             {"temperature": None},
             0,
-            "Its probabilities are not calibrated: there were no validation images. The "
+            "Its probabilities are not calibrated: there were no validation samples. The "
             "calibration error is 2.0%.",
         ),
         (
@@ -304,7 +304,7 @@ def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) 
             {"temperature": 0.4774},
             None,  # the profile of the data cannot be read
             "Its probabilities are calibrated: the logits are divided by a temperature of 0.48, "
-            "fitted to validation images. The calibration error is 2.0%.",
+            "fitted to validation samples. The calibration error is 2.0%.",
         ),
         (
             {"temperature": None},

@@ -111,7 +111,7 @@ def test_without_calibrated_probabilities_another_ceiling_holds(
     assert judged(0.05).passed
     assert judged(0.209).passed is not calibrated
     assert not judged(0.251).passed
-    assert ("train it again with validation images" in judged(0.251).text) is not calibrated
+    assert ("train it again with validation samples" in judged(0.251).text) is not calibrated
     one_ceiling = GATE.model_copy(update={"uncalibrated_error": None})
     assert judged(0.209, one_ceiling).text == "error 20.9%, wanted at most 5.0%"
 
@@ -231,7 +231,7 @@ def test_probabilities_that_are_not_finite_are_not_compared(
     failing = failed(judge(made_store, name, challenger, GATE, score))
     assert list(failing) == ["margin", "best"]
     for text in failing.values():
-        assert "for 1 of 10,000 test images are not finite" in text
+        assert "for 1 of 10,000 test samples are not finite" in text
 
 
 def test_small_losses_cannot_add_up_to_more_than_the_margin(
@@ -286,7 +286,7 @@ def test_a_deleted_version_whose_accuracy_on_these_images_is_in_no_event_fails_t
     verdict = judge(made_store, name, challenger, GATE, lambda *words: predictions(8000))
     assert failed(verdict) == {
         "best": "cannot be evaluated: version 1, once in production, is deleted, and the ledger "
-        "does not hold its accuracy on these test images; '--force' overrides this rule"
+        "does not hold its accuracy on these test samples; '--force' overrides this rule"
     }
 
 
@@ -340,7 +340,7 @@ def test_a_version_evaluated_on_other_test_images_is_scored_again_once(
     # No metric on the old images is shown beside one on the new images.
     for text in (
         "| calibration error | – | 2.0% |",
-        "| latency of one image, ms | 1.50 | 1.50 |",
+        "| latency of one sample, ms | 1.50 | 1.50 |",
         "| size of the model's file, bytes | 5,000 | 5,000 |",
     ):
         assert text in verdict.page()
@@ -352,7 +352,7 @@ def test_a_version_evaluated_on_other_test_images_is_scored_again_once(
     table = summary.table()
     assert f"| metric | version {challenger} | version {newer} | better |" in table
     assert "| accuracy | 80.00% | – | higher |" in table
-    assert "| latency of one image, ms | 1.50 | 1.50 | lower |" in table
+    assert "| latency of one sample, ms | 1.50 | 1.50 | lower |" in table
     assert "temperature" not in table
     (best,) = [rule for rule in verdict.rules if rule.name == "best"]
     assert "80.50% of version 2" in best.text
@@ -435,7 +435,7 @@ def test_every_decision_on_the_same_test_images_is_counted(
         verdict = judge(made_store, name, version, GATE)
         assert verdict.uses == number
         ordinal = {1: "1st", 2: "2nd", 3: "3rd"}[number]
-        assert str(verdict).endswith(f"\n{ordinal} decision on these test images")
+        assert str(verdict).endswith(f"\n{ordinal} decision on these test samples")
         promotion.promote(made_store, verdict, reason="a test", check=unchecked)
     assert judge(made_store, name, first, GATE).uses == 4
     assert judge(made_store, name, elsewhere, GATE, lambda *words: predictions(8000)).uses == 1
@@ -464,7 +464,7 @@ def test_the_number_of_decisions_is_an_ordinal(
 ) -> None:
     name = f"ordinal-{uses}"
     verdict = replace(judge(made_store, name, register(name), GATE), uses=uses)
-    assert str(verdict).splitlines()[-1] == f"{text} decision on these test images"
+    assert str(verdict).splitlines()[-1] == f"{text} decision on these test samples"
 
 
 def test_a_verdict_about_another_evaluation_than_the_versions_moves_nothing(
@@ -521,8 +521,8 @@ def test_the_page_shows_the_comparison_and_how_often_the_test_images_were_used(
         "| pass | margin | +1.00 points against production's 80.00%",
         "+1.00 points, paired bootstrap 95% interval +",
         "| class 0 | 1,000 | 80.0% | 81.0% | +1.0 |",
-        "| latency of one image, ms | 1.50 | 1.50 |",
-        "The test images (`tttttttttttt`) were used for this decision, and for 1 before it",
+        "| latency of one sample, ms | 1.50 | 1.50 |",
+        "The test samples (`tttttttttttt`) were used for this decision, and for 1 before it",
         "Selecting on a test set biases its accuracy upwards",
     ):
         assert text in page
@@ -533,7 +533,7 @@ def test_a_verdict_from_before_a_metric_was_declared_shows_a_dash_for_it(
 ) -> None:
     values = judge(made_store, "earlier", register("earlier"), GATE).as_dict()
     del values["metrics"]["latency_ms"]
-    assert "| latency of one image, ms | – |" in Verdict.from_dict(values).page()
+    assert "| latency of one sample, ms | – |" in Verdict.from_dict(values).page()
 
 
 def test_an_incomplete_verdict_is_refused(made_store: Path, register: Register) -> None:
@@ -583,7 +583,7 @@ def test_a_child_process_scores_a_version_again_on_the_test_images_of_the_checko
     assert (verdict.comparison.production, verdict.comparison.challenger) == (0.1, 0.9)
 
     elsewhere = judge(root, name, register(name, 90, "v" * 64, images=100), GATE)
-    reason = f"holds the test images {here[:12]}…, wanted vvvvvvvvvvvv…, on which the challenger"
+    reason = f"holds the test samples {here[:12]}…, wanted vvvvvvvvvvvv…, on which the challenger"
     assert reason in failed(elsewhere)["margin"]
     assert reason in failed(elsewhere)["best"]
     assert ledger.events(store.client(root), name)[0].evidence["version"] == old

@@ -227,7 +227,7 @@ def test_accuracies_on_other_test_images_are_not_left_to_be_compared(
     for test_hash in ("t" * 64, "u" * 64):
         register("elsewhere", test_hash=test_hash)
     text = difference.as_table(made_store, "elsewhere", "1", "2")
-    assert "different test images" in text
+    assert "different test samples" in text
 
 
 def test_a_version_that_was_registered_by_hand_is_an_error(made_store: Path) -> None:

@@ -160,7 +160,7 @@ def test_publishing_twice_makes_one_run_and_one_version_with_all_outputs(
     assert "80.00%" in description
     assert "uint8 (N, 32, 32, 3)" in description
     assert "float32 (N, 10)." in description
-    assert "Its probabilities are not calibrated: there were no validation images." in description
+    assert "Its probabilities are not calibrated: there were no validation samples." in description
     assert status(parameters, root) == Status(version, evaluated=True, decided=False)
 
 

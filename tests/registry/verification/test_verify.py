@@ -226,7 +226,7 @@ TAGS = {
     "other parameters": ({"params_hash": "0" * 64}, "parameters", "000000000000… recorded"),
     "other data": ({"data_hash": "0" * 32}, "data", "000000000000… recorded"),
     "another evaluation": ({"evaluation_hash": "0" * 64}, "evaluation", "is not the evaluation"),
-    "other test images": ({"test_hash": "0" * 64}, "evaluation", "is not the evaluation"),
+    "other test samples": ({"test_hash": "0" * 64}, "evaluation", "is not the evaluation"),
 }
 
 
