@@ -233,6 +233,25 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def only_images_are_mirrored_and_whitened(self) -> Self:
+        form = files.read_json(MANIFESTS / f"{self.data.dataset}.json")["form"]
+        if form == "image":
+            return self
+        given = {
+            "net.stem": (self.net.stem, "convolution"),
+            "net.views": (self.net.views, 1),
+            "train.augment.flip": (self.train.augment.flip, "none"),
+            "train.augment.fill": (self.train.augment.fill, "mean"),
+        }
+        for key, (value, wanted) in given.items():
+            if value != wanted:
+                raise ValueError(
+                    f"{key} is {value}, which is for images, but the samples of "
+                    f"{self.data.dataset} have the form {form}: set it to {wanted}"
+                )
+        return self
+
     @property
     def model_name(self) -> str:
         """The registered model's name; the models of two data sets never mix."""

@@ -14,7 +14,8 @@ from resnet.system import account, disk_errors, network
 
 STATE = ".state"
 ENV_FILE = ".env"
-LOCATIONS = ("CIFAR10_ARCHIVE", "CIFAR10_ANNOTATIONS")  # variables that name files or folders
+# Variables that name files or folders: each data set has one, which its manifest names.
+LOCATIONS = ("CIFAR10_ARCHIVE", "CIFAR10_ANNOTATIONS", "SPOKEN_DIGITS_ARCHIVE")
 PORTS = "ports.json"  # in the state folder: the variables with the ports that `resnet ui` was given
 
 

@@ -50,6 +50,16 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A .tar.gz with the files of a data set, and its address."""
+
+    url: str
+    file: (
+        File | None
+    )  # None where the archive is made anew for each download: its files are verified
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set, as published; without `archive` if it is generated."""
 
@@ -59,10 +69,10 @@ class Dataset:
     shape: tuple[int, ...]  # of a sample
     reader: str  # of its files: see `resnet.data.readers`
     variable: str | None  # of the environment: the user's own archive or folder
-    archive: Published | None  # the official .tar.gz
-    folder: str
+    archive: Archive | None  # the official one
+    folders: tuple[str, ...]  # in which archives may have the files: the official one's first
     classes: tuple[str, ...]
-    images_per_batch: int
+    images_per_batch: int | None  # in files of CIFAR-10's form
     files: Mapping[str, File]
     annotations: Mapping[str, Published]  # what publications say about its test samples
 
@@ -124,13 +134,17 @@ def load(name: str) -> Dataset:
         shape=tuple(manifest["shape"]),
         reader=manifest["reader"],
         variable=manifest["variable"],
-        archive=_published(archive) if archive else None,
-        folder=manifest["folder"],
+        archive=_archive(archive) if archive else None,
+        folders=tuple(manifest["folders"]),
         classes=tuple(manifest["classes"]),
-        images_per_batch=manifest["images_per_batch"],
+        images_per_batch=manifest.get("images_per_batch"),
         files={name: File(**entry) for name, entry in manifest["files"].items()},
         annotations={name: _published(entry) for name, entry in manifest["annotations"].items()},
     )
+
+
+def _archive(entry: Mapping[str, Any]) -> Archive:
+    return Archive(entry["url"], File(**entry["file"]) if entry["file"] else None)
 
 
 def _published(entry: Mapping[str, Any]) -> Published:

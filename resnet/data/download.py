@@ -67,6 +67,39 @@ def download(
         raise PipelineError(f"{url} {error}; {advice}") from error
 
 
+def download_unverified(
+    url: str, path: Path, most: int, runtime: params.Runtime, advice: str, pause: float = 1
+) -> None:
+    """Make `path` what is at `url`, at most `most` bytes, which nobody has published a hash of.
+
+    Whoever calls it verifies what is in it. Each attempt begins anew, as `download`'s do otherwise.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Progress("download", most, "B", runtime.progress_seconds) as progress:
+        try:
+            _retrying(pause)(_whole, url, path, most, progress)
+        except (_TransientError, _PermanentError) as error:
+            path.unlink(missing_ok=True)
+            raise PipelineError(f"{url} cannot be downloaded: {error}; {advice}") from error
+
+
+def _whole(url: str, path: Path, most: int, progress: Progress) -> None:
+    progress.advance(-progress.done)
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT) as answer, path.open("wb") as stream:
+            if answer.status_code in TRANSIENT:
+                raise _TransientError(f"the server answered {answer.status_code}")
+            if answer.status_code != 200:
+                raise _PermanentError(f"the server answered {answer.status_code}")
+            for chunk in answer.iter_content(CHUNK):
+                stream.write(chunk)
+                progress.advance(len(chunk))
+                if progress.done > most:
+                    raise _PermanentError(f"it has more than {most:,} bytes")
+    except requests.RequestException as error:
+        raise _TransientError(_reason(error)) from error
+
+
 def why_unreachable(url: str, pause: float = 1) -> str | None:
     """Why `url` cannot be downloaded now, as far as its first byte shows; None if it can.
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from resnet import params
 from resnet.data import sources
-from resnet.data.datasets import CHUNK, Dataset, Published
+from resnet.data.datasets import CHUNK, Archive, Dataset
 from resnet.data.sets import shapes
 from resnet.data.sources import UserSource
 from resnet.errors import PipelineError
@@ -53,7 +53,7 @@ def _from_user(source: UserSource, dataset: Dataset, draft: Path) -> None:
 
 
 def _from_address(
-    archive: Published, dataset: Dataset, draft: Path, runtime: params.Runtime, downloads: Path
+    archive: Archive, dataset: Dataset, draft: Path, runtime: params.Runtime, downloads: Path
 ) -> None:
     from resnet.data import download  # it needs packages that nobody else does
 
@@ -62,7 +62,10 @@ def _from_address(
         f"run this again, or set {dataset.variable} to a .tar.gz of {dataset.title} or a folder "
         "with its files"
     )
-    download.download(archive.url, path, archive.file, runtime, advice)
+    if archive.file is None:
+        download.download_unverified(archive.url, path, _most(dataset), runtime, advice)
+    else:
+        download.download(archive.url, path, archive.file, runtime, advice)
     _from_archive(path, archive.url, dataset, draft)
     path.unlink()
 
@@ -77,8 +80,8 @@ def _from_folder(source: UserSource, dataset: Dataset, draft: Path) -> None:
 
 def _from_archive(archive: Path, origin: str, dataset: Dataset, draft: Path) -> None:
     """Stream the published members, by their exact names, out of a .tar.gz into `draft`."""
-    known = {f"{dataset.folder}/{name}": name for name in dataset.files}
-    limit = 2 * sum(file.size for file in dataset.files.values()) + CHUNK
+    known = {f"{folder}/{name}": name for folder in dataset.folders for name in dataset.files}
+    limit = _most(dataset)
     try:
         with gzip.open(archive) as unzipped:
             bounded: Any = _Bounded(unzipped, origin, limit, dataset)
@@ -121,12 +124,18 @@ def _refuse_hostile(member: tarfile.TarInfo, origin: str, dataset: Dataset) -> N
         raise PipelineError(f"{origin}: '{member.name}' is a link or a device; {advice}")
 
 
+def _most(dataset: Dataset) -> int:
+    """The bytes that an archive may unpack to, or have."""
+    # A member of a few bytes takes two blocks, and there may be others than the data set's.
+    return 2 * sum(file.size + 1024 for file in dataset.files.values()) + CHUNK
+
+
 def _advice(dataset: Dataset) -> str:
     name = f"'s {_file_name(dataset.archive)}" if dataset.archive else ""
     return f"use an intact copy of {dataset.title}{name}"
 
 
-def _file_name(archive: Published) -> str:
+def _file_name(archive: Archive) -> str:
     return archive.url.rpartition("/")[2]
 
 
@@ -135,6 +144,7 @@ def _copy(stream: IO[bytes], path: Path, origin: str, dataset: Dataset) -> None:
 
     So swapped files are recognised, and a bomb is stopped.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     limit = left = max(file.size for file in dataset.files.values())
     with path.open("wb") as out:
         while chunk := stream.read(CHUNK):

@@ -1,14 +1,14 @@
 """The files of a data set → its samples: which module of `sets` reads which data set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet.data.datasets import Dataset
-from resnet.data.sets import cifar10
+from resnet.data.sets import cifar10, spoken_digits
 
 Indices: TypeAlias = NDArray[np.intp]
 
@@ -29,4 +29,8 @@ def read(dataset: Dataset, raw: Path) -> tuple[Stored, Stored]:
 
     Raises PipelineError if a file has another form.
     """
-    return {"cifar10": cifar10.read}[dataset.reader](raw, dataset)
+    read_set: Callable[[Path, Dataset], tuple[Stored, Stored]] = READERS[dataset.reader]
+    return read_set(raw, dataset)
+
+
+READERS: dict[str, Any] = {"cifar10": cifar10.read, "spoken_digits": spoken_digits.read}

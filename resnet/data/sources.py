@@ -5,6 +5,7 @@ params.yaml, the official address. The user's own source is never passed over: i
 is an error.
 """
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from resnet import params
 from resnet.data.datasets import Dataset
 from resnet.errors import PipelineError
+
+MANY = 7  # files: more are not named
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ def user_source(dataset: Dataset, paths: params.Paths) -> UserSource | None:
 
 def batch_folder(source: UserSource, dataset: Dataset) -> Path:
     """The folder with the batches: the one that the user has named, or one inside it."""
-    for folder in (source.path, source.path / dataset.folder):
+    for folder in (source.path, *(source.path / name for name in dataset.folders)):
         if any((folder / name).exists() for name in dataset.files):
             return folder
+    first = ", ".join(itertools.islice(dataset.files, MANY))
+    more = f" and {len(dataset.files) - MANY:,} others" if len(dataset.files) > MANY else ""
     raise PipelineError(
-        f"{source.origin} is a folder without {', '.join(dataset.files)}: name the folder "
-        f"{dataset.folder} or the one that contains it"
+        f"{source.origin} is a folder without {first}{more}: name the folder "
+        f"{' or '.join(dataset.folders)} or the one that contains it"
     )
 
 

@@ -12,23 +12,25 @@ from onnx import numpy_helper
 from resnet.model.batchnorm_folding import folded
 
 OPSET = 18  # of ONNX; the newest that tf2onnx writes
-INPUT, OUTPUT, BATCH = "images", "probabilities", "N"
+OUTPUT, BATCH = "probabilities", "N"
 
 
 def write(model: Any, path: Path) -> None:
     """Write a `keras.Model` of TensorFlow's backend as ONNX, its batch normalisation folded.
 
-    `images`, uint8 (N, H, W, C) → `probabilities`, float32 (N, K), of any N. Raises what tf2onnx
-    and ONNX raise where an operation has no form in ONNX.
+    Samples, uint8 (N, …), by the name of the model's input, say `images` → `probabilities`, float32
+    (N, K), of any N. Raises what tf2onnx and ONNX raise where an operation has no form in ONNX.
     """
     inference = folded(model)
     (inputs,) = inference.inputs
-    signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype, name=INPUT)]
-    call = tf.function(lambda images: inference(images, training=False), input_signature=signature)
+    signature = [tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype, name=inputs.name)]
+    call = tf.function(
+        lambda samples: inference(samples, training=False), input_signature=signature
+    )
     converted, _ = tf2onnx.convert.from_function(call, input_signature=signature, opset=OPSET)
     captures = call.get_concrete_function().graph.captures
     _inline(converted.graph, {inner.name: outer for outer, inner in captures})
-    _rename(converted.graph)
+    _rename(converted.graph, inputs.name)
     converted.graph.name, converted.graph.doc_string = model.name, ""
     onnx.checker.check_model(converted, full_check=True)
     path.write_bytes(converted.SerializeToString(deterministic=True))
@@ -48,10 +50,10 @@ def _inline(graph: Any, captured: dict[str, Any]) -> None:
                 graph.initializer.append(value)
 
 
-def _rename(graph: Any) -> None:
+def _rename(graph: Any, input_name: str) -> None:
     """Name everything by its place in the graph; tf2onnx's names count what it converted before."""
-    (images,), (probabilities,) = graph.input, graph.output
-    names = {images.name: INPUT, probabilities.name: OUTPUT, "": ""}
+    (samples,), (probabilities,) = graph.input, graph.output
+    names = {samples.name: input_name, probabilities.name: OUTPUT, "": ""}
     for node, number in zip(graph.node, count(), strict=False):
         node.name = f"{node.op_type}_{number}"
         for place, name in enumerate(node.input):
@@ -67,6 +69,6 @@ def _rename(graph: Any) -> None:
     constants = sorted(graph.initializer, key=lambda constant: order[constant.name])
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(constants)
-    for value, name in ((images, INPUT), (probabilities, OUTPUT)):
+    for value, name in ((samples, input_name), (probabilities, OUTPUT)):
         value.name = name
         value.type.tensor_type.shape.dim[0].dim_param = BATCH

@@ -14,7 +14,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from resnet.errors import PipelineError
 from resnet.export import onnx_forward
-from resnet.export.onnx_model import INPUT
 
 CALIBRATION_IMAGES = 500  # at most: the ranges of the activations are theirs
 CHECKED_IMAGES = 2500  # at most: others, on which the form is compared with the float one
@@ -35,11 +34,12 @@ ARITHMETIC = {
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Images as ONNX Runtime's calibration asks for them, batch by batch."""
+    """Samples as ONNX Runtime's calibration asks for them, batch by batch."""
 
-    def __init__(self, images_nhwc: NDArray[np.uint8]) -> None:
+    def __init__(self, name: str, images_nhwc: NDArray[np.uint8]) -> None:
+        """`name` is that of the model's input."""
         starts = range(0, len(images_nhwc), BATCH)
-        self._batches = iter([{INPUT: images_nhwc[start : start + BATCH]} for start in starts])
+        self._batches = iter([{name: images_nhwc[start : start + BATCH]} for start in starts])
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._batches, None)
@@ -66,11 +66,12 @@ def write(source: Path, images_nhwc: NDArray[np.uint8], agreement: float, path: 
     with tempfile.TemporaryDirectory() as folder:
         prepared, ranges = Path(folder, "prepared.onnx"), Path(folder, "ranges.json")
         quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        name = onnx.load(prepared).graph.input[0].name
         for floats in _float_convolutions(prepared):
             quantize_static(
                 prepared,
                 path,
-                Calibration(calibration_nhwc),
+                Calibration(name, calibration_nhwc),
                 nodes_to_exclude=floats,
                 calibration_cache_path=ranges,  # the same for each number of them
                 **ARITHMETIC,
@@ -79,7 +80,8 @@ def write(source: Path, images_nhwc: NDArray[np.uint8], agreement: float, path: 
                 return len(floats)
     raise PipelineError(
         f"its predictions agree with the float form's on less than {wanted:.2%} of "
-        f"{len(checked_nhwc):,} validation samples, however many of the first convolutions are float"
+        f"{len(checked_nhwc):,} validation samples, however many of the first convolutions are "
+        "float"
     )
 
 

@@ -40,6 +40,10 @@ def of(form: FormName) -> Augmentation:
             from resnet.forms.image import augmentation
 
             return augmentation
+        case "wave":
+            from resnet.forms.wave import augmentation as of_waves
+
+            return of_waves
 
 
 def draw(

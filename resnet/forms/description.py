@@ -26,3 +26,7 @@ def of(form: FormName) -> Description:
             from resnet.forms.image import description
 
             return description
+        case "wave":
+            from resnet.forms.wave import description as of_waves
+
+            return of_waves

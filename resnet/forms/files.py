@@ -31,3 +31,7 @@ def of(form: FormName) -> Files:
             from resnet.forms.image import files
 
             return files
+        case "wave":
+            from resnet.forms.wave import files as of_waves
+
+            return of_waves

@@ -26,3 +26,7 @@ def of(form: FormName) -> Front:
             from resnet.forms.image import front
 
             return front
+        case "wave":
+            from resnet.forms.wave import front as of_waves
+
+            return of_waves

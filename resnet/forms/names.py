@@ -5,10 +5,10 @@ from typing import Literal, TypeAlias, get_args
 
 from resnet.errors import PipelineError
 
-FormName: TypeAlias = Literal["image"]
+FormName: TypeAlias = Literal["image", "wave"]
 FORMS: tuple[FormName, ...] = get_args(FormName)
-NOUNS: Mapping[FormName, str] = {"image": "images"}
-ONE: Mapping[FormName, str] = {"image": "an image"}
+NOUNS: Mapping[FormName, str] = {"image": "images", "wave": "recordings"}
+ONE: Mapping[FormName, str] = {"image": "an image", "wave": "a recording"}
 
 
 def check(name: object) -> FormName:

@@ -21,3 +21,7 @@ def of(form: FormName) -> Pictures:
             from resnet.forms.image import pictures
 
             return pictures
+        case "wave":
+            from resnet.forms.wave import pictures as of_waves
+
+            return of_waves

@@ -30,6 +30,10 @@ def of(form: FormName) -> Statistics:
             from resnet.forms.image import statistics
 
             return statistics
+        case "wave":
+            from resnet.forms.wave import statistics as of_waves
+
+            return of_waves
 
 
 def histograms(form: FormName, samples: npt.NDArray[np.uint8]) -> dict[str, Histogram]:

@@ -42,16 +42,15 @@ class TrainingInputs:
 
 def _data_spec(path: Path) -> DataSpec:
     profile = Profile.read(path)
-    channels = profile.shape[-1]
     try:
         mean, deviation = ([float(v) for v in profile.values[key]] for key in ("mean", "deviation"))
     except (ValueError, KeyError, TypeError) as error:
         raise PipelineError(
             f"{path} has no mean and deviation ({error!r}): run 'resnet ingest' again"
         ) from error
-    if {len(mean), len(deviation)} != {channels} or min(deviation) <= 0:
+    if len(mean) != len(deviation) or any(value <= 0 for value in deviation):
         raise PipelineError(
-            f"{path} has mean {mean} and deviation {deviation}, want {channels} numbers each and "
+            f"{path} has mean {mean} and deviation {deviation}, want as many numbers each and "
             f"deviations above 0: are all {NOUNS[profile.form]} alike? Run 'resnet ingest' again"
         )
     return DataSpec(profile.form, profile.shape, mean, deviation, len(profile.classes))

@@ -15,7 +15,7 @@ from PIL import Image
 from resnet import params
 from resnet.checkout import dvc_cache
 from resnet.data import added_samples, additions, datasets
-from resnet.data.datasets import Dataset, File, Published
+from resnet.data.datasets import Archive, Dataset, File
 from resnet.data.sets import shapes
 from tests.support import REPOSITORY
 
@@ -40,7 +40,7 @@ def archive(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published(archive: Path) -> Dataset:
     """The synthetic data set as if it were published at an address where nobody answers."""
-    address = Published("http://127.0.0.1:9/synthetic.tar.gz", File.of(archive))
+    address = Archive("http://127.0.0.1:9/synthetic.tar.gz", File.of(archive))
     variable = datasets.load("cifar10").variable
     return replace(datasets.load("generated"), archive=address, variable=variable)
 

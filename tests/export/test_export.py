@@ -49,7 +49,7 @@ def trained(seed: int) -> keras.Model:
     """A small network of the layers that the published ones have, trained for a second."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
-    images = keras.Input((32, 32, 3), dtype="uint8")
+    images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     x = layers.Normalization(mean=[120.0] * 3, variance=[3600.0] * 3)(images)
     x = layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False)(x)
     x = layers.Activation("silu")(layers.BatchNormalization()(x))
@@ -174,7 +174,7 @@ def test_forms_of_another_model_than_the_evaluated_one_are_left_out(paths, expor
 
 
 def test_what_onnx_cannot_express_is_the_reason_and_the_stage_succeeds(paths, export) -> None:
-    images = keras.Input((32, 32, 3), dtype="uint8")
+    images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 300)(images))
     logits = keras.layers.Dense(2)(keras.ops.erfinv(x))
     model_file.save(keras.Model(images, keras.layers.Softmax()(logits)), paths.model)

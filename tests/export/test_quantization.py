@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from resnet.export import onnx_forward, quantization
-from resnet.export.onnx_model import INPUT, OUTPUT
+from resnet.export.onnx_model import OUTPUT
 
 IMAGES, BATCH = 60, 10
 
@@ -19,12 +19,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """uint8 images (N, 4, 4, 3) → softmax of the mean of each channel."""
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     nodes = [
-        helper.make_node("Cast", [INPUT], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats", "axes"], ["means"], keepdims=0),
         helper.make_node("Softmax", ["means"], [OUTPUT]),
     ]
     ends = (
-        helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ("N", 4, 4, 3)),
+        helper.make_tensor_value_info("images", TensorProto.UINT8, ("N", 4, 4, 3)),
         helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ("N", 3)),
     )
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])

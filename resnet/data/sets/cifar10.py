@@ -52,6 +52,7 @@ def _check_meta(path: Path, dataset: Dataset) -> None:
 def _read(raw: Path, names: list[str], dataset: Dataset) -> StoredImages:
     """The batches one after the other. Raises PipelineError if one has another form."""
     images, classes = dataset.images_per_batch, len(dataset.classes)
+    assert images is not None  # noqa: S101  (a manifest of this form has it)
     stored = StoredImages(
         np.empty((images * len(names), math.prod(dataset.shape)), np.uint8),
         np.empty(images * len(names), np.uint8),

@@ -69,6 +69,7 @@ def generate(folder: Path, dataset: Dataset) -> None:
     # The manifest belongs to this module.
     assert dataset.classes == tuple(SHAPES)  # noqa: S101
     assert dataset.shape == (SIDE, SIDE, CHANNELS)  # noqa: S101
+    assert dataset.images_per_batch is not None  # noqa: S101
     for number, name in enumerate([*dataset.training_batches, "test_batch"]):
         (folder / name).write_bytes(_batch(name, number, dataset.images_per_batch))
     meta = cifar_pickle_writer.dumps(

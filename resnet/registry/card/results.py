@@ -111,8 +111,8 @@ def _calibration(content: CardContent) -> Iterator[str]:
     text += f"The calibration error is {shown('calibration_error')}."
     if metrics["calibration_error_scaled"] is not None:  # of an earlier release
         text += (
-            f" With the logits divided by {shown('temperature')}, which fits the validation samples "
-            f"best, it would be {shown('calibration_error_scaled')}."
+            f" With the logits divided by {shown('temperature')}, which fits the validation "
+            f"samples best, it would be {shown('calibration_error_scaled')}."
         )
     yield text
     yield from blocks.picture(content, "reliability")
