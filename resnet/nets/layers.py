@@ -22,12 +22,14 @@ def convolution(
     """A convolution without bias: the "same" size, divided by the stride.
 
     With stride 2 the 3 × 3 window is centred on the even pixels, those that `subsampled` keeps;
-    Keras's own "same" padding would centre it on the odd ones. With `even`, the last row and column
-    of the output are left out where the input has an odd number of them.
+    Keras's own "same" padding would centre it on the odd ones. With `even`, the last row or column
+    of the output is left out where the input has an odd number of them.
     """
-    padding = "same" if stride == 1 else "valid"
-    if kernel == 3 and (stride == 2 or (even and x.shape[1] % 2)):
-        x = keras.layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(x)
+    padding, sides = "same" if stride == 1 else "valid", x.shape[1:3]
+    if kernel == 3 and (stride == 2 or (even and any(side % 2 for side in sides))):
+        odd = 1 if stride == 2 else 0  # what is added after an odd number of rows or columns
+        around = tuple((1, odd if side % 2 else 1 - odd) for side in sides)
+        x = keras.layers.ZeroPadding2D(around, name=f"{name}_padding")(x)
         padding = "valid"
     return keras.layers.Conv2D(
         width, kernel, strides=stride, padding=padding, use_bias=False, name=name

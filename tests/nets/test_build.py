@@ -97,6 +97,23 @@ def test_raw_images_become_ten_logits(block: str, shortcut: str) -> None:
     assert np.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("shape", [(50, 37, 1), (37, 50, 3), (33, 33, 2)])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+@pytest.mark.parametrize("block", ["basic", "preactivation", "pooled"])
+def test_samples_of_any_size_become_logits(
+    shape: tuple[int, ...], stem_stride: int, shortcut: str, block: str
+) -> None:
+    if block == "pooled" and shortcut == "B":
+        return
+    net = (he(8, shortcut, block) if block != "pooled" else pooled()).model_copy(
+        update={"stem_stride": stem_stride}
+    )
+    data = DataSpec("image", shape, [125.0] * shape[-1], [60.0] * shape[-1], classes=3)
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    assert np.isfinite(build(net, data)(images, training=False)).all()
+
+
 def test_the_article_net_is_a_stem_one_block_and_ten_logits() -> None:
     article = params.check(params.merge(params.read(REPOSITORY), REPOSITORY, "article", [])).net
     model = build(article, DATA)
