@@ -46,7 +46,7 @@ deploy: .venv/installed  ## the deployments of prefect.yaml onto the running ser
 worker: .venv/installed  ## executes the runs of the deployments
 	@$(BIN)/resnet worker
 
-bench: .venv/installed .state/torch/installed .state/torch/openvino  ## the table of goals, measured: about 20 minutes, alone on the machine
+bench: .venv/installed .state/torch/installed .state/torch/openvino  ## the table of goals, measured: about half an hour, alone on the machine
 	@$(BIN)/python -m benchmarks.run --peer .state/torch/bin/python
 
 lock: .venv/installed  ## write new hashed locks from pyproject.toml
