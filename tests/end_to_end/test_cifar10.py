@@ -5,7 +5,7 @@ import os
 import pytest
 import yaml
 
-from resnet.checkout import dvc_yaml
+from resnet.checkout import dvc_cache, dvc_settings, dvc_yaml
 
 ARCHIVE = os.environ.get("CIFAR10_ARCHIVE")
 
@@ -23,8 +23,10 @@ def reproduced(new_checkout):
 
 
 def test_the_lock_shows_the_published_hashes(reproduced):
-    outs = yaml.safe_load((reproduced.root / "dvc.lock").read_text())["stages"]["fetch"]["outs"]
-    hashes = {out["path"].rsplit("/", 1)[1]: out["md5"] for out in outs}
+    root = reproduced.root
+    (out,) = yaml.safe_load((root / "dvc.lock").read_text())["stages"]["fetch"]["outs"]
+    assert out["path"] == "data/raw"
+    hashes = dvc_cache.listing(dvc_cache.place(dvc_settings.cache_folder(root), out["md5"]))
     assert hashes["data_batch_1"] == "c99cafc152244af753f735de768cd75f"
     assert hashes["test_batch"] == "40351d587109b95175f43aff81a1287e"
     assert len(hashes) == 7
