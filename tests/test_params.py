@@ -50,7 +50,7 @@ def test_an_override_takes_precedence_over_the_preset():
         ("gate.confidence=1", "gate.confidence: Input should be less than 1"),
         (
             "data.dataset=mnist",
-            "data.dataset: there is no data set 'mnist': take one of cifar10, generated$",
+            r"data.dataset: there is no data set .mnist.: take one of cifar10, generated, spoken-d",
         ),
         ("data.dataset=[cifar10]", "data.dataset: Input should be a valid string"),
         (
@@ -74,7 +74,7 @@ def test_a_data_set_without_annotations_takes_none():
 
 
 def test_a_data_set_is_known_by_its_manifest_alone(monkeypatch, tmp_path):
-    (tmp_path / "ours.json").write_text('{"annotations": {"faces": {}}}')
+    (tmp_path / "ours.json").write_text('{"form": "image", "annotations": {"faces": {}}}')
     monkeypatch.setattr(params, "MANIFESTS", tmp_path)
     ours = parameters("data.dataset=ours", "evaluate.annotations=[faces]")
     assert ours.model_name == "ours-resnet"

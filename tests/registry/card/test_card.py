@@ -298,7 +298,7 @@ def test_a_metric_that_is_no_number_is_a_dash_on_the_card(content: CardContent) 
             5000,
             "Its probabilities are not calibrated: it was published without a temperature. The "
             "calibration error is 2.0%. With the logits divided by 0.48, which fits the validation "
-            "images best, it would be 1.3%.",
+            "samples best, it would be 1.3%.",
         ),
         (
             {"temperature": 0.4774},
