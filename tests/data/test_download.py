@@ -268,3 +268,34 @@ def test_a_server_that_sends_a_byte_at_the_second_attempt_is_reachable(
     assert why_unreachable(server, *answers) is None
     assert server.asked[-1] == "bytes=0-0"
     assert capsys.readouterr().out == ""  # the first line of `make run` is about the data set
+
+
+def fetch_unverified(server: Server, target: Path, *answers: Answer) -> None:
+    server.answers = list(answers)
+    most = len(CONTENT) + 1000
+    download.download_unverified(server.url, target, most, RUNTIME, ADVICE, pause=0.01)
+
+
+@pytest.mark.parametrize("before", [[], [status(503)], [dead], [cut]])
+def test_what_has_no_published_hash_is_downloaded_whole_after_failures_too(
+    server: Server, target: Path, before: list[Answer]
+) -> None:
+    fetch_unverified(server, target, *before, whole)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None] * (len(before) + 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (status(404), "the server answered 404; run this again"),
+        (endless, "it has more than 3,001,000 bytes"),
+        (cut, "cannot be downloaded: "),
+    ],
+)
+def test_what_has_no_published_hash_and_cannot_be_had_whole_leaves_nothing(
+    server: Server, target: Path, answer: Answer, match: str
+) -> None:
+    with pytest.raises(PipelineError, match=match):
+        fetch_unverified(server, target, answer)
+    assert not target.exists()
